@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.commands import UV, environment, succeed
+from tests.support.template import ROOT, SOURCE, bake, copy_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+FIGURES = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = {}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was measured: figures of this machine, at which no test fails."""
+    for name, figure in config.stash[FIGURES].items():
+        terminalreporter.write_line(f"{name}: {figure}")
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> dict[str, str]:
+    """What was measured, to be printed at the end."""
+    return request.config.stash[FIGURES]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the configuration of whoever runs the tests out of them: cookiecutter's and Git's."""
+    folder = tmp_path_factory.mktemp("nobody")
+    (folder / "cookiecutter.yaml").write_text(
+        f"cookiecutters_dir: '{folder}/cookiecutters'\nreplay_dir: '{folder}/replay'\n"
+    )
+    (folder / "gitconfig").write_text("[user]\nname = Nobody\nemail = nobody@example.com\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COOKIECUTTER_CONFIG", str(folder / "cookiecutter.yaml"))
+        patch.setenv("GIT_CONFIG_GLOBAL", str(folder / "gitconfig"))
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        yield
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template as a clone would have it."""
+    return copy_template(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def service(template: Path, tmp_path_factory: pytest.TempPathFactory, of_nobody: None) -> Path:  # noqa: ARG001
+    """A service with the worked example. Read it; a test that changes it bakes its own."""
+    return bake(template, tmp_path_factory.mktemp("service"), {"project_name": "Order Service"})
+
+
+@pytest.fixture(scope="session")
+def bare_service(template: Path, tmp_path_factory: pytest.TempPathFactory, of_nobody: None) -> Path:  # noqa: ARG001
+    """A service without the worked example. Read it; a test that changes it bakes its own."""
+    answers = {"project_name": "Bare Service", "include_example": False}
+    return bake(template, tmp_path_factory.mktemp("bare"), answers)
+
+
+@pytest.fixture(scope="session")
+def tools() -> Path:
+    """The folder of the service's tools (ruff, mypy, lint-imports), from the environment of its source."""
+    folder = ROOT / ".venv" / "service"
+    succeed(
+        UV,
+        "sync",
+        "--frozen",
+        "--quiet",
+        cwd=SOURCE,
+        env=environment({"UV_PROJECT_ENVIRONMENT": str(folder)}),
+    )
+    return folder / "bin"

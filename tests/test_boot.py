@@ -1,0 +1,159 @@
+"""A baked service over a real socket, started as its README says."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.commands import environment, run, succeed
+from tests.support.template import bake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BOOT = 60.0  # seconds to wait for a service whose environment is made already
+STOP = 30.0  # seconds to wait for its end
+POLL = 0.05  # seconds between two looks at a port
+
+INTRUDER = '''"""A handler that nobody has decided about."""
+
+from fastapi import APIRouter
+
+router = APIRouter()
+
+
+@router.get("/v1/intruder")
+async def intrude() -> str:
+    return "in"
+'''
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def get(port: int, path: str) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers (names in lower case) and body of one GET."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read()
+    finally:
+        connection.close()
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a session of processes that this test began, gently and then not."""
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signum)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP)
+            return
+
+
+@contextmanager
+def make_run(service: Path, log: Path) -> Iterator[tuple[int, float]]:
+    """Run `make run`; yield its port and the seconds until /readyz said 200.
+
+    Raises:
+        AssertionError: it did not become ready; the text is what it printed.
+    """
+    port = free_port()
+    begun = time.monotonic()
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            ["make", "run", f"PORT={port}"],
+            cwd=service,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        while True:
+            assert process.poll() is None, f"make run ended with {process.returncode}:\n{log.read_text()}"
+            assert time.monotonic() < begun + BOOT, f"not ready after {BOOT} s:\n{log.read_text()}"
+            with suppress(OSError, http.client.HTTPException):
+                if get(port, "/readyz")[0] == http.HTTPStatus.OK:
+                    break
+            time.sleep(POLL)
+        yield port, time.monotonic() - begun
+    finally:
+        stop(process)
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["example", "no example"])
+def project(request: pytest.FixtureRequest, template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a service whose environment is made already, so that a boot's figure does not contain it."""
+    answers = {"project_name": "Order Service", "include_example": request.param}
+    folder = bake(template, tmp_path_factory.mktemp("boot"), answers)
+    succeed("make", "routes", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def running(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, float]]:
+    with make_run(project, tmp_path_factory.mktemp("run") / "log") as started:
+        yield started
+
+
+def test_it_is_alive_and_ready(running: tuple[int, float], figures: dict[str, str]) -> None:
+    port, seconds = running
+    figures["ready"] = f"{seconds:.2f} s after `make run`"
+    assert get(port, "/livez")[0] == 200
+    status, headers, body = get(port, "/readyz")
+    assert status == 200
+    assert headers["content-type"] == "application/json"
+    assert json.loads(body)
+
+
+def test_what_is_not_there_is_a_problem_document(running: tuple[int, float]) -> None:
+    status, headers, body = get(running[0], "/nothing-here")
+    assert status == 404
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["x-request-id"] == json.loads(body)["request_id"]
+
+
+def test_the_example_is_closed_to_strangers_and_absent_where_it_was_not_wanted(
+    running: tuple[int, float], project: Path
+) -> None:
+    status, _, _ = get(running[0], "/v1/orders")
+    assert status == (401 if (project / "app" / "handlers" / "orders.py").exists() else 404)
+
+
+def test_the_service_admits_itself(project: Path) -> None:
+    assert "admitted" in succeed("make", "check", cwd=project)
+
+
+def test_the_service_refuses_a_handler_without_a_policy(project: Path) -> None:
+    intruder = project / "app" / "handlers" / "intruder.py"
+    intruder.write_text(INTRUDER)
+    try:
+        done = run("make", "check", cwd=project)
+    finally:
+        intruder.unlink()
+    assert done.returncode != 0
+    assert "/v1/intruder" in done.stdout
+
+
+def test_what_a_user_writes_after_a_target_is_no_code(project: Path) -> None:
+    hostile = 'x\'; touch pwned; "$$(touch pwned)" `touch pwned`'
+    run("make", "token", f"SUBJECT={hostile}", f"ROLE={hostile}", cwd=project)
+    run("make", "check", f"FORMAT={hostile}", cwd=project)
+    assert not (project / "pwned").exists()

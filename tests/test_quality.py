@@ -1,0 +1,75 @@
+"""Style, types and imports hold on the template's source as it stands and on what is baked from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.commands import environment, run, succeed
+from tests.support.template import ROOT, SERVICE, bake
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CACHE = ROOT / ".mypy_cache" / "service"
+
+
+@pytest.fixture(params=["source", "service", "bare_service"])
+def project(request: pytest.FixtureRequest) -> Path:
+    """Each form in which the service stands."""
+    folder: Path = request.getfixturevalue("template" if request.param == "source" else request.param)
+    return folder / SERVICE if request.param == "source" else folder
+
+
+def test_ruff_finds_nothing(project: Path, tools: Path) -> None:
+    succeed(tools / "ruff", "check", "--no-cache", "--no-respect-gitignore", ".", cwd=project)
+
+
+def test_the_format_is_ruff_s(project: Path, tools: Path) -> None:
+    succeed(tools / "ruff", "format", "--no-cache", "--check", "--no-respect-gitignore", ".", cwd=project)
+
+
+def test_mypy_finds_nothing(project: Path, tools: Path) -> None:
+    said = succeed(tools / "mypy", "--cache-dir", CACHE, cwd=project)
+    assert "Success: no issues found" in said
+
+
+def test_the_import_contracts_are_kept(project: Path, tools: Path) -> None:
+    said = succeed(tools / "lint-imports", "--no-logo", "--no-cache", cwd=project)
+    assert "0 broken" in said
+
+
+@pytest.mark.parametrize("tool", [("ruff", "check"), ("ruff", "format", "--check"), ("mypy",)], ids="-".join)
+def test_the_template_s_own_python_is_clean(template: Path, tool: tuple[str, ...]) -> None:
+    cache = () if tool[0] == "ruff" else ("--cache-dir", ROOT / ".mypy_cache" / "template")
+    succeed(*tool, *cache, cwd=template)
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract"),
+    [
+        ("app/patterns/deadline.py", "import app.patterns.body_limit", "A pattern imports no other pattern"),
+        ("app/patterns/deadline.py", "import app.settings", "A pattern imports nothing of ours"),
+        ("app/settings.py", "import app.patterns.deadline", "Only the composition root knows the patterns"),
+        (
+            "app/handlers/intruder.py",
+            "import app.patterns.deadline",
+            "Only the composition root knows the patterns",
+        ),
+        ("app/handlers/intruder.py", "import app.settings", "A handler asks for app.dependencies"),
+        ("app/handlers/intruder.py", "import app.handlers.other", "A handler imports no other handler"),
+        ("app/settings.py", "import app.routing", "Imports point downwards"),
+        ("app/stray.py", "", "every module has its place"),
+    ],
+)
+def test_each_import_contract_fires(
+    template: Path, tmp_path: Path, tools: Path, file: str, line: str, contract: str
+) -> None:
+    project = bake(template, tmp_path)
+    (project / "app" / "handlers" / "other.py").touch()
+    with (project / file).open("a", encoding="utf-8") as stream:
+        stream.write(f"\n{line}\n")
+    done = run(tools / "lint-imports", "--no-logo", "--no-cache", cwd=project, env=environment({"COLUMNS": "200"}))
+    assert done.returncode == 1
+    assert any(contract in text and "BROKEN" in text for text in done.stdout.splitlines()), done.stdout

@@ -1,0 +1,168 @@
+"""The commands of the service: run it, look at its routes, check that it boots, get a development token."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import click
+from dotenv import load_dotenv
+
+from app.settings import ROOT, BootRefused, load_settings
+
+P = ParamSpec("P")
+
+REFUSED = 1
+"""Exit status: the service, or something in it, is refused; the text says what and where."""
+
+COULD_NOT_RUN = 2
+"""Exit status: the command itself could not do its work."""
+
+
+def _refuses(command: Callable[P, None]) -> Callable[P, None]:
+    """Print what a :class:`BootRefused` names, without a traceback, and end with its exit status."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except BootRefused as refused:
+            _print_problems(refused.problems)
+            sys.exit(REFUSED)
+
+    return run
+
+
+def _print_problems(problems: list[str]) -> None:
+    for problem in problems:
+        click.echo(problem, err=True)
+    count = len(problems)
+    click.echo(f"\nrefused: {count} problem{'s' if count != 1 else ''}", err=True)
+
+
+@click.group(help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Read .env before any command, so that one file serves the settings and OpenTelemetry's own variables."""
+    load_dotenv(ROOT / ".env", override=False)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", envvar="HOST", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, envvar="PORT", show_default=True, type=click.IntRange(0, 65535))
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), help="Processes that serve.")
+@_refuses
+def run(host: str, port: int, workers: int) -> None:
+    """Serve. In development a changed handler or policy is served at once."""
+    from app.server import HttpLimits, ServerConfig, ShutdownConfig, serve  # noqa: PLC0415 - only this command serves
+
+    settings = load_settings()
+    config = ServerConfig(
+        http=HttpLimits(max_connections=settings.max_connections, header_timeout=settings.header_timeout),
+        shutdown=ShutdownConfig(
+            drain_delay=settings.seconds_before_closing, drain_timeout=settings.drain_timeout
+        ),
+    )
+    sys.exit(serve("app.main:create", host=host, port=port, workers=workers, config=config, refusals=(BootRefused,)))
+
+
+@main.command()
+@click.option("--missing", is_flag=True, help="Print ready, closed entries for routes that the policy does not know.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@_refuses
+def routes(missing: bool, form: str) -> None:  # noqa: FBT001 - click passes flags so
+    """Print the effective policy of every route."""
+    from app.main import read_definition  # noqa: PLC0415 - imports the handlers
+    from app.policy import render_missing, render_table, table_rows  # noqa: PLC0415
+
+    definition = read_definition(load_settings(), check=not missing)
+    policy, mounted = definition.policy, definition.mounted
+    if missing:
+        click.echo(render_missing(policy, mounted), nl=False)
+    elif form == "json":
+        click.echo(json.dumps(table_rows(policy, mounted), indent=2))
+    else:
+        click.echo(render_table(policy, mounted))
+
+
+@main.command()
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True, envvar="FORMAT"
+)
+def check(form: str) -> None:
+    """Compose the service as it would start, and say everything that would keep it from starting.
+
+    Ends with 0 if it would start, 1 if it is refused, 2 if the check itself could not run.
+    """
+    problems: list[str] = []
+    count = 0
+    try:
+        # What a handler prints while it is imported must not get into a report that a program reads.
+        with contextlib.redirect_stdout(sys.stderr):
+            from app.components import build_components  # noqa: PLC0415 - imports the patterns
+            from app.main import compose, read_definition  # noqa: PLC0415
+
+            settings = load_settings(log_level="error")
+            definition = read_definition(settings)
+            count = len(compose(definition, build_components(settings)).routes)
+    except BootRefused as refused:
+        problems = refused.problems
+    except Exception as error:  # noqa: BLE001 - whatever broke, the caller learns that nothing was judged
+        click.echo(f"the check could not run: {type(error).__name__}: {error}", err=True)
+        sys.exit(COULD_NOT_RUN)
+    _report(problems, count, form)
+    sys.exit(REFUSED if problems else 0)
+
+
+def _report(problems: list[str], count: int, form: str) -> None:
+    if form == "json":
+        document = {
+            "version": 1,
+            "verdict": "refused" if problems else "admitted",
+            "routes": count,
+            "problems": [_located(problem) for problem in problems],
+        }
+        click.echo(json.dumps(document, indent=2))
+    elif problems and form == "github":
+        for place in map(_located, problems):
+            at = f" file={place['file']},line={place['line']}" if place["file"] else ""
+            click.echo(f"::error{at}::{_escape(str(place['message']))}")
+    elif problems:
+        _print_problems(problems)
+    else:
+        click.echo(f"admitted: {count} routes, each with its policy and its guards")
+
+
+def _located(problem: str) -> dict[str, Any]:
+    """Split ``file:line: message``; problems of settings name a variable instead of a file."""
+    head, _, rest = problem.partition(": ")
+    file, _, line = head.rpartition(":")
+    if file and line.isdigit():
+        return {"file": file, "line": int(line), "message": rest}
+    return {"file": None, "line": None, "message": problem}
+
+
+def _escape(text: str) -> str:
+    """Escape what GitHub's workflow commands give a meaning."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+@main.command()
+@click.option("--subject", default="alice", show_default=True, help="Who the token is for.")
+@click.option("--role", "roles", multiple=True, help="A role that it carries; may be given several times.")
+@click.option("--tenant", default=None, help="The tenant that it names.")
+@click.option("--lifetime", default=3600, show_default=True, type=click.IntRange(1, 86400), help="Seconds it is good.")
+@_refuses
+def token(subject: str, roles: tuple[str, ...], tenant: str | None, lifetime: int) -> None:
+    """Print a token of the development issuer. Production trusts no such token, and refuses to start with it."""
+    from app.components import issue_development_token  # noqa: PLC0415 - cryptography takes its time
+
+    settings = load_settings()
+    if settings.production or not settings.development_issuer:
+        raise BootRefused(["APP_JWKS_URL: this service trusts another issuer; get a token from there"])
+    click.echo(issue_development_token(settings, subject=subject, roles=roles, tenant=tenant, lifetime=lifetime))
+
+

@@ -1,0 +1,277 @@
+"""The long-lived parts of one process, made from its settings: everything that several routes share.
+
+Part of the composition root, like :mod:`app.main`: patterns meet here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from app.errors import RULES
+from app.health import Check, Health
+from app.patterns.authentication import AuthenticationConfig, KeySource, TokenVerifier
+from app.patterns.client_address import ClientAddress
+from app.patterns.development_issuer import DevelopmentIssuer, KeyFileError
+from app.patterns.graceful_shutdown import Lifecycle
+from app.patterns.guarded_http import HttpGuard
+from app.patterns.metrics import EventCounter, observe_states
+from app.patterns.problem_details import Problem, ProblemDetails
+from app.patterns.rate_limit import AsyncLimiter, FailedAttempts, InvalidRate, RateLimitConfig, parse_rate
+from app.patterns.redaction import Redactor
+from app.patterns.structured_logging import Logging, LoggingConfig, configure_logging
+from app.patterns.telemetry_export import Telemetry, TelemetryConfig, configure_telemetry
+from app.patterns.tracing import RequestIds, RequestSampler
+from app.settings import BootRefused, Settings
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+KEY_REFRESH_SECONDS = 60.0
+"""Between two looks at the age of the issuer's keys, so that readiness does not hang on somebody's request."""
+
+TELEMETRY_SHUTDOWN_SECONDS = 2.0
+"""For the last spans and metrics to leave; a dead collector may not hold up the end."""
+
+
+@dataclass(frozen=True)
+class Components:
+    """What the edge and the guards are wired to.
+
+    Attributes:
+        settings: of this process.
+        lifecycle: the phase that the server is in.
+        redactor: takes secrets and personal data out of text.
+        logging: the configured logging; None where a test configures its own.
+        problems: renders every error.
+        telemetry: tracer, meter, and the way out for both.
+        refusals: counts refusals by code.
+        limiter: rates per caller, shared by Redis where there is one.
+        flood_limiter: rates per address, always in this process.
+        attempts: bounds failed authentications per address.
+        client: address of the client of a request.
+        verifier: judges tokens.
+        health: the report of /readyz.
+        closing: what the end of the process closes, in order.
+        background: loops that run as long as the process serves.
+    """
+
+    settings: Settings
+    lifecycle: Lifecycle
+    redactor: Redactor
+    logging: Logging
+    problems: ProblemDetails
+    telemetry: Telemetry
+    refusals: EventCounter
+    limiter: AsyncLimiter
+    flood_limiter: AsyncLimiter
+    attempts: FailedAttempts
+    client: ClientAddress
+    verifier: TokenVerifier
+    health: Health
+    background: tuple[Callable[[], Any], ...] = ()
+    closing: tuple[Callable[[], Any], ...] = field(default=())
+
+
+def build_components(
+    settings: Settings, lifecycle: Lifecycle | None = None, http_guard: HttpGuard | None = None
+) -> Components:
+    """Make the parts of one process; nothing is connected to yet.
+
+    Args:
+        settings: of this process.
+        lifecycle: the phase of the server that runs it; a new one by default.
+        http_guard: the server's own guard, whose refusals are counted with the others.
+
+    Raises:
+        BootRefused: a part cannot be made from these settings.
+    """
+    lifecycle = lifecycle or Lifecycle()
+    http_guard = http_guard or HttpGuard()
+    redactor = Redactor()
+    logging = _logging(settings, redactor)
+    log = structlog.get_logger("app")
+    telemetry = _telemetry(settings, redactor)
+    refusals = EventCounter(
+        telemetry.meter, "breakwater.refusals", label="code", unit="{request}", description="Requests refused, by code."
+    )
+
+    http_guard.on_refusal = refusals.add
+
+    def refused(_scope: Scope, problem: Problem) -> None:
+        refusals.add(problem.code)
+
+    def unhandled(scope: Scope, error: BaseException) -> None:
+        template = getattr(scope.get("route"), "path_format", "unmatched")
+        log.error("unhandled_exception", route=template, exc_info=error)
+
+    limiter, flood_limiter = _limiters(settings, log)
+    client = ClientAddress(settings.trusted_proxies)
+    keys, checks, background, closing = _keys(settings, log)
+    if limiter.is_shared:
+        checks["rate_limit_store"] = limiter.state
+    observe_states(
+        telemetry.meter,
+        "breakwater.degraded",
+        label="component",
+        read=lambda: {name: float(check().get("state") != "ok") for name, check in checks.items()},
+        description="1 where a part works in a degraded mode.",
+    )
+    observe_states(
+        telemetry.meter,
+        "breakwater.connections",
+        label="state",
+        read=lambda: {"open": float(http_guard.open_connections)},
+        unit="{connection}",
+        description="Connections of this process.",
+    )
+    accepted = AuthenticationConfig(issuer=settings.issuer, audience=settings.audience)
+    return Components(
+        settings=settings,
+        lifecycle=lifecycle,
+        redactor=redactor,
+        logging=logging,
+        problems=ProblemDetails(RULES, on_problem=refused, on_unhandled=unhandled),
+        telemetry=telemetry,
+        refusals=refusals,
+        limiter=limiter,
+        flood_limiter=flood_limiter,
+        attempts=FailedAttempts(limiter, settings.failed_authentication_rate, client),
+        client=client,
+        verifier=TokenVerifier(accepted, keys),
+        health=Health(phase=lambda: lifecycle.phase, checks=checks),
+        background=background,
+        closing=(*closing, limiter.aclose, flood_limiter.aclose),
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(components: Components, *more: Callable[[], Any]) -> AsyncIterator[None]:
+    """Run the background loops (and ``more`` of them), and close everything at the end."""
+    tasks = [asyncio.create_task(loop()) for loop in (*components.background, *more)]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for close in components.closing:
+            await close()
+        await asyncio.to_thread(components.telemetry.shutdown, TELEMETRY_SHUTDOWN_SECONDS)
+        components.logging.writer.flush()
+
+
+def issue_development_token(
+    settings: Settings, *, subject: str, roles: tuple[str, ...], tenant: str | None, lifetime: int
+) -> str:
+    """Return a token of the development issuer.
+
+    Raises:
+        BootRefused: its key file cannot be read or made.
+    """
+    return _development_issuer(settings).issue(subject, roles, tenant, lifetime)
+
+
+def _logging(settings: Settings, redactor: Redactor) -> Logging:
+    config = LoggingConfig(
+        renderer="json" if settings.renders_json else "console",
+        level=settings.log_level,
+        colors=sys.stdout.isatty(),
+    )
+    return configure_logging(config, redact=redactor.redact)
+
+
+def _telemetry(settings: Settings, redactor: Redactor) -> Telemetry:
+    try:
+        config = TelemetryConfig.from_environment(
+            os.environ, service_name=settings.service_name, environment=settings.environment.value
+        )
+    except ValueError as error:
+        raise BootRefused([str(error)]) from error
+    return configure_telemetry(
+        config,
+        sampler=RequestSampler(settings.trace_sample_ratio),
+        id_generator=RequestIds(),
+        redact=redactor.text,
+        set_global=True,
+    )
+
+
+def _limiters(settings: Settings, log: Any) -> tuple[AsyncLimiter, AsyncLimiter]:
+    problems = []
+    for name in ("flood_rate", "failed_authentication_rate"):
+        rate = getattr(settings, name)
+        if name == "flood_rate" and rate == "unlimited":
+            continue
+        try:
+            parse_rate(rate)
+        except InvalidRate as error:
+            problems.append(f"APP_{name.upper()}: {error}")
+    if problems:
+        raise BootRefused(problems)
+    if settings.redis_url is None:
+        return AsyncLimiter(), AsyncLimiter()
+    # Redis' client is a third of what there is to import, and most services start without it.
+    from app.patterns.rate_limit_storage import RedisWindowStorage  # noqa: PLC0415
+
+    url = settings.redis_url.get_secret_value()
+
+    def turned(state: str, reason: str) -> None:
+        log.warning("rate_limit_store", state=state, reason=reason)
+
+    config = RateLimitConfig(
+        timeout=settings.redis_timeout,
+        # The same in every process that shares this store, and known to nobody who only reads the store.
+        hash_key=hashlib.blake2b(url.encode(), digest_size=32, person=b"rate-limit").digest(),
+    )
+    return AsyncLimiter(config=config, shared=RedisWindowStorage(url), on_transition=turned), AsyncLimiter()
+
+
+Keys = tuple[KeySource, dict[str, Check], tuple[Callable[[], Any], ...], tuple[Callable[[], Any], ...]]
+
+
+def _keys(settings: Settings, log: Any) -> Keys:
+    """Return where keys come from, its check, its background loops, and what closes it."""
+    if settings.jwks_url is None:
+        return _development_issuer(settings), {}, (), ()
+    # As with Redis: an HTTP client is not imported where nobody is called.
+    import httpx2  # noqa: PLC0415
+
+    from app.patterns.jwks import JwksCache, JwksConfig  # noqa: PLC0415
+
+    client = httpx2.AsyncClient(follow_redirects=False, trust_env=False)
+
+    def observe(event: str, detail: str) -> None:
+        log.info("jwks", what=event, detail=detail)
+
+    try:
+        config = JwksConfig(url=settings.jwks_url, allow_http=settings.allow_plain_jwks and not settings.production)
+    except ValueError as error:
+        raise BootRefused([f"APP_JWKS_URL: {error}"]) from error
+    keys = JwksCache(config, client, observe=observe)
+
+    async def stay_fresh() -> None:
+        while True:
+            await keys.refresh()
+            await asyncio.sleep(KEY_REFRESH_SECONDS)
+
+    def check() -> Mapping[str, object]:
+        state = keys.state()
+        return {**state, "state": "degraded" if state["state"] == "stale" else state["state"]}
+
+    return keys, {"issuer_keys": check}, (stay_fresh,), (keys.aclose, client.aclose)
+
+
+def _development_issuer(settings: Settings) -> DevelopmentIssuer:
+    try:
+        return DevelopmentIssuer(settings.development_key_path, audience=settings.audience)
+    except (KeyFileError, OSError) as error:
+        raise BootRefused([f"APP_DEVELOPMENT_KEY_PATH: {error}"]) from error

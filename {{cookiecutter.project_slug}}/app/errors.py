@@ -1,0 +1,92 @@
+"""Which error becomes which problem: the one table between the patterns' error types and what clients see.
+
+``code`` is stable: clients and dashboards hold on to it. A new refusal gets a line here, with a text that says what
+the caller can do about it, and nothing that helps somebody who should not be calling.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app.patterns.authentication import AuthenticationError, KeysUnavailableError, TooManyFailures
+from app.patterns.authorization import PermissionDenied
+from app.patterns.body_limit import BodyError
+from app.patterns.deadline import DeadlineExceeded
+from app.patterns.problem_details import Problem, Rule, problem_of_status, title_of
+from app.patterns.rate_limit import RateLimited
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_ERRORS = 20
+"""Validation errors that one answer names: enough to mend a form, not an amplifier."""
+
+
+def _retry_after(seconds: float) -> tuple[bytes, bytes]:
+    """Whole seconds, rounded up, at least one (RFC 9110, section 10.2.3)."""
+    return b"retry-after", b"%d" % max(1, math.ceil(seconds))
+
+
+def _unauthenticated(error: AuthenticationError) -> Problem:
+    # One code for every reason: why a token was refused is for the log, not for who forged it.
+    headers = ((b"www-authenticate", error.challenge),)
+    return Problem(401, "unauthenticated", "Unauthorized", "Send a valid bearer token.", headers, reason=error.code)
+
+
+def _too_many_failures(error: TooManyFailures) -> Problem:
+    headers = (_retry_after(error.retry_after),)
+    return Problem(429, "too_many_failures", "Too Many Requests", "Too many refused tokens; wait.", headers)
+
+
+def _keys_unavailable(error: KeysUnavailableError) -> Problem:
+    headers = (_retry_after(error.retry_after),)
+    detail = "Tokens cannot be verified at the moment; try again."
+    return Problem(503, "keys_unavailable", "Service Unavailable", detail, headers)
+
+
+def _forbidden(_error: PermissionDenied) -> Problem:
+    return Problem(403, "forbidden", "Forbidden")
+
+
+def _rate_limited(error: RateLimited) -> Problem:
+    detail = "Too many requests; Retry-After says when to try again."
+    return Problem(429, "rate_limited", "Too Many Requests", detail, tuple(error.header_list))
+
+
+def _deadline_exceeded(error: DeadlineExceeded) -> Problem:
+    detail = f"The request did not end within {error.timeout:g} seconds."
+    return Problem(504, "deadline_exceeded", "Gateway Timeout", detail)
+
+
+def _body_refused(error: BodyError) -> Problem:
+    return Problem(error.status_code, error.code, title_of(error.status_code), str(error.detail))
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    """Name what is wrong and where, and never repeat what was sent: it may be a secret, or a script."""
+    errors: list[dict[str, Any]] = [
+        {"location": [part if isinstance(part, int) else str(part)[:100] for part in fault["loc"]],
+         "message": str(fault["msg"])[:200], "type": str(fault["type"])[:100]}
+        for fault in error.errors()[:MAX_ERRORS]
+    ]
+    if any(fault["type"] == "json_invalid" for fault in errors):
+        return Problem(400, "json_invalid", "Bad Request", "The body is not valid JSON.", members={"errors": errors})
+    detail = "A value is missing, unknown or out of bounds; see errors."
+    return Problem(422, "validation_failed", title_of(422), detail, members={"errors": errors})
+
+
+RULES: Mapping[type[BaseException], Rule] = {
+    AuthenticationError: _unauthenticated,
+    TooManyFailures: _too_many_failures,
+    KeysUnavailableError: _keys_unavailable,
+    PermissionDenied: _forbidden,
+    RateLimited: _rate_limited,
+    DeadlineExceeded: _deadline_exceeded,
+    BodyError: _body_refused,
+    RequestValidationError: _invalid,
+    HTTPException: problem_of_status,
+}

@@ -1,0 +1,452 @@
+"""The composition root: every pattern is put in its place here, and the order can be read in one sitting.
+
+``EDGE`` is what every request passes, ``GUARDS`` what stands round each route, both outermost first. Both are
+arguments of :func:`create_app`, so that a test can leave one out and see what is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from app import docs, health
+from app.components import Components, build_components, running
+from app.dependencies import caller_of
+from app.openapi import complete, operation_extra
+from app.patterns.authentication import Authentication
+from app.patterns.authorization import Authorization, Roles
+from app.patterns.body_limit import BodyLimit
+from app.patterns.deadline import Deadline
+from app.patterns.metrics import RequestMetrics
+from app.patterns.rate_limit import FloodLimit, RateLimit
+from app.patterns.request_log import RequestLog
+from app.patterns.security_headers import DOCS_POLICY, HSTS, SecurityHeaders, SecurityHeadersConfig
+from app.patterns.structured_logging import REQUEST_CONTEXT
+from app.patterns.tracing import Tracing, TracingConfig
+from app.policy import MountedRoute, Policy, PolicyError, RoutePolicy, check_routes, load_policy, table_rows
+from app.reload import Switch, reload_on_change, watch_files
+from app.routing import (
+    GuardedRoute,
+    Handler,
+    find_handlers,
+    fresh_handlers,
+    handlers_of_router,
+    name_allowed_methods,
+)
+from app.settings import ROOT, BootRefused, Settings, load_settings, unknown_settings
+
+if TYPE_CHECKING:
+    from fastapi.dependencies.models import Dependant
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from app.patterns.graceful_shutdown import Lifecycle
+    from app.patterns.guarded_http import HttpGuard
+
+HANDLERS_FOLDER = ROOT / "app" / "handlers"
+
+UPSTREAMS: frozenset[str] = frozenset()
+"""Outbound services that a policy may name; none are declared yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of the edge: what every request passes before it is routed."""
+
+    name: str
+    build: Callable[[ASGIApp, Components], ASGIApp]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """One guard of a route; ``build`` returns the application itself where the policy leaves it nothing to do."""
+
+    name: str
+    build: Callable[[ASGIApp, RoutePolicy, Components, Roles], ASGIApp]
+
+
+def _request_log(app: ASGIApp, parts: Components) -> ASGIApp:
+    # A subject may be an e-mail address. It is judged once and remembered: it comes with every request.
+    shown = lru_cache(maxsize=4096)(parts.redactor.text)
+
+    def caller(scope: Scope) -> str | None:
+        principal = scope["state"].get("principal")
+        return None if principal is None else shown(principal.subject)
+
+    return RequestLog(app, emit=parts.logging.emit, context=REQUEST_CONTEXT, caller=caller)
+
+
+def _tracing(app: ASGIApp, parts: Components) -> ASGIApp:
+    config = TracingConfig(
+        ratio=parts.settings.trace_sample_ratio, trust_remote_sampling=parts.settings.trust_remote_sampling
+    )
+    return Tracing(app, tracer=parts.telemetry.tracer, config=config, redact=parts.redactor.text)
+
+
+def _metrics(app: ASGIApp, parts: Components) -> ASGIApp:
+    metrics = RequestMetrics(app)
+    parts.telemetry.add_producer(metrics.produce)
+    return metrics
+
+
+def _security_headers(app: ASGIApp, parts: Components) -> ASGIApp:
+    config = SecurityHeadersConfig(
+        path_policies={"/docs": DOCS_POLICY} if parts.settings.serves_docs else {},
+        strict_transport_security=HSTS if parts.settings.hsts else None,
+    )
+    return SecurityHeaders(app, config=config)
+
+
+def _cors(app: ASGIApp, parts: Components) -> ASGIApp:
+    if not parts.settings.cors_origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=parts.settings.cors_origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["authorization", "content-type", "idempotency-key", "traceparent", "x-request-id"],
+        expose_headers=["x-request-id", "retry-after", "ratelimit", "ratelimit-policy"],
+        max_age=600,
+    )
+
+
+def _problem_details(app: ASGIApp, parts: Components) -> ASGIApp:
+    return parts.problems.wrap(app)
+
+
+def _flood_limit(app: ASGIApp, parts: Components) -> ASGIApp:
+    if parts.settings.flood_rate == "unlimited":
+        return app
+    return FloodLimit(
+        app,
+        limiter=parts.flood_limiter,
+        rate=parts.settings.flood_rate,
+        client=parts.client,
+        exempt=frozenset({"/livez", "/readyz"}),
+        refuse=parts.problems.refuse,
+    )
+
+
+EDGE = (
+    Layer("request_log", _request_log),  # first: it names the request for everything behind it, and closes it
+    Layer("tracing", _tracing),
+    Layer("metrics", _metrics),
+    Layer("security_headers", _security_headers),  # outside of everything that answers, refusals included
+    Layer("cors", _cors),
+    Layer("problem_details", _problem_details),
+    Layer("flood_limit", _flood_limit),  # before authentication: checking a signature is what a flood would buy
+)
+"""What every request passes, outermost first."""
+
+
+def _deadline(app: ASGIApp, policy: RoutePolicy, parts: Components, _roles: Roles) -> ASGIApp:
+    return Deadline(app, timeout=policy.timeout, refuse=parts.problems.refuse)
+
+
+def _body_limit(app: ASGIApp, policy: RoutePolicy, parts: Components, _roles: Roles) -> ASGIApp:
+    return BodyLimit(app, max_bytes=policy.max_body, timeout=policy.body_timeout, refuse=parts.problems.refuse)
+
+
+def _authentication(app: ASGIApp, policy: RoutePolicy, parts: Components, _roles: Roles) -> ASGIApp:
+    if policy.public:
+        return app
+    return Authentication(
+        app,
+        verifier=parts.verifier,
+        realm=parts.settings.audience,
+        refuse=parts.problems.refuse,
+        attempts=parts.attempts,
+    )
+
+
+def _authorization(app: ASGIApp, policy: RoutePolicy, parts: Components, roles: Roles) -> ASGIApp:
+    if policy.public:
+        return app
+    return Authorization(app, required=policy.allow, roles=roles, refuse=parts.problems.refuse)
+
+
+def _rate_limit(app: ASGIApp, policy: RoutePolicy, parts: Components, _roles: Roles) -> ASGIApp:
+    if policy.rate is None:
+        return app
+
+    def caller(scope: Scope) -> str:
+        # A public route knows no caller, so its callers are told apart by address.
+        principal = scope["state"].get("principal")
+        return f"sub:{principal.subject}" if principal is not None else f"addr:{parts.client(scope)}"
+
+    # The rate is part of the name: a reload may change it, and then the old counts mean nothing.
+    name = f"{policy.method} {policy.path} {policy.rate}"
+    return RateLimit(
+        app, limiter=parts.limiter, rate=policy.rate, name=name, key=caller, refuse=parts.problems.refuse
+    )
+
+
+GUARDS = (
+    Guard("deadline", _deadline),  # outside of everything that may wait
+    Guard("body_limit", _body_limit),  # a declared length that is too large is refused before a token is looked at
+    Guard("authentication", _authentication),
+    Guard("authorization", _authorization),
+    Guard("rate_limit", _rate_limit),  # counts known callers; who is unknown was counted by address
+)
+"""What stands round each route, outermost first. A request is judged before its body is read."""
+
+
+class Service(FastAPI):
+    """FastAPI without its own outer layers: the edge shapes errors and bounds bodies, and does so once."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the router inside of what FastAPI's routes rely on, and of nothing else."""
+        router = self.router
+        handlers = ({HTTPException: self._problem, RequestValidationError: self._problem}, {})
+
+        async def service(scope: Scope, receive: Receive, send: Send) -> None:
+            scope["starlette.exception_handlers"] = handlers
+            async with AsyncExitStack() as stack:
+                scope["fastapi_middleware_astack"] = stack
+                await router(scope, receive, send)
+
+        return service
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document with what the guards add."""
+        return complete(super().openapi(), self.state.policies)
+
+    async def _problem(self, request: Request, error: Exception) -> Response:
+        """Render what a handler raised to refuse a request, inside of its guards."""
+        parts: Components = self.state.components
+        problem = parts.problems.problem(error)
+        if problem is None:
+            raise error
+        headers, body = parts.problems.response(request.scope, problem)
+        response = Response(body, problem.status)
+        response.raw_headers = headers
+        return response
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    lifecycle: Lifecycle | None = None,
+    http_guard: HttpGuard | None = None,
+    edge: tuple[Layer, ...] = EDGE,
+    guards: tuple[Guard, ...] = GUARDS,
+) -> ASGIApp:
+    """Compose the service of one process.
+
+    Args:
+        settings: of this process; read from the environment by default.
+        lifecycle: shared with the server that runs the service.
+        http_guard: the server's own guard, whose refusals are counted with the others.
+        edge: layers that every request passes, outermost first.
+        guards: guards round each route, outermost first.
+
+    Raises:
+        BootRefused: with everything that keeps the service from starting.
+    """
+    settings = settings or load_settings()
+    definition = read_definition(settings)
+    parts = build_components(settings, lifecycle, http_guard)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_service: FastAPI) -> AsyncIterator[None]:
+        async with running(parts, *reloading):
+            yield
+
+    routes: ASGIApp = compose(definition, parts, guards, lifespan=lifespan)
+    reloading: tuple[Callable[[], Awaitable[None]], ...] = ()
+    if not settings.production:
+        routes = switch = Switch(routes)
+        reloading = (partial(_reload, switch, parts, guards),)
+    app = routes
+    for layer in reversed(edge):
+        app = layer.build(app, parts)
+    _announce(definition, edge, guards)
+    return app
+
+
+def create(*, lifecycle: Lifecycle, http_guard: HttpGuard) -> ASGIApp:
+    """Compose the service for the server, which hands over its phase and its own refusals.
+
+    Raises:
+        BootRefused: with everything that keeps the service from starting.
+    """
+    return create_app(lifecycle=lifecycle, http_guard=http_guard)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What people and models wrote: the policy and the handlers, held to each other."""
+
+    policy: Policy
+    handlers: tuple[Handler, ...]
+
+    @property
+    def mounted(self) -> list[MountedRoute]:
+        """Every route that the policy must know."""
+        return [handler.route for handler in self.handlers]
+
+
+def read_definition(settings: Settings, *, check: bool = True) -> Definition:
+    """Read the policy and the handlers.
+
+    Args:
+        settings: where the policy is.
+        check: hold the two to each other; without it a route may lack its entry.
+
+    Raises:
+        BootRefused: with every mistake in both.
+    """
+    problems: list[str] = []
+    policy: Policy | None = None
+    handlers: list[Handler] = []
+    try:
+        policy = load_policy(settings.policy_path, upstreams=UPSTREAMS)
+    except PolicyError as error:
+        problems += map(str, error.problems)
+    try:
+        handlers = [*handlers_of_router(health.router), *find_handlers()]
+    except BootRefused as refused:
+        problems += refused.problems
+    if problems or policy is None:
+        raise BootRefused(problems)
+    definition = Definition(policy, tuple(handlers))
+    if check:
+        try:
+            check_routes(policy, definition.mounted)
+        except PolicyError as error:
+            problems += map(str, error.problems)
+        problems += _public_routes_with_a_caller(definition)
+        if problems:
+            raise BootRefused(problems)
+    return definition
+
+
+def compose(
+    definition: Definition,
+    parts: Components,
+    guards: tuple[Guard, ...] = GUARDS,
+    *,
+    lifespan: Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]] | None = None,
+) -> Service:
+    """Put every route behind its guards."""
+    policy, settings = definition.policy, parts.settings
+    roles = Roles(policy.roles)
+    policies = {(handler.route.method, handler.route.path): _entry(policy, handler) for handler in definition.handlers}
+    service = Service(
+        title=settings.service_name,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would answer outside of the guards
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # the edge does that for less
+        lifespan=lifespan,
+    )
+    service.state.components, service.state.health, service.state.policies = parts, parts.health, policies
+
+    def guarded(handler: Handler, entry: RoutePolicy) -> GuardedRoute:
+        def wrap(app: ASGIApp, _route: MountedRoute) -> ASGIApp:
+            for guard in reversed(guards):
+                app = guard.build(app, entry, parts, roles)
+            return app
+
+        return GuardedRoute(handler, wrap=wrap, openapi_extra=operation_extra(entry))
+
+    routes = [guarded(handler, policies[handler.route.method, handler.route.path]) for handler in definition.handlers]
+    if settings.serves_docs:
+        routes += [guarded(handler, _docs_policy(handler)) for handler in handlers_of_router(docs.router)]
+    name_allowed_methods(routes)
+    service.router.routes[:] = routes
+    return service
+
+
+def _entry(policy: Policy, handler: Handler) -> RoutePolicy:
+    entry = policy.find(handler.route.method, handler.route.path)
+    if entry is None:  # read_definition checks this; a second look costs nothing and fails closed
+        raise BootRefused([f"{handler.route.method} {handler.route.path}: no policy entry"])
+    return entry
+
+
+def _docs_policy(handler: Handler) -> RoutePolicy:
+    """Return the built-in policy of development's documentation, which production refuses to serve."""
+    return RoutePolicy(
+        method=handler.route.method,
+        path=handler.route.path,
+        public=True,
+        allow=frozenset(),
+        rate=None,
+        timeout=5.0,
+        max_body=0,
+        body_timeout=5.0,
+        idempotency="none",
+        idempotency_reason="",
+        outbound=frozenset(),
+        stage="active",
+        line=0,
+    )
+
+
+def _public_routes_with_a_caller(definition: Definition) -> list[str]:
+    """Name the public routes whose handlers ask who is calling: nobody could ever tell them."""
+    problems = []
+    for handler in definition.handlers:
+        entry = definition.policy.find(handler.route.method, handler.route.path)
+        if entry is not None and entry.public and _asks_for_caller(handler.context.dependant):
+            problems.append(
+                f"{definition.policy.source.name}:{entry.line}: {entry.method} {entry.path} is public, but its handler "
+                f"({handler.route.file}:{handler.route.line}) asks for the Caller; name permissions in `allow`"
+            )
+    return problems
+
+
+def _asks_for_caller(dependant: Dependant) -> bool:
+    return dependant.call is caller_of or any(map(_asks_for_caller, dependant.dependencies))
+
+
+async def _reload(switch: Switch, parts: Components, guards: tuple[Guard, ...]) -> None:
+    """Serve what changed in the handlers and the policy, as long as it loads."""
+    log = structlog.get_logger("app")
+
+    async def rebuild() -> ASGIApp:
+        with fresh_handlers():
+            return compose(read_definition(parts.settings), parts, guards)
+
+    def report(outcome: str, lines: list[str]) -> None:
+        if outcome == "reloaded":
+            log.info("reloaded", changed=lines)
+        else:
+            for line in lines:
+                log.error("not_reloaded", problem=line, serving="the version before")
+
+    stop = asyncio.Event()
+    watch = watch_files([HANDLERS_FOLDER, parts.settings.policy_path.parent], stop)
+    try:
+        await reload_on_change(watch, rebuild, switch, report)
+    finally:
+        stop.set()
+
+
+def _announce(definition: Definition, edge: tuple[Layer, ...], guards: tuple[Guard, ...]) -> None:
+    """Log what stands in front of what: nothing is silently off."""
+    log = structlog.get_logger("app")
+    log.info(
+        "composed",
+        routes=len(definition.handlers),
+        edge=[layer.name for layer in edge],
+        guards=[guard.name for guard in guards],
+        policy=str(definition.policy.source),
+    )
+    for row in table_rows(definition.policy, definition.mounted):
+        log.info("route", **row)
+    for name in unknown_settings(os.environ):
+        log.warning("unknown_setting", name=name)

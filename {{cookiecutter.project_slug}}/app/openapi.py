@@ -1,0 +1,111 @@
+"""Completes the OpenAPI document with what the guards add: who may call, and how they refuse.
+
+Handlers document their own answers. That a route wants a token with certain scopes, and may answer 401, 403, 413,
+429 or 504, follows from its policy, so it is written here and never by hand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.policy import RoutePolicy
+
+SCHEME = "bearer"
+
+_TEXT: dict[str, Any] = {"type": "string"}
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "An error (RFC 9457). Programs read `code`, people read `title` and `detail`.",
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": _TEXT,
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": _TEXT,
+        "instance": {"type": ["string", "null"]},
+        "code": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"},
+        "request_id": {"type": ["string", "null"]},
+        "errors": {"description": "Which parts of the request are wrong."},
+    },
+    "required": ["type", "title", "status", "detail", "code", "request_id"],
+}
+
+_DESCRIPTIONS = {
+    400: "The request cannot be read.",
+    401: "No valid token.",
+    403: "The caller's roles do not grant this.",
+    405: "The path exists, the method does not.",
+    408: "The body did not arrive in time.",
+    413: "The body is larger than this route takes.",
+    422: "A value is missing, unknown or out of bounds.",
+    429: "Too many requests; `Retry-After` says when to try again.",
+    500: "The service failed.",
+    503: "The service cannot answer now; `Retry-After` says when to try again.",
+    504: "The request's time ran out.",
+}
+
+
+def operation_extra(policy: RoutePolicy) -> dict[str, Any]:
+    """Return what the policy of one route adds to its operation object: the scopes that a token must grant."""
+    if policy.public:
+        return {}
+    return {"security": [{SCHEME: sorted(policy.allow)}]}
+
+
+def complete(document: dict[str, Any], policies: dict[tuple[str, str], RoutePolicy]) -> dict[str, Any]:
+    """Return ``document`` with the security scheme and every guard's refusal added.
+
+    Args:
+        document: what FastAPI generated; changed in place.
+        policies: (method, path) -> policy of every mounted route.
+    """
+    components = document.setdefault("components", {})
+    components.setdefault("securitySchemes", {})[SCHEME] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    schemas = components.setdefault("schemas", {})
+    schemas["Problem"] = PROBLEM_SCHEMA
+    responses = components.setdefault("responses", {})
+    for path, operations in document.get("paths", {}).items():
+        for method, operation in operations.items():
+            policy = policies.get((method.upper(), path))
+            if policy is None:
+                continue
+            for status in _refusals(policy, operation):
+                name = f"Problem{status}"
+                responses.setdefault(name, _response(status))
+                declared = operation.setdefault("responses", {})
+                if str(status) in declared and status != 422:  # noqa: PLR2004 - FastAPI's own 422 has another shape
+                    declared[str(status)].setdefault("content", {})["application/problem+json"] = {
+                        "schema": {"$ref": "#/components/schemas/Problem"}
+                    }
+                else:
+                    declared[str(status)] = {"$ref": f"#/components/responses/{name}"}
+    # Nothing refers to FastAPI's own error models any more.
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    return document
+
+
+def _refusals(policy: RoutePolicy, operation: dict[str, Any]) -> list[int]:
+    statuses = {400, 429, 500, 503, 504}
+    if not policy.public:
+        statuses |= {401, 403}
+    if "requestBody" in operation:
+        statuses |= {408, 413}
+    if "requestBody" in operation or operation.get("parameters"):
+        statuses.add(422)
+    # A handler's own 4xx (a 404, say) is rendered as a problem too.
+    statuses |= {int(status) for status in operation.get("responses", {}) if status.isdigit() and int(status) >= 400}  # noqa: PLR2004
+    return sorted(statuses)
+
+
+def _response(status: int) -> dict[str, Any]:
+    response: dict[str, Any] = {
+        "description": _DESCRIPTIONS.get(status, "An error."),
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    if status in {429, 503}:
+        response["headers"] = {
+            "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
+        }
+    if status == 401:  # noqa: PLR2004
+        response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    return response

@@ -1,0 +1,244 @@
+"""Body limit: what a client may send is bounded in bytes, in time and in depth.
+
+Threat: an endless body fills memory; a body sent one byte a minute holds a request open; a few kilobytes of
+``[[[[`` exhaust the parser's stack; a declared length says nothing about what is sent.
+
+Defaults:
+
+* ``max_bytes`` 64 KiB, counted as they arrive, whatever ``Content-Length`` says: ample for JSON that a person or
+  a service fills in, and small enough that a thousand concurrent requests stay under 64 MiB. A declared length
+  over the bound is refused before a byte is read, so that ``Expect: 100-continue`` saves the upload;
+* ``timeout`` 10 s for the whole body (the default of nginx's client_body_timeout is 60 s, but between two
+  reads, so a slow sender passes it for ever);
+* ``max_depth`` 32 levels of JSON arrays and objects: real documents stay under ten.
+
+What it does not do: look into forms and uploads (bound by bytes only), or decompress. A ``Content-Encoding`` is
+not undone here, so a compressed body cannot grow.
+
+To lift it: needs ``starlette``. ``app.add_middleware(BodyLimit, max_bytes=65_536)``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BYTES = 64 * 1024
+TIMEOUT = 10.0
+MAX_DEPTH = 32
+
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?+|[\[{]|[\]}]', re.DOTALL)
+"""Strings are matched whole, so that brackets inside them do not count; possessive, so it cannot backtrack."""
+
+
+class BodyError(HTTPException):
+    """A body was refused. An ``HTTPException``, because FastAPI passes only those on from reading a body.
+
+    Attributes:
+        code: stable name of the reason.
+    """
+
+    code = "body_refused"
+
+
+class BodyTooLarge(BodyError):
+    """More bytes than the route takes; ``limit`` in bytes."""
+
+    code = "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"The body may have at most {limit} bytes.")
+        self.limit = limit
+
+
+class BodyTimeout(BodyError):
+    """The body did not arrive in time; ``timeout`` in seconds."""
+
+    code = "body_timeout"
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__(408, f"The body must arrive within {timeout:g} seconds.")
+        self.timeout = timeout
+
+
+class BodyTooDeep(BodyError):
+    """JSON nested deeper than ``limit`` levels."""
+
+    code = "body_too_deep"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(400, f"JSON may be nested at most {limit} levels deep.")
+        self.limit = limit
+
+
+class BodyLengthInvalid(BodyError):
+    """``Content-Length`` is not a number; servers refuse it before, test clients may not."""
+
+    code = "content_length_invalid"
+
+    def __init__(self) -> None:
+        super().__init__(400, "Content-Length must be a decimal number.")
+
+
+Refuse = Callable[["Scope", "Receive", "Send", BodyError], Awaitable[None]]
+
+
+def json_depth(body: bytes, *, stop: int) -> int:
+    """Return how deep ``body`` nests arrays and objects, or ``stop + 1`` as soon as it is deeper than ``stop``."""
+    depth = deepest = 0
+    for match in _STRUCTURE.finditer(body):
+        first = body[match.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > deepest:
+                deepest = depth
+                if deepest > stop:
+                    return deepest
+        elif first in b"]}":
+            depth -= 1
+    return deepest
+
+
+class BodyLimit:
+    """Bounds the request body on its way to the application.
+
+    Args:
+        app: the ASGI application to guard.
+        max_bytes: bytes of body that are passed on; 0 allows no body at all.
+        timeout: seconds from the application's first read to the last byte.
+        max_depth: levels of nesting in a JSON body.
+        refuse: answers a refused request; default is a bare problem document.
+
+    Raises:
+        ValueError: a bound is negative, or not positive where it must be.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_bytes: int = MAX_BYTES,
+        timeout: float = TIMEOUT,
+        max_depth: int = MAX_DEPTH,
+        refuse: Refuse | None = None,
+    ) -> None:
+        if max_bytes < 0 or timeout <= 0 or max_depth < 1:
+            raise ValueError("max_bytes must be >= 0, timeout > 0 and max_depth >= 1")
+        self.app = app
+        self.max_bytes = max_bytes
+        self.timeout = timeout
+        self.max_depth = max_depth
+        self.refuse = refuse or _refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with a bounded ``receive``; a request without a body passes untouched."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        length: bytes | None = None
+        chunked = json = False
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                length = value
+            elif name == b"transfer-encoding":
+                chunked = True
+            elif name == b"content-type":
+                json = b"json" in value.lower()
+        if not chunked and (length is None or length == b"0"):
+            await self.app(scope, receive, send)
+            return
+        if length is not None:
+            if not length.isdigit():
+                await self.refuse(scope, receive, send, BodyLengthInvalid())
+                return
+            # The number of digits is bounded by the server's header limit; int() of it is not quadratic below that.
+            if len(length) > 18 or int(length) > self.max_bytes:  # noqa: PLR2004 - an exabyte
+                await self.refuse(scope, receive, send, BodyTooLarge(self.max_bytes))
+                return
+        reader = _Reader(self, receive, send, json=json)
+        try:
+            await self.app(scope, reader.receive, reader.send)
+        except BodyError as error:
+            if error is not reader.error or reader.started:
+                raise
+            await self.refuse(scope, receive, send, error)
+
+
+class _Reader:
+    """Counts one request's body as the application reads it."""
+
+    __slots__ = ("_chunks", "_deadline", "_guard", "_json", "_receive", "_send", "_size", "error", "started")
+
+    def __init__(self, guard: BodyLimit, receive: Receive, send: Send, *, json: bool) -> None:
+        self._guard, self._receive, self._send, self._json = guard, receive, send, json
+        self._size = 0
+        self._chunks: list[bytes] = []
+        self._deadline: float | None = None
+        self.error: BodyError | None = None
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        self.started = True
+        await self._send(message)
+
+    async def receive(self) -> Message:
+        if self.error is not None:
+            raise self.error  # a handler that swallowed the refusal does not get the rest of the body
+        message = await self._next()
+        if message["type"] != "http.request":
+            return message
+        body: bytes = message.get("body", b"")
+        self._size += len(body)
+        if self._size > self._guard.max_bytes:
+            raise self._fail(BodyTooLarge(self._guard.max_bytes))
+        if self._json:
+            self._chunks.append(body)
+        if not message.get("more_body", False):
+            self._deadline = float("inf")
+            if self._json:
+                self._check_depth()
+        return message
+
+    async def _next(self) -> Message:
+        loop = asyncio.get_running_loop()
+        if self._deadline is None:
+            self._deadline = loop.time() + self._guard.timeout
+        elif self._deadline == float("inf"):
+            return await self._receive()  # the body is complete: this waits for a disconnect, which has no bound
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await self._receive()
+        except TimeoutError:
+            raise self._fail(BodyTimeout(self._guard.timeout)) from None
+
+    def _check_depth(self) -> None:
+        limit = self._guard.max_depth
+        # Counting opening brackets is a memchr and settles almost every body; only then are strings told apart.
+        if sum(chunk.count(b"[") + chunk.count(b"{") for chunk in self._chunks) > limit:
+            body = b"".join(self._chunks)
+            # A NUL means UTF-16 or -32, which RFC 8259 forbids and parsers guess: its strings cannot be told apart
+            # byte by byte, so there every bracket counts.
+            if b"\0" in body or json_depth(body, stop=limit) > limit:
+                raise self._fail(BodyTooDeep(limit))
+        self._chunks.clear()
+
+    def _fail(self, error: BodyError) -> BodyError:
+        self.error = error
+        return error
+
+
+async def _refuse(_scope: Scope, _receive: Receive, send: Send, error: BodyError) -> None:
+    body = b'{"type":"about:blank","title":"Refused","status":%d,"code":"%s"}' % (
+        error.status_code,
+        error.code.encode(),
+    )
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": error.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,197 @@
+"""Deadline: a request ends in time, whatever its handler waits for.
+
+Threat: a handler awaits something that never answers. Its task, its connection and what it holds stay taken,
+callers retry, and a slow dependency becomes an outage of everything else.
+
+Defaults: the route's timeout (5 s here; Envoy's default is 15 s, AWS API Gateway cuts at 29 s). There is no
+HTTP standard for a caller's deadline, so the three spellings in use are read, first match wins:
+``x-request-timeout-ms``, Envoy's ``x-envoy-expected-rq-timeout-ms`` and gRPC's ``grpc-timeout``. A caller can
+only shorten the route's timeout, never lengthen it; what does not parse is ignored.
+
+When time is up the handler is cancelled and the caller gets 504. A handler that does not end on cancellation
+(it swallowed it, or sits in a thread, which cannot be cancelled) is left behind after a short grace: the 504
+goes out all the same, and whatever the handler sends later is dropped.
+
+What it does not do: stop a handler that blocks the event loop, or undo what it already did: that is the
+transaction's work. Once the response has begun, time running out can only end the connection.
+
+To lift it: needs ``starlette`` for its types only. ``app.add_middleware(Deadline, timeout=5.0)``; what is left
+for a call downstream is ``remaining(request.scope)``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+GRACE = 0.1
+"""Seconds a cancelled handler has to clean up before its caller is answered without it."""
+
+_UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+_GRPC_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
+_MILLISECONDS = re.compile(rb"[0-9]{1,8}")
+_HEADERS = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms", b"grpc-timeout")
+"""In order of precedence; at most eight digits each, as the gRPC over HTTP/2 specification has it."""
+
+
+class DeadlineExceeded(Exception):
+    """Time ran out before the response began.
+
+    Attributes:
+        timeout: the seconds that this request had.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__(f"the request had {timeout:g} s and did not end in time")
+        self.timeout = timeout
+
+
+Refuse = Callable[["Scope", "Receive", "Send", DeadlineExceeded], Awaitable[None]]
+
+
+def requested_timeout(headers: list[tuple[bytes, bytes]]) -> float | None:
+    """Return the seconds that the caller is willing to wait, or None if it does not say."""
+    found: tuple[int, bytes] | None = None
+    for name, value in headers:
+        # Two comparisons reject every ordinary header without hashing it.
+        if (name[:1] == b"x" or name[:1] == b"g") and name in _HEADERS:
+            rank = _HEADERS.index(name)
+            if found is None or rank < found[0]:
+                found = (rank, value)
+    if found is None:
+        return None
+    if found[0] < 2:  # noqa: PLR2004 - the first two of _HEADERS count milliseconds
+        return int(found[1]) / 1000 if _MILLISECONDS.fullmatch(found[1]) else None
+    match = _GRPC_TIMEOUT.fullmatch(found[1])
+    return int(match[1]) * _UNITS[match[2]] if match else None
+
+
+def remaining(scope: Scope) -> float | None:
+    """Return the seconds left for this request (negative when it is late), or None without a deadline.
+
+    Must be called from the event loop that serves the request.
+    """
+    deadline: float | None = scope.get("state", {}).get("deadline")
+    return None if deadline is None else deadline - asyncio.get_running_loop().time()
+
+
+class Deadline:
+    """Cancels the application when the request's time is up and answers 504.
+
+    Args:
+        app: the ASGI application to guard.
+        timeout: seconds a request may take, from here to the end of its response.
+        grace: seconds between cancelling the application and answering without it.
+        refuse: answers the request when time is up; default is a bare problem document.
+
+    Raises:
+        ValueError: ``timeout`` is not a positive, finite number.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, timeout: float, grace: float = GRACE, refuse: Refuse | None = None
+    ) -> None:
+        if not 0 < timeout < float("inf"):
+            raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}")
+        self.app = app
+        self.timeout = timeout
+        self.grace = grace
+        self.refuse = refuse or _refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application within its time."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        timeout = self.timeout
+        requested = requested_timeout(scope["headers"])
+        if requested is not None and requested < timeout:
+            timeout = requested
+        countdown = _Countdown(self, scope, receive, send, timeout)
+        scope.setdefault("state", {})["deadline"] = countdown.at
+        await countdown.run()
+
+
+class _Countdown:
+    """One request's timer. An object with slots, because four closures a request cost more."""
+
+    __slots__ = ("_guard", "_receive", "_scope", "_send", "_task", "_timer", "answer", "at", "expired", "started", "timeout")
+
+    def __init__(self, guard: Deadline, scope: Scope, receive: Receive, send: Send, timeout: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._guard, self._scope, self._receive, self._send = guard, scope, receive, send
+        self._task = asyncio.current_task(loop)
+        self.timeout = timeout
+        self.at = loop.time() + timeout
+        self.started = self.expired = False
+        self.answer: asyncio.Task[None] | None = None
+        self._timer = loop.call_at(self.at, self._expire)
+
+    async def run(self) -> None:
+        try:
+            await self._guard.app(self._scope, self._receive, self._pass)
+        except asyncio.CancelledError:
+            # 1. Somebody else cancelled (shutdown, a client that left): not ours to answer.
+            # 2. We did, and nobody else: uncancel() says so, and the task lives on to answer.
+            if not self.expired or self._task is None or self._task.uncancel() > 0:
+                raise
+        except Exception:
+            # A handler that turns its cancellation into another error is still late, and not broken.
+            if not self.expired or self.started:
+                raise
+            self._forgive()
+        else:
+            self._forgive()
+        finally:
+            self._timer.cancel()
+        if not self.expired:
+            return
+        if self.answer is not None:
+            await self.answer
+        elif self.started:
+            raise DeadlineExceeded(self.timeout)
+        else:
+            await self._refuse()
+
+    def _forgive(self) -> None:
+        """Take back a cancellation that the application swallowed, so that it does not hit what comes after."""
+        if self.expired and self._task is not None:
+            self._task.uncancel()
+
+    async def _pass(self, message: Message) -> None:
+        if self.expired and not self.started:
+            return  # too late: the 504 is this request's answer
+        if self.answer is not None:
+            return
+        self.started = True
+        await self._send(message)
+
+    def _expire(self) -> None:
+        self.expired = True
+        if self._task is not None:
+            self._task.cancel()
+            loop = self._task.get_loop()
+            self._timer = loop.call_later(self._guard.grace, self._leave_behind, loop)
+
+    def _leave_behind(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self.started and self.answer is None:
+            self.answer = loop.create_task(self._refuse())
+
+    async def _refuse(self) -> None:
+        await self._guard.refuse(self._scope, self._receive, self._send, DeadlineExceeded(self.timeout))
+
+
+_BODY = b'{"type":"about:blank","title":"Gateway Timeout","status":504,"code":"deadline_exceeded"}'
+
+
+async def _refuse(_scope: Scope, _receive: Receive, send: Send, _error: DeadlineExceeded) -> None:
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(_BODY))]
+    with contextlib.suppress(OSError):
+        await send({"type": "http.response.start", "status": 504, "headers": headers})
+        await send({"type": "http.response.body", "body": _BODY})

@@ -1,0 +1,133 @@
+"""Security headers: every answer tells the browser to do nothing with it but read it.
+
+Threat: an API's JSON is sniffed as HTML, framed, cached by a shared proxy, or fetched by a hostile page; a
+reflected error becomes a script. A service that never serves pages can forbid all of it at once.
+
+Defaults, after the OWASP Secure Headers Project and the OWASP REST Security Cheat Sheet:
+
+* ``Content-Security-Policy: default-src 'none'; frame-ancestors 'none'``: nothing loads, nothing frames;
+* ``X-Content-Type-Options: nosniff``: the declared type is the type;
+* ``Referrer-Policy: no-referrer``: URLs carry identifiers, so they go to nobody;
+* ``Cross-Origin-Resource-Policy: same-origin`` and ``Cross-Origin-Opener-Policy: same-origin``;
+* ``Permissions-Policy``: no camera, microphone or location for anything rendered from here;
+* ``Cache-Control: no-store`` unless the handler said otherwise: answers here belong to one caller;
+* ``Strict-Transport-Security`` only where asked for, because it outlives a mistake by its whole max-age.
+
+The headers above cannot be changed by a handler, except ``Cache-Control``; ``Server`` and
+``X-Powered-By`` are dropped. A handler's own Content-Security-Policy stays beside this one: browsers enforce
+both, so it can only tighten. There is no CORS here: without its headers a browser refuses cross-origin reads.
+
+What it does not do: protect a browser session (no cookies, no CSRF token), or encrypt anything.
+
+To lift it: needs ``starlette`` for its types only. ``app.add_middleware(SecurityHeaders)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+"""Content-Security-Policy of an answer that is data and never a page."""
+
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+"""Policy for development's Swagger UI from local files; it sets inline styles, but needs no inline script."""
+
+HSTS = "max-age=63072000; includeSubDomains"
+"""Two years, the value that the HSTS preload list recommends; seconds."""
+
+
+@dataclass(frozen=True)
+class SecurityHeadersConfig:
+    """Which headers are sent.
+
+    Attributes:
+        content_security_policy: the policy of every answer.
+        path_policies: exact path -> policy, for the few paths that serve pages.
+        strict_transport_security: value of that header, or None to leave it out.
+        cache_control: value where the application set none.
+        extra: further headers, added where the application did not set them.
+    """
+
+    content_security_policy: str = API_POLICY
+    path_policies: Mapping[str, str] = field(default_factory=dict)
+    strict_transport_security: str | None = None
+    cache_control: str = "no-store"
+    extra: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "x-content-type-options": "nosniff",
+            "referrer-policy": "no-referrer",
+            "cross-origin-resource-policy": "same-origin",
+            "cross-origin-opener-policy": "same-origin",
+            "permissions-policy": "camera=(), geolocation=(), microphone=()",
+        }
+    )
+
+
+_DROPPED = frozenset({b"server", b"x-powered-by"})
+
+
+class SecurityHeaders:
+    """Adds the configured headers to every response.
+
+    Raises:
+        ValueError: a configured name or value is not ASCII or holds a line break.
+    """
+
+    def __init__(self, app: ASGIApp, *, config: SecurityHeadersConfig | None = None) -> None:
+        config = config or SecurityHeadersConfig()
+        headers = dict(config.extra)
+        if config.strict_transport_security is not None:
+            headers["strict-transport-security"] = config.strict_transport_security
+        self.app = app
+        self._fixed = tuple(_encode(name, value) for name, value in headers.items())
+        self._names = frozenset(name for name, _ in self._fixed) | _DROPPED
+        self._cache = _encode("cache-control", config.cache_control)
+        self._policy = _encode("content-security-policy", config.content_security_policy)
+        self._path_policies = {
+            path: _encode("content-security-policy", value) for path, value in config.path_policies.items()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and complete the head of its response."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def complete(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._complete(scope, message)
+            await send(message)
+
+        await self.app(scope, receive, complete)
+
+    def _complete(self, scope: Scope, message: Message) -> None:
+        headers = message.get("headers")
+        kept: list[tuple[bytes, bytes]] = []
+        cached = False
+        for pair in headers or ():
+            name = pair[0]
+            if name in self._names:
+                continue
+            if name == b"cache-control":
+                cached = True
+            kept.append(pair)
+        kept.extend(self._fixed)
+        kept.append(self._path_policies.get(scope["path"], self._policy) if self._path_policies else self._policy)
+        if not cached:
+            kept.append(self._cache)
+        message["headers"] = kept
+
+
+def _encode(name: str, value: str) -> tuple[bytes, bytes]:
+    if any(ord(character) < 32 or ord(character) > 126 for character in name + value):  # noqa: PLR2004 - visible ASCII, RFC 9110 section 5.5
+        raise ValueError(f"header {name!r} must be printable ASCII")
+    return name.lower().encode("ascii"), value.encode("ascii")

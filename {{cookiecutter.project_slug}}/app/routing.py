@@ -1,0 +1,352 @@
+"""Finds the handlers, takes their routes over, and puts each behind its guards.
+
+A handler module is plain FastAPI: ``router = APIRouter()`` or ``app = FastAPI()``. Included routers are flattened
+(FastAPI keeps them as one opaque route that is matched twice), and every route is rebuilt as a
+:class:`GuardedRoute` whose ASGI application stands inside its guard chain. Whatever could answer a request
+without passing that chain is refused here: mounts, websockets, static files, middleware, route classes.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import inspect
+import pkgutil
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from app.policy import MountedRoute
+from app.settings import BootRefused
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+MAX_ROUTES = 2000
+"""Routes of one service. Each is a label in metrics and logs, and label sets are bounded."""
+
+_ROUTE_ARGUMENTS = tuple(
+    name
+    for name in inspect.signature(APIRoute.__init__).parameters
+    if name not in {"self", "path", "endpoint", "methods", "name", "dependency_overrides_provider"}
+)
+_DOCUMENTATION = frozenset({"openapi", "swagger_ui_html", "swagger_ui_redirect", "redoc_html"})
+"""Names of the routes that ``FastAPI()`` adds by itself; the service serves its own documentation."""
+
+_DEFAULT_LIFESPAN = type(APIRouter().lifespan_context)
+_DEFAULT_EXCEPTION_HANDLERS = frozenset(FastAPI().exception_handlers)
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """One route of one handler module, before it is guarded.
+
+    Attributes:
+        route: method, path and where the endpoint stands.
+        context: FastAPI's view of it, with everything that its routers add.
+    """
+
+    route: MountedRoute
+    context: RouteContext
+
+
+Wrap = Callable[["ASGIApp", MountedRoute], "ASGIApp"]
+"""Puts the guard chain of a route round its ASGI application."""
+
+
+class GuardedRoute(APIRoute):
+    """An ``APIRoute`` that can only be reached through its guards.
+
+    Args:
+        handler: the route to rebuild, with one method of it.
+        wrap: returns the guarded application; called once, at boot.
+        openapi_extra: what the policy adds to the operation's documentation.
+    """
+
+    def __init__(self, handler: Handler, *, wrap: Wrap, openapi_extra: dict[str, Any]) -> None:
+        context = handler.context
+        arguments = {name: getattr(context, name) for name in _ROUTE_ARGUMENTS if name != "form_limits"}
+        arguments["form_limits"] = getattr(context.original_route, "form_limits", None)
+        arguments["openapi_extra"] = {**(arguments["openapi_extra"] or {}), **openapi_extra}
+        endpoint = context.endpoint
+        assert endpoint is not None  # noqa: S101 - an APIRoute always has one; for the type checker
+        super().__init__(
+            handler.route.path, endpoint, methods=[handler.route.method], name=context.name, **arguments
+        )
+        self.app = wrap(self.app, handler.route)
+        self.allowed = handler.route.method
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the guarded application, or answer 405 with every method that the path has.
+
+        Raises:
+            HTTPException: the path is this route's, the method is not.
+        """
+        if scope["method"] not in self.methods:
+            raise HTTPException(405, headers={"allow": self.allowed})
+        await self.app(scope, receive, send)
+
+
+def find_handlers(package: str = "app.handlers") -> list[Handler]:
+    """Import every module of ``package`` and return its routes in order of definition.
+
+    Modules whose name begins with an underscore are helpers and are not searched.
+
+    Raises:
+        BootRefused: with every module that does not load and every way round the guards, each with file and line.
+    """
+    handlers: list[Handler] = []
+    problems: list[str] = []
+    for name in _module_names(package):
+        try:
+            found = list(_handlers_of(_import(name)))
+        except BootRefused as refused:
+            problems += refused.problems
+        else:
+            handlers += found
+    problems += _conflicts(handlers)
+    if len(handlers) > MAX_ROUTES:
+        problems.append(f"{len(handlers)} routes are more than the {MAX_ROUTES} that one service may have")
+    if problems:
+        raise BootRefused(problems)
+    return handlers
+
+
+def handlers_of_router(router: APIRouter) -> list[Handler]:
+    """Return the routes of one router of the service's own."""
+    return [_handler(context, method) for context in iter_route_contexts(router.routes) for method in _methods(context)]
+
+
+def _module_names(package: str) -> list[str]:
+    try:
+        root = importlib.import_module(package)
+    except Exception as error:
+        raise BootRefused([_load_failure(package, error)]) from error
+    names = (module.name for module in pkgutil.walk_packages(root.__path__, f"{package}.", onerror=lambda _name: None))
+    return sorted(name for name in names if not any(part.startswith("_") for part in name.split(".")))
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a handler may call sys.exit() while it is imported
+        raise BootRefused([_load_failure(name, error)]) from error
+
+
+def _load_failure(name: str, error: BaseException) -> str:
+    """Say in one line where a handler module broke: the deepest line that stands in that module."""
+    path = Path(*name.split(".")).with_suffix(".py")
+    said = " ".join(str(error).split())[:500]
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{_shown(error.filename)}:{error.lineno}: the handler does not parse: {error.msg}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).as_posix().endswith(path.as_posix()) or "/handlers/" in Path(frame.filename).as_posix():
+            return f"{_shown(frame.filename)}:{frame.lineno}: the handler does not load: {type(error).__name__}: {said}"
+    return f"{path}:1: the handler does not load: {type(error).__name__}: {said}"
+
+
+def _shown(filename: str) -> str:
+    path = Path(filename)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _handlers_of(module: ModuleType) -> Iterator[Handler]:
+    file = module.__file__ or module.__name__
+    containers = _containers(module)
+    problems: list[str] = []
+    if not containers:
+        problems.append(
+            f"{_shown(file)}:1: no APIRouter or FastAPI with routes here; "
+            "add `router = APIRouter()`, or begin the file's name with an underscore if it is a helper"
+        )
+    for container in containers:
+        problems += _ways_round(container, file)
+    if problems:
+        raise BootRefused(problems)
+    for container in containers:
+        for context in iter_route_contexts(container.routes):
+            if not _is_documentation(context):
+                yield from (_handler(context, method) for method in _methods(context))
+
+
+def _containers(module: ModuleType) -> list[FastAPI | APIRouter]:
+    """Return the module's applications and routers, without those that another of them includes."""
+    candidates: list[tuple[FastAPI | APIRouter, set[int]]] = []
+    for value in vars(module).values():
+        if isinstance(value, FastAPI | APIRouter) and all(value is not known for known, _ in candidates):
+            routes = {
+                id(context.original_route)
+                for context in iter_route_contexts(value.routes)
+                if not _is_documentation(context)
+            }
+            if routes:
+                candidates.append((value, routes))
+    return [
+        container
+        for index, (container, routes) in enumerate(candidates)
+        if not any(
+            routes < others or (routes == others and _wins(candidates[other][0], container, other < index))
+            for other, (_, others) in enumerate(candidates)
+            if other != index
+        )
+    ]
+
+
+def _wins(rival: FastAPI | APIRouter, container: FastAPI | APIRouter, rival_is_first: bool) -> bool:  # noqa: FBT001 - private
+    """Of two containers with the same routes the including one wins: an application, else the later one."""
+    if isinstance(rival, FastAPI) != isinstance(container, FastAPI):
+        return isinstance(rival, FastAPI)
+    return not rival_is_first
+
+
+def _is_documentation(context: RouteContext) -> bool:
+    route = context.original_route
+    return (
+        type(route) is Route
+        and route.endpoint.__module__ == "fastapi.applications"
+        and route.name in _DOCUMENTATION
+    )
+
+
+def _methods(context: RouteContext) -> list[str]:
+    return sorted(context.methods or ())
+
+
+def _handler(context: RouteContext, method: str) -> Handler:
+    endpoint = inspect.unwrap(context.endpoint) if context.endpoint else None
+    code = getattr(getattr(endpoint, "__func__", endpoint), "__code__", None)
+    file, line = (code.co_filename, code.co_firstlineno) if code else ("<unknown>", 0)
+    return Handler(
+        MountedRoute(method=method, path=context.path or "", file=_shown(file), line=line, name=context.name or ""),
+        context,
+    )
+
+
+def _ways_round(container: FastAPI | APIRouter, file: str) -> list[str]:
+    """Name everything in a container that would answer outside the guard chain or be lost when it is taken over."""
+    problems = []
+    for context in iter_route_contexts(container.routes):
+        route = context.original_route
+        if type(route) is APIRoute or _is_documentation(context):
+            continue
+        kind = type(route).__name__
+        if isinstance(route, APIRoute):
+            advice = "custom route classes are not taken over; write what it does as a dependency"
+        else:
+            advice = f"a {kind} is a way round the guards; use @router.get, .post, .put, .patch or .delete"
+        line = _line_of(file, getattr(context, "endpoint", None), _CALLS.get(kind, ()))
+        problems.append(f"{_shown(file)}:{line}: {context.path or kind!r}: {advice}")
+    problems += [
+        f"{_shown(file)}:{_line_of(file, None, calls)}: {what} is not taken over; {advice}"
+        for what, calls, advice in _not_taken_over(container)
+    ]
+    return problems
+
+
+_CALLS: dict[str, tuple[str, ...]] = {
+    "Mount": ("mount",),
+    "Host": ("host",),
+    "Route": ("add_route", "route"),
+    "APIWebSocketRoute": ("websocket", "add_api_websocket_route"),
+    "WebSocketRoute": ("websocket_route", "add_websocket_route"),
+    "_FrontendRouteGroup": ("frontend",),
+}
+
+
+def _not_taken_over(container: FastAPI | APIRouter) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    router = container.router if isinstance(container, FastAPI) else container
+    if router.on_startup or router.on_shutdown or not _is_default_lifespan(router.lifespan_context):
+        yield "a handler's lifespan", ("on_event", "FastAPI", "APIRouter"), "the service owns start and stop"
+    if isinstance(container, FastAPI):
+        if container.user_middleware:
+            yield "middleware", ("middleware", "add_middleware", "FastAPI"), "the service's guards stand in its place"
+        if set(container.exception_handlers) - _DEFAULT_EXCEPTION_HANDLERS:
+            yield "an exception handler", ("exception_handler", "add_exception_handler"), "raise HTTPException instead"
+        if container.dependency_overrides:
+            yield "dependency_overrides", ("dependency_overrides",), "overrides are for tests"
+
+
+def _is_default_lifespan(context: object) -> bool:
+    """Tell FastAPI's own lifespan, also where ``include_router`` has merged two of them, from a handler's."""
+    if isinstance(context, _DEFAULT_LIFESPAN):
+        return True
+    if getattr(context, "__module__", "") != "fastapi.routing":
+        return False
+    merged = [cell.cell_contents for cell in getattr(context, "__closure__", None) or ()]
+    return bool(merged) and all(_is_default_lifespan(part) for part in merged)
+
+
+def _line_of(file: str, endpoint: Callable[..., Any] | None, calls: tuple[str, ...]) -> int:
+    """Return the line of an endpoint, or of the first call of one of the names, or 1."""
+    code = getattr(endpoint, "__code__", None)
+    if code is not None and code.co_filename == file:
+        return int(code.co_firstlineno)
+    try:
+        tree = ast.parse(Path(file).read_text("utf-8"))
+    except (OSError, ValueError, SyntaxError):
+        return 1
+    for name in calls:  # in order: the telling name before the one that merely constructs
+        lines = [
+            node.lineno
+            for node in ast.walk(tree)
+            if (isinstance(node, ast.Attribute) and node.attr == name) or (isinstance(node, ast.Name) and node.id == name)
+        ]
+        if lines:
+            return min(lines)
+    return 1
+
+
+def _conflicts(handlers: Iterable[Handler]) -> list[str]:
+    """Name routes that are defined twice, and routes that an earlier one catches."""
+    problems: list[str] = []
+    earlier: dict[str, list[Handler]] = {}
+    for handler in handlers:
+        route = handler.route
+        for other in earlier.setdefault(route.method, []):
+            if other.context.path_regex.match(route.path):
+                same = other.context.path_regex.pattern == handler.context.path_regex.pattern
+                what = "is also defined at" if same or other.route.path == route.path else "is never reached: it matches"
+                problems.append(
+                    f"{route.file}:{route.line}: {route.method} {route.path} {what} "
+                    f"{other.route.method} {other.route.path} ({other.route.file}:{other.route.line})"
+                )
+                break
+        earlier[route.method].append(handler)
+    return problems
+
+
+@contextlib.contextmanager
+def fresh_handlers(package: str = "app.handlers") -> Iterator[None]:
+    """Have the handler modules read from their files again; put the old ones back if that fails."""
+    importlib.invalidate_caches()
+    names = [name for name in sys.modules if name == package or name.startswith(f"{package}.")]
+    before = {name: sys.modules.pop(name) for name in names}
+    try:
+        yield
+    except BaseException:
+        for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+            del sys.modules[name]
+        sys.modules.update(before)
+        raise
+
+
+def name_allowed_methods(routes: Iterable[GuardedRoute]) -> None:
+    """Tell each route every method of its path, for the Allow header of a 405 (RFC 9110, section 15.5.6)."""
+    methods: dict[str, set[str]] = {}
+    routes = list(routes)
+    for route in routes:
+        methods.setdefault(route.path_regex.pattern, set()).update(route.methods)
+    for route in routes:
+        route.allowed = ", ".join(sorted(methods[route.path_regex.pattern]))

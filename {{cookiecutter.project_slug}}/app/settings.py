@@ -1,0 +1,303 @@
+"""Typed settings from ``APP_*`` variables and secret files; unsafe combinations do not boot.
+
+Every default stands here with its reason. A variable may also come from a file named after it in lower case
+(``app_redis_url``) in ``APP_SECRETS_DIR``, which is how Docker and Kubernetes hand over secrets.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The project's folder: where policy.toml and pyproject.toml stand."""
+
+DEVELOPMENT_ISSUER = "breakwater-development"
+"""``iss`` of development tokens, as the development issuer writes it."""
+
+
+class Environment(StrEnum):
+    """Where the service runs; everything that is lenient is lenient in development only."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class BootRefused(Exception):
+    """The service does not start; the text says everything that is wrong and what to do.
+
+    Attributes:
+        problems: one sentence each.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _split(value: object) -> object:
+    """Accept ``a, b`` from the environment where a tuple is asked for."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""A comma-separated list."""
+
+
+def _project(field: str, otherwise: str) -> str:
+    """Return a field of the project's pyproject.toml, the one place where the service's name is written."""
+    try:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+        return str(project[field])
+    except (OSError, KeyError, tomllib.TOMLDecodeError):
+        return otherwise
+
+
+class Settings(BaseSettings):
+    """Settings of one process. Frozen: what was checked at boot stays true.
+
+    Raises:
+        pydantic.ValidationError: a value does not parse or a combination is unsafe; see :func:`load_settings`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="APP_", extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    environment: Environment = Field(
+        Environment.DEVELOPMENT, description="development or production; production refuses what is unsafe"
+    )
+    service_name: str = Field(
+        default_factory=lambda: _project("name", "service"),
+        max_length=100,
+        description="name in logs and telemetry; default is the name in pyproject.toml",
+    )
+    policy_path: Path = Field(ROOT / "policy.toml", description="the policy file")
+
+    issuer: str = Field(
+        DEVELOPMENT_ISSUER,
+        min_length=1,
+        max_length=500,
+        description="`iss` that tokens must carry; the default stands for the development issuer",
+    )
+    audience: str = Field("api", min_length=1, max_length=200, description="`aud` that tokens must carry")
+    jwks_url: str | None = Field(
+        None, max_length=2000, description="where the issuer publishes its keys; unset: development issuer"
+    )
+    development_key_path: Path = Field(
+        ROOT / ".development-issuer.json", description="where the development issuer keeps its key"
+    )
+
+    redis_url: SecretStr | None = Field(
+        None, description="redis:// or rediss://; unset: rate limits are counted in each process"
+    )
+    redis_timeout: float = Field(
+        0.2,
+        gt=0,
+        le=2,
+        description="seconds to wait for Redis, then limits are counted per process: a healthy one answers in 1-5 ms",
+    )
+    flood_rate: str = Field(
+        "600/minute", description="requests per client address before authentication, `unlimited` to switch off"
+    )
+    failed_authentication_rate: str = Field(
+        "10/minute", description="refused tokens per client address before more are refused unread"
+    )
+    trusted_proxies: Words = Field(
+        (), description="networks whose X-Forwarded-For is believed, such as 10.0.0.0/8; nobody's by default"
+    )
+    cors_origins: Words = Field((), description="origins that browsers may call from; none by default")
+
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is written")
+    log_format: str | None = Field(
+        None, pattern="^(json|console)$", description="default: json in production, console in development"
+    )
+    trace_sample_ratio: float = Field(
+        0.1, ge=0, le=1, description="share of requests that are traced; requests that fail always are"
+    )
+    trust_remote_sampling: bool = Field(
+        False, description="follow the sampled flag of an incoming traceparent; only behind a gateway that sets it"
+    )
+
+    docs: bool | None = Field(None, description="serve /docs and /openapi.json; default: in development only")
+    hsts: bool = Field(
+        False, description="send Strict-Transport-Security (two years); once every caller comes by TLS"
+    )
+    allow_plain_jwks: bool = Field(
+        False, description="accept http:// for the JWKS URL; development only"
+    )
+
+    max_connections: int = Field(
+        1000, ge=1, le=100_000, description="open connections a process; above it new ones get 503"
+    )
+    header_timeout: float = Field(5.0, gt=0, le=60, description="seconds for a request's head to arrive")
+    drain_delay: float | None = Field(
+        None,
+        ge=0,
+        le=120,
+        description="seconds between failing readiness and closing the door; default: 5 in production, else 0",
+    )
+    drain_timeout: float = Field(
+        20.0, gt=0, le=600, description="seconds that requests in flight have to end after that"
+    )
+
+    @property
+    def production(self) -> bool:
+        """True where only what is safe may run."""
+        return self.environment is Environment.PRODUCTION
+
+    @property
+    def serves_docs(self) -> bool:
+        """True when /docs and /openapi.json are served."""
+        return not self.production if self.docs is None else self.docs
+
+    @property
+    def development_issuer(self) -> bool:
+        """True when tokens are verified with the development issuer's key."""
+        return self.jwks_url is None
+
+    @property
+    def renders_json(self) -> bool:
+        """True when log lines are JSON."""
+        return self.production if self.log_format is None else self.log_format == "json"
+
+    @property
+    def seconds_before_closing(self) -> float:
+        """Seconds between failing readiness and refusing connections."""
+        if self.drain_delay is not None:
+            return self.drain_delay
+        return 5.0 if self.production else 0.0
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        problems = [*self._malformed(), *(self._unsafe() if self.production else ())]
+        if problems:
+            raise _UnsafeError(problems)
+        return self
+
+    def _malformed(self) -> list[str]:
+        problems = []
+        for network in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(network, strict=False)
+            except ValueError:
+                problems.append(f"APP_TRUSTED_PROXIES: {network!r} is not a network; write for example 10.0.0.0/8")
+        for origin in self.cors_origins:
+            parts = urlsplit(origin)
+            if origin != "*" and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.path):
+                problems.append(f"APP_CORS_ORIGINS: {origin!r} is not an origin; write for example https://app.example")
+        if self.redis_url and urlsplit(self.redis_url.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
+            problems.append("APP_REDIS_URL: must start with redis://, rediss:// or unix://")
+        if self.jwks_url and urlsplit(self.jwks_url).scheme not in {"http", "https"}:
+            problems.append("APP_JWKS_URL: must start with https://")
+        if self.jwks_url and self.issuer == DEVELOPMENT_ISSUER:
+            problems.append("APP_ISSUER: name the issuer whose keys APP_JWKS_URL publishes")
+        return problems
+
+    def _unsafe(self) -> list[str]:
+        problems = []
+        if self.jwks_url is None:
+            problems.append(
+                "APP_JWKS_URL: unset, so the development issuer would be trusted; set it to your issuer's JWKS URL"
+            )
+        elif urlsplit(self.jwks_url).scheme != "https":
+            problems.append("APP_JWKS_URL: keys must come over https://, or anyone on the way can sign tokens")
+        if self.issuer == DEVELOPMENT_ISSUER:
+            problems.append("APP_ISSUER: is the development issuer; set it to your issuer's `iss`")
+        if self.serves_docs:
+            problems.append("APP_DOCS: documentation is for development; leave it unset")
+        if self.allow_plain_jwks:
+            problems.append("APP_ALLOW_PLAIN_JWKS: is for development; leave it unset")
+        if "*" in self.cors_origins:
+            problems.append("APP_CORS_ORIGINS: '*' lets every page call this service; name the origins")
+        if self.log_level == "debug":
+            problems.append("APP_LOG_LEVEL: debug lines may carry what callers sent; use info")
+        if self.flood_rate == "unlimited":
+            problems.append("APP_FLOOD_RATE: 'unlimited' leaves the door to authentication open; name a rate")
+        if any(ipaddress.ip_network(network, strict=False).prefixlen == 0 for network in self._networks()):
+            problems.append("APP_TRUSTED_PROXIES: a network of everyone lets any caller choose its address")
+        return problems
+
+    def _networks(self) -> list[str]:
+        def parses(network: str) -> bool:
+            try:
+                ipaddress.ip_network(network, strict=False)
+            except ValueError:
+                return False
+            return True
+
+        return [network for network in self.trusted_proxies if parses(network)]
+
+
+class _UnsafeError(ValueError):
+    """Carries several problems through one pydantic validator."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Read the settings of this process.
+
+    Args:
+        environ: where ``APP_SECRETS_DIR`` is looked up; default is the process's environment.
+        overrides: values that win over the environment, by field name.
+
+    Raises:
+        BootRefused: with every faulty value and every unsafe combination at once, never with a value itself.
+    """
+    environ = os.environ if environ is None else environ
+    secrets = environ.get("APP_SECRETS_DIR")
+    if secrets is not None and not Path(secrets).is_dir():
+        raise BootRefused([f"APP_SECRETS_DIR: {secrets!r} is not a folder"])
+    problems = _misspelt(environ)
+    settings: Settings | None = None
+    try:
+        settings = Settings(_secrets_dir=secrets, **overrides)
+    except ValidationError as error:
+        problems += _describe(error)
+    if problems or settings is None:
+        raise BootRefused(problems)
+    return settings
+
+
+def unknown_settings(environ: Mapping[str, str]) -> list[str]:
+    """Return the ``APP_*`` variables that no setting reads, for a warning at boot."""
+    known = {f"APP_{name.upper()}" for name in Settings.model_fields} | {"APP_SECRETS_DIR"}
+    return sorted(name for name in environ if name.startswith("APP_") and name not in known)
+
+
+def _misspelt(environ: Mapping[str, str]) -> list[str]:
+    """A variable that nearly names a setting is a guard silently off: that refuses, a stranger only warns."""
+    known = [f"APP_{name.upper()}" for name in Settings.model_fields]
+    problems = []
+    for name in unknown_settings(environ):
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+        if near:
+            problems.append(f"{name}: no such setting; did you mean {near[0]}?")
+    return problems
+
+
+def _describe(error: ValidationError) -> list[str]:
+    problems: list[str] = []
+    for fault in error.errors(include_input=False, include_url=False):
+        cause = (fault.get("ctx") or {}).get("error")
+        if isinstance(cause, _UnsafeError):
+            problems += cause.problems
+        else:
+            name = "APP_" + "_".join(str(part) for part in fault["loc"][:1]).upper()
+            problems.append(f"{name}: {fault['msg']}")
+    return problems

@@ -1,0 +1,163 @@
+"""One probe a guard: it passes when the guard fires, and fails when the guard is not there.
+
+Each talks to a running service over a real socket. ``test_guards.py`` runs every probe twice: against the service as
+it is, and against one that was composed without the guard in question, where the probe must fail.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+if TYPE_CHECKING:
+    from tests.support.service import Service
+
+Probe = Callable[["Service"], None]
+EDGE: dict[str, Probe] = {}
+GUARDS: dict[str, Probe] = {}
+
+
+def _edge(probe: Probe) -> Probe:
+    EDGE[probe.__name__] = probe
+    return probe
+
+
+def _guard(probe: Probe) -> Probe:
+    GUARDS[probe.__name__] = probe
+    return probe
+
+
+def is_problem(answer: httpx2.Response, status: int, code: str) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document = answer.json()
+    assert document["code"] == code
+    assert document["status"] == status
+    assert document["request_id"] == answer.headers["x-request-id"]
+
+
+@_edge
+def request_log(service: Service) -> None:
+    """One line per request, with its id, its route and who called."""
+    answer = httpx2.get(f"{service.url}/probe/items/7?token=hunter2", headers=service.bearer("customer"))
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+    (line,) = service.lines(request_id=answer.headers["x-request-id"], event="request")
+    expected = {"method": "GET", "route": "/probe/items/{number}", "status": 200, "caller": "alice"}
+    assert {name: line[name] for name in expected} == expected
+    assert "hunter2" not in json.dumps(line)
+
+
+@_edge
+def tracing(service: Service) -> None:
+    """The trace context comes in, goes out, and is in the log."""
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    headers = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    answer = httpx2.get(f"{service.url}/livez", headers=headers)
+    assert answer.headers["traceparent"].split("-")[1] == trace
+    (line,) = service.lines(request_id=answer.headers["x-request-id"], event="request")
+    assert line["trace_id"] == trace
+
+
+@_edge
+def metrics(service: Service) -> None:
+    """Requests are counted by route and status, and exported."""
+    for _ in range(3):
+        httpx2.get(f"{service.url}/probe/items/7", headers=service.bearer("customer"))
+    service.wait_for_metric("http.server.request.duration", route="/probe/items/{number}", status=200, count=3)
+
+
+@_edge
+def security_headers(service: Service) -> None:
+    """Every answer forbids the browser everything, refusals included."""
+    for path in ("/livez", "/nowhere", "/v1/orders"):
+        headers = httpx2.get(f"{service.url}{path}").headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["content-security-policy"].startswith("default-src 'none'")
+
+
+@_edge
+def cors(service: Service) -> None:
+    """A configured origin may read answers, another may not."""
+    allowed = httpx2.get(f"{service.url}/livez", headers={"origin": "https://app.example"})
+    assert allowed.headers["access-control-allow-origin"] == "https://app.example"
+    stranger = httpx2.get(f"{service.url}/livez", headers={"origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in stranger.headers
+
+
+@_edge
+def problem_details(service: Service) -> None:
+    """What breaks in a handler becomes a problem that says nothing about it; so does what no route answers."""
+    is_problem(httpx2.get(f"{service.url}/nowhere"), 404, "not_found")
+    answer = httpx2.get(f"{service.url}/probe/crash", headers=service.bearer("customer"))
+    is_problem(answer, 500, "internal_error")
+    assert "hunter2" not in answer.text
+
+
+@_edge
+def flood_limit(service: Service) -> None:
+    """An address that floods is refused before it is looked at."""
+    statuses = [httpx2.get(f"{service.url}/nowhere").status_code for _ in range(service.flood + 1)]
+    assert 429 in statuses
+    assert httpx2.get(f"{service.url}/livez").status_code == 200
+
+
+@_guard
+def deadline(service: Service) -> None:
+    """A handler that hangs is cut, and its caller told."""
+    started = time.monotonic()
+    answer = httpx2.get(f"{service.url}/probe/hang", headers=service.bearer("customer"), timeout=3)
+    is_problem(answer, 504, "deadline_exceeded")
+    assert time.monotonic() - started < 3
+
+
+@_guard
+def body_limit(service: Service) -> None:
+    """A body past the bound is refused, whatever it declares; so is one that nests too deep."""
+
+    def chunks() -> Any:
+        for _ in range(20):
+            yield b"x" * 100
+
+    bearer = service.bearer("customer")
+    is_problem(httpx2.post(f"{service.url}/probe/echo", content=chunks(), headers=bearer), 413, "body_too_large")
+    is_problem(httpx2.post(f"{service.url}/probe/echo", content=b"x" * 1001, headers=bearer), 413, "body_too_large")
+    json_headers = {**bearer, "content-type": "application/json"}
+    deep = b"[" * 33 + b"]" * 33
+    is_problem(httpx2.post(f"{service.url}/probe/json", content=deep, headers=json_headers), 400, "body_too_deep")
+
+
+@_guard
+def authentication(service: Service) -> None:
+    """Without a valid token nobody gets in, and the body is not even looked at."""
+    for headers in ({}, {"authorization": "Bearer nonsense"}, {"authorization": "Basic YTpi"}):
+        answer = httpx2.post(f"{service.url}/v1/orders", content=b"{malformed", headers=headers)
+        is_problem(answer, 401, "unauthenticated")
+        assert answer.headers["www-authenticate"].startswith('Bearer realm="api"')
+
+
+@_guard
+def authorization(service: Service) -> None:
+    """A role without the permission is refused, without a word about why."""
+    answer = httpx2.post(f"{service.url}/v1/orders", content=b"{malformed", headers=service.bearer("support"))
+    is_problem(answer, 403, "forbidden")
+    assert "orders" not in answer.text
+
+
+@_guard
+def rate_limit(service: Service) -> None:
+    """A caller is held to the route's rate, and told when to come back; others are not."""
+    url = f"{service.url}/probe/limited"
+    answers = [httpx2.get(url, headers=service.bearer("customer", subject="eager")) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    is_problem(answers[-1], 429, "rate_limited")
+    assert answers[0].headers["ratelimit-policy"] == '"default";q=3;w=60'
+    assert answers[0].headers["ratelimit"].startswith('"default";r=2;t=')
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+    assert httpx2.get(url, headers=service.bearer("customer", subject="patient")).status_code == 200
+
+

@@ -1,0 +1,171 @@
+"""What a client may send is bounded in bytes, in time and in depth."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from fastapi import FastAPI, Request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.patterns.body_limit import BodyLimit, json_depth
+from tests.support.live import serve
+
+LIMIT = 100
+
+
+def application() -> FastAPI:
+    app = FastAPI()
+
+    @app.post("/json")
+    async def takes_json(body: dict[str, Any] | list[Any]) -> dict[str, int]:
+        return {"members": len(body)}
+
+    @app.post("/raw")
+    async def takes_bytes(request: Request) -> dict[str, int]:
+        return {"bytes": len(await request.body())}
+
+    @app.post("/swallows")
+    async def swallows(request: Request) -> dict[str, int]:
+        received = 0
+        for _ in range(50):
+            try:
+                received += len(await request.body())
+            except Exception:  # noqa: BLE001, S112 - the handler that this guard must survive
+                continue
+        return {"bytes": received}
+
+    @app.post("/ignores")
+    async def ignores() -> dict[str, str]:
+        return {"body": "unread"}
+
+    return app
+
+
+def guarded(**options: Any) -> BodyLimit:
+    return BodyLimit(application(), **({"max_bytes": LIMIT} | options))
+
+
+def chunks(size: int) -> Any:
+    """Send without Content-Length: httpx2 uses chunked transfer for an iterator."""
+    yield b"x" * (size // 2)
+    yield b"x" * (size - size // 2)
+
+
+@pytest.mark.parametrize("size", [0, 1, LIMIT])
+def test_a_body_up_to_the_bound_passes(size: int) -> None:
+    with serve(guarded()) as url:
+        assert httpx2.post(f"{url}/raw", content=b"x" * size).json() == {"bytes": size}
+        assert httpx2.post(f"{url}/raw", content=chunks(size)).json() == {"bytes": size}
+
+
+def test_a_declared_length_past_the_bound_is_refused() -> None:
+    with serve(guarded()) as url:
+        answer = httpx2.post(f"{url}/raw", content=b"x" * (LIMIT + 1))
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "body_too_large"
+
+
+def test_an_undeclared_length_past_the_bound_is_refused() -> None:
+    with serve(guarded()) as url:
+        answer = httpx2.post(f"{url}/raw", content=chunks(LIMIT + 1))
+    assert answer.status_code == 413
+
+
+def test_a_handler_that_swallows_the_refusal_gets_no_more_of_the_body() -> None:
+    with serve(guarded()) as url:
+        answer = httpx2.post(f"{url}/swallows", content=chunks(LIMIT + 1))
+    assert answer.json() == {"bytes": 0}
+
+
+def test_a_handler_that_ignores_the_body_still_does_not_get_a_large_one() -> None:
+    with serve(guarded()) as url:
+        assert httpx2.post(f"{url}/ignores", content=b"x" * (LIMIT + 1)).status_code == 413
+
+
+def test_a_client_that_asks_first_is_refused_before_it_sends() -> None:
+    with serve(guarded()) as url, socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), 5) as peer:
+        peer.sendall(
+            b"POST /raw HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\nexpect: 100-continue\r\n\r\n"
+        )
+        assert peer.recv(1024).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_that_does_not_arrive_in_time_is_refused() -> None:
+    with serve(guarded(timeout=0.1)) as url:
+        with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), 5) as peer:
+            peer.sendall(b"POST /raw HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf")
+            answer = peer.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"The body must arrive within 0.1 seconds" in answer
+
+
+def nested(levels: int) -> bytes:
+    return b"[" * levels + b"]" * levels
+
+
+@pytest.mark.parametrize(("levels", "status"), [(8, 200), (9, 400)])
+def test_json_is_bounded_in_depth(levels: int, status: int) -> None:
+    with serve(guarded(max_depth=8)) as url:
+        answer = httpx2.post(f"{url}/json", content=nested(levels), headers={"content-type": "application/json"})
+    assert answer.status_code == status
+
+
+def test_brackets_in_strings_are_not_depth() -> None:
+    body = json.dumps({"text": "[[[[{{{{\"[[[["}).encode()
+    with serve(guarded(max_depth=2)) as url:
+        answer = httpx2.post(f"{url}/json", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 200
+
+
+def test_depth_cannot_be_hidden_in_another_encoding() -> None:
+    body = ("[\"\u2220\"," + "[" * 15 + "]" * 15 + "]").encode("utf-16")
+    with serve(guarded(max_depth=8)) as url:
+        answer = httpx2.post(f"{url}/json", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json() == {"detail": "JSON may be nested at most 8 levels deep."}
+
+
+def test_a_body_that_is_not_json_may_hold_brackets() -> None:
+    with serve(guarded(max_depth=2)) as url:
+        assert httpx2.post(f"{url}/raw", content=nested(9)).json() == {"bytes": 18}
+
+
+async def test_a_length_that_is_not_a_number_is_refused() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("must not be read")
+
+    scope = {"type": "http", "headers": [(b"content-length", b"1e2")]}
+    await guarded()(scope, receive, send)
+    assert sent[0]["status"] == 400
+
+
+@given(st.recursive(st.none() | st.text(), lambda children: st.lists(children) | st.dictionaries(st.text(), children)))
+def test_the_depth_of_any_document_is_the_one_that_its_parser_sees(document: Any) -> None:
+    def depth(value: Any) -> int:
+        if isinstance(value, dict):
+            return 1 + max(map(depth, value.values()), default=0)
+        return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
+
+    assert depth(document) == json_depth(json.dumps(document).encode(), stop=1000)
+
+
+def test_the_depth_of_a_hostile_document_is_found_in_linear_time() -> None:
+    assert json_depth(b'"' + b"\\" * 1_000_001, stop=3) == 0
+    assert json_depth(b'"[' * 500_000, stop=3) <= 4
+
+
+@pytest.mark.parametrize("options", [{"max_bytes": -1}, {"timeout": 0}, {"max_depth": 0}])
+def test_a_bound_that_bounds_nothing_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        guarded(**options)

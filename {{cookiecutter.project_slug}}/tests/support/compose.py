@@ -1,0 +1,36 @@
+"""Runs the service with one layer or guard left out, to see what is lost without it.
+
+``python -m tests.support.compose NAME PORT``, from a copy of the project.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from app.patterns.graceful_shutdown import Lifecycle
+    from app.patterns.guarded_http import HttpGuard
+
+
+def create(*, lifecycle: Lifecycle, http_guard: HttpGuard, without: str) -> ASGIApp:
+    from app.main import EDGE, GUARDS, create_app
+
+    edge = tuple(layer for layer in EDGE if layer.name != without)
+    guards = tuple(guard for guard in GUARDS if guard.name != without)
+    if len(edge) + len(guards) != len(EDGE) + len(GUARDS) - 1:
+        raise SystemExit(f"there is no layer or guard named {without!r}")
+    return create_app(lifecycle=lifecycle, http_guard=http_guard, edge=edge, guards=guards)
+
+
+def main(without: str, port: int) -> int:
+    from app.server import ServerConfig, ShutdownConfig, serve
+
+    config = ServerConfig(shutdown=ShutdownConfig(drain_delay=0.0, drain_timeout=1.0))
+    return serve("tests.support.compose:create", port=port, arguments={"without": without}, config=config)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,220 @@
+"""The whole service as a process of its own, on a copy of the project, with handlers dropped in.
+
+Nothing is patched: what runs is ``app run``, or the same server with a composition that leaves one layer or guard out
+(see :mod:`tests.support.compose`). Log lines are read from its standard output as they come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.support.otlp_receiver import OtlpReceiver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(__file__).resolve().parents[2]
+DROPPED = Path(__file__).parent / "dropped"
+PATIENCE = 20.0
+"""Seconds after which a wait is a failure. Long, because a loaded machine is no defect."""
+
+
+def copy_project(target: Path, *, dropped: bool = True) -> Path:
+    """Copy what a service is made of; with ``dropped``, put the probe handler and its policy into it."""
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(ROOT / "app", target / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("policy.toml", "pyproject.toml"):
+        shutil.copy(ROOT / name, target / name)
+    if dropped:
+        shutil.copy(DROPPED / "probe.py", target / "app" / "handlers" / "probe.py")
+        with (target / "policy.toml").open("a") as policy:
+            policy.write((DROPPED / "policy.toml").read_text())
+    return target
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@dataclass
+class Service:
+    """A running service.
+
+    Attributes:
+        folder: the copy of the project that it runs from.
+        url: where it listens.
+        process: it, or its supervisor.
+        flood: requests per minute that one address may send; set by the fixture that starts it.
+        telemetry: where it sends traces and metrics, if anywhere.
+    """
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes]
+    flood: int = 100_000
+    telemetry: OtlpReceiver | None = None
+    output: list[str] = field(default_factory=list)
+    _arrived: threading.Condition = field(default_factory=threading.Condition)
+    _tokens: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def token(self, *roles: str, subject: str = "alice", tenant: str | None = None) -> str:
+        key = (subject, tenant or "", *roles)
+        if key not in self._tokens:
+            command = [sys.executable, "-m", "app", "token", "--subject", subject]
+            for role in roles:
+                command += ["--role", role]
+            if tenant is not None:
+                command += ["--tenant", tenant]
+            self._tokens[key] = subprocess.run(
+                command, cwd=self.folder, env=environment({}), check=True, capture_output=True, text=True
+            ).stdout.strip()
+        return self._tokens[key]
+
+    def bearer(self, *roles: str, subject: str = "alice", tenant: str | None = None) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.token(*roles, subject=subject, tenant=tenant)}"}
+
+    def read(self) -> None:
+        """Collect the output; runs in a thread until the process closes it."""
+        stream = self.process.stdout
+        assert stream is not None
+        for line in stream:
+            with self._arrived:
+                self.output.append(line.decode("utf-8", "replace").rstrip("\n"))
+                self._arrived.notify_all()
+
+    def wait_for_output(self, text: str) -> str:
+        """Return the first line that holds ``text``, waiting for it."""
+        return self._wait(lambda: next((line for line in self.output if text in line), None), f"a line with {text!r}")
+
+    def lines(self, *, count: int = 1, **fields: Any) -> list[dict[str, Any]]:
+        """Return the JSON log lines with these fields, waiting until there are ``count`` of them."""
+
+        def found() -> list[dict[str, Any]] | None:
+            matching = [line for line in self.parsed() if all(line.get(name) == value for name, value in fields.items())]
+            return matching if len(matching) >= count else None
+
+        return self._wait(found, f"{count} log lines with {fields}")
+
+    def parsed(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.output if line.startswith("{")]
+
+    def _wait(self, find: Any, what: str) -> Any:
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: find() is not None, timeout=PATIENCE):
+                raise AssertionError(f"{what} did not come; there was:\n" + "\n".join(self.output[-40:]))
+            return find()
+
+    def wait_for_metric(self, name: str, *, route: str, status: int, count: int) -> None:
+        """Wait until the exported histogram has counted so many requests for a route and status."""
+        receiver = self.telemetry
+        assert receiver is not None, "this service exports no telemetry"
+
+        def counted() -> bool:
+            metric = receiver.metrics().get(name)
+            for point in metric.histogram.data_points if metric is not None else ():
+                attributes = {attribute.key: attribute.value for attribute in point.attributes}
+                if (
+                    attributes["http.route"].string_value == route
+                    and attributes["http.response.status_code"].int_value == status
+                ):
+                    return point.count >= count
+            return False
+
+        receiver.wait_for(counted)
+
+    def stop(self) -> int:
+        """End it by SIGTERM and return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment without settings of a service, and with ``extra``."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("APP_", "OTEL_"))}
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", **extra}
+
+
+@contextlib.contextmanager
+def running(
+    folder: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+    without: str | None = None,
+    workers: int = 1,
+    telemetry: OtlpReceiver | None = None,
+    flood: int | None = None,
+) -> Iterator[Service]:
+    """Run the service in ``folder`` until the block ends.
+
+    Args:
+        folder: a copy of the project, from :func:`copy_project`.
+        environ: settings.
+        without: name of a layer or guard to leave out.
+        workers: processes that serve.
+        telemetry: where traces and metrics go.
+        flood: requests per minute and address before the flood limit fires.
+    """
+    port = free_port()
+    settings = {"APP_LOG_FORMAT": "json", **(environ or {})}
+    if telemetry is not None:
+        settings |= {"OTEL_EXPORTER_OTLP_ENDPOINT": telemetry.endpoint, "OTEL_METRIC_EXPORT_INTERVAL": "100"}
+        settings |= {"OTEL_BSP_SCHEDULE_DELAY": "50"}
+    flood = flood or 50_000
+    settings["APP_FLOOD_RATE"] = f"{flood}/minute"
+    if without is None:
+        command = [sys.executable, "-m", "app", "run", "--port", str(port), "--workers", str(workers)]
+    else:
+        command = [sys.executable, "-m", "tests.support.compose", without, str(port)]
+        settings["PYTHONPATH"] = f"{folder}{os.pathsep}{ROOT}"
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment(settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    service = Service(folder, port, process, flood=flood, telemetry=telemetry)
+    reader = threading.Thread(target=service.read, daemon=True)
+    reader.start()
+    try:
+        service.wait_for_output("listening on")
+        yield service
+    finally:
+        if process.poll() is None:
+            service.stop()
+        reader.join(timeout=PATIENCE)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def run_to_end(folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run one command of the service, such as ``app check``, and return what it said."""
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        cwd=folder,
+        env=environment(environ or {}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+

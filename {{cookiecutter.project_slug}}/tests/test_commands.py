@@ -1,0 +1,114 @@
+"""The commands judge the service as it would start, and say everything that is wrong at once."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.service import copy_project, run_to_end
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return copy_project(tmp_path / "service")
+
+
+def test_check_admits_a_service_that_would_start(project: Path) -> None:
+    done = run_to_end(project, "check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("admitted: ")
+
+
+def test_check_names_every_fault_with_file_and_line(project: Path) -> None:
+    (project / "app" / "handlers" / "broken.py").write_text("import nothing_of_that_name\n")
+    (project / "app" / "handlers" / "sly.py").write_text(
+        "from fastapi import FastAPI\napp = FastAPI()\n@app.get('/a')\nasync def a() -> int:\n    return 1\n"
+        "app.mount('/sub', FastAPI())\n"
+    )
+    with (project / "policy.toml").open("a") as policy:
+        policy.write('\n[routes."GET /nowhere"]\nallow = ["orders:raed"]\n')
+    done = run_to_end(project, "check")
+    assert done.returncode == 1
+    assert "app/handlers/broken.py:1: the handler does not load" in done.stderr
+    assert "app/handlers/sly.py:6: " in done.stderr
+    assert "orders:raed" in done.stderr
+    assert "refused: 3 problems" in done.stderr
+
+
+def test_check_in_json_is_read_by_programs_even_if_a_handler_prints(project: Path) -> None:
+    (project / "app" / "handlers" / "chatty.py").write_text("print('hello')\nx = (\n")
+    (project / "app" / "handlers" / "talker.py").write_text("print('hello')\n")
+    done = run_to_end(project, "check", "--format", "json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert (report["version"], report["verdict"]) == (1, "refused")
+    assert [(problem["file"], problem["line"]) for problem in report["problems"]] == [
+        ("app/handlers/chatty.py", 2),
+        ("app/handlers/talker.py", 1),
+    ]
+
+
+def test_check_annotates_on_github(project: Path) -> None:
+    (project / "app" / "handlers" / "broken.py").write_text("x = (\n")
+    done = run_to_end(project, "check", environ={"FORMAT": "github"})
+    assert done.stdout.startswith("::error file=app/handlers/broken.py,line=1::the handler does not parse")
+
+
+def test_check_refuses_production_with_the_development_issuer(project: Path) -> None:
+    done = run_to_end(project, "check", environ={"APP_ENVIRONMENT": "production"})
+    assert done.returncode == 1
+    assert "APP_JWKS_URL" in done.stderr
+    assert "APP_ISSUER" in done.stderr
+
+
+def test_run_refuses_in_words_and_without_a_traceback(project: Path) -> None:
+    (project / "policy.toml").write_text("[routes]\n")
+    done = run_to_end(project, "run")
+    assert done.returncode != 0
+    assert "GET /livez" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_public_route_that_asks_for_the_caller_is_refused(project: Path) -> None:
+    policy = project / "policy.toml"
+    text = policy.read_text()
+    policy.write_text(text.replace('[routes."GET /v1/orders"]\nallow = ["orders:read"]', '[routes."GET /v1/orders"]\npublic = true'))
+    assert policy.read_text() != text
+    done = run_to_end(project, "check")
+    assert done.returncode == 1
+    assert "asks for the Caller" in done.stderr
+
+
+def test_routes_prints_the_table(project: Path) -> None:
+    done = run_to_end(project, "routes")
+    assert done.returncode == 0
+    assert "/v1/orders/{order_id}" in done.stdout
+
+
+def test_routes_in_json_is_read_by_programs(project: Path) -> None:
+    rows = json.loads(run_to_end(project, "routes", "--format", "json").stdout)
+    assert {(row["method"], row["path"]) for row in rows} >= {("GET", "/livez"), ("POST", "/v1/orders")}
+
+
+def test_a_token_of_the_development_issuer_is_not_given_away_in_production(project: Path) -> None:
+    settings = {
+        "APP_ENVIRONMENT": "production",
+        "APP_ISSUER": "https://issuer.example/",
+        "APP_JWKS_URL": "https://issuer.example/jwks.json",
+    }
+    done = run_to_end(project, "token", "--subject", "alice", environ=settings)
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_an_unknown_command_ends_with_two(project: Path) -> None:
+    assert run_to_end(project, "fly").returncode == 2
+
+
+def test_a_file_of_settings_is_read(project: Path) -> None:
+    (project / ".env").write_text("APP_ENVIRONMENT=production\n")
+    assert run_to_end(project, "check").returncode == 1
