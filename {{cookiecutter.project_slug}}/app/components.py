@@ -29,7 +29,7 @@ from app.patterns.rate_limit import AsyncLimiter, FailedAttempts, InvalidRate, R
 from app.patterns.redaction import Redactor
 from app.patterns.structured_logging import Logging, LoggingConfig, configure_logging
 from app.patterns.telemetry_export import Telemetry, TelemetryConfig, configure_telemetry
-from app.patterns.tracing import RequestIds, RequestSampler
+from app.patterns.tracing import RequestIds, RequestSampler, note_exception
 from app.settings import BootRefused, Settings
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def build_components(
         refusals.add(problem.code)
 
     def unhandled(scope: Scope, error: BaseException) -> None:
+        note_exception(scope, error)  # the span of this request is ended by the edge, which sees only a 500
         template = getattr(scope.get("route"), "path_format", "unmatched")
         log.error("unhandled_exception", route=template, exc_info=error)
 

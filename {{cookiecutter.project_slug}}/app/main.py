@@ -40,6 +40,7 @@ from app.reload import Switch, reload_on_change, watch_files
 from app.routing import (
     GuardedRoute,
     Handler,
+    RouteIndex,
     find_handlers,
     fresh_handlers,
     handlers_of_router,
@@ -203,20 +204,35 @@ GUARDS = (
 
 
 class Service(FastAPI):
-    """FastAPI without its own outer layers: the edge shapes errors and bounds bodies, and does so once."""
+    """FastAPI without its own outer layers: the edge shapes errors and bounds bodies, and does so once.
 
-    def build_middleware_stack(self) -> ASGIApp:
-        """Return the router inside of what FastAPI's routes rely on, and of nothing else."""
-        router = self.router
-        handlers = ({HTTPException: self._problem, RequestValidationError: self._problem}, {})
+    A request goes from the edge to its route in one look-up. What no route takes (404, 405) goes through FastAPI's
+    router, which knows how to say so.
+    """
 
-        async def service(scope: Scope, receive: Receive, send: Send) -> None:
-            scope["starlette.exception_handlers"] = handlers
-            async with AsyncExitStack() as stack:
-                scope["fastapi_middleware_astack"] = stack
-                await router(scope, receive, send)
+    def mount_routes(self, routes: list[GuardedRoute]) -> None:
+        """Serve these routes and no others."""
+        self.router.routes[:] = routes
+        self._index = RouteIndex(routes)
+        self._handlers = ({HTTPException: self._problem, RequestValidationError: self._problem}, {})
 
-        return service
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request to its route; lifespan events go FastAPI's own way."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        scope["router"] = self.router
+        scope["starlette.exception_handlers"] = self._handlers
+        async with AsyncExitStack() as stack:
+            scope["fastapi_middleware_astack"] = stack
+            found = self._index.find(scope["method"], scope["path"])
+            if found is None:
+                await self.router(scope, receive, send)
+                return
+            route, scope["path_params"] = found
+            scope["route"], scope["endpoint"] = route, route.endpoint
+            await route.app(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document with what the guards add."""
@@ -366,7 +382,7 @@ def compose(
     if settings.serves_docs:
         routes += [guarded(handler, _docs_policy(handler)) for handler in handlers_of_router(docs.router)]
     name_allowed_methods(routes)
-    service.router.routes[:] = routes
+    service.mount_routes(routes)
     return service
 
 

@@ -509,7 +509,7 @@ async def _refuse(_scope: Scope, _receive: Receive, send: Send, error: Refusal) 
             status, title, code = 429, b"Too Many Requests", b"too_many_failures"
         else:
             status, title, code = 503, b"Service Unavailable", b"keys_unavailable"
-        headers = [(b"retry-after", b"%d" % math.ceil(error.retry_after))]
+        headers = [(b"retry-after", b"%d" % max(1, math.ceil(error.retry_after)))]
     body = b'{"type":"about:blank","title":"%s","status":%d,"code":"%s"}' % (title, status, code)
     headers += [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})

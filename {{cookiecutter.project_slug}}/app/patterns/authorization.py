@@ -6,8 +6,8 @@ a door that nobody meant to open.
 
 What it does: roles come from the token, permissions from a table that people own. A role that the table does not
 know grants nothing. A route names permissions, never roles, and needs all of them. No principal, no entry: the
-guard fails closed if it is wired without authentication in front. An empty set of required permissions is
-refused at start: "whoever is known may" has to be said with a permission, or with a route that has no such guard.
+guard fails closed if it is wired without authentication in front. An empty set of required permissions lets in
+every caller with a principal: whoever composes routes has to make sure that it was meant, and not forgotten.
 
 There are no wildcards (``orders:*``): what a role may do can be read off the table, and a new action is not
 granted before somebody grants it.

@@ -26,6 +26,7 @@ import contextlib
 import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,11 +34,15 @@ if TYPE_CHECKING:
 GRACE = 0.1
 """Seconds a cancelled handler has to clean up before its caller is answered without it."""
 
+SLOT = 0.01
+"""Seconds to which deadlines are rounded up, so that requests share timers: arming and cancelling one timer each
+costs more than all the rest of this guard."""
+
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _GRPC_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _MILLISECONDS = re.compile(rb"[0-9]{1,8}")
-_HEADERS = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms", b"grpc-timeout")
-"""In order of precedence; at most eight digits each, as the gRPC over HTTP/2 specification has it."""
+_RANKS = {b"x-request-timeout-ms": 0, b"x-envoy-expected-rq-timeout-ms": 1, b"grpc-timeout": 2}
+"""Precedence; at most eight digits each, as the gRPC over HTTP/2 specification has it."""
 
 
 class DeadlineExceeded(Exception):
@@ -59,14 +64,11 @@ def requested_timeout(headers: list[tuple[bytes, bytes]]) -> float | None:
     """Return the seconds that the caller is willing to wait, or None if it does not say."""
     found: tuple[int, bytes] | None = None
     for name, value in headers:
-        # Two comparisons reject every ordinary header without hashing it.
-        if (name[:1] == b"x" or name[:1] == b"g") and name in _HEADERS:
-            rank = _HEADERS.index(name)
-            if found is None or rank < found[0]:
-                found = (rank, value)
+        if name in _RANKS and (found is None or _RANKS[name] < found[0]):
+            found = (_RANKS[name], value)
     if found is None:
         return None
-    if found[0] < 2:  # noqa: PLR2004 - the first two of _HEADERS count milliseconds
+    if found[0] < 2:  # noqa: PLR2004 - the first two count milliseconds
         return int(found[1]) / 1000 if _MILLISECONDS.fullmatch(found[1]) else None
     match = _GRPC_TIMEOUT.fullmatch(found[1])
     return int(match[1]) * _UNITS[match[2]] if match else None
@@ -103,6 +105,8 @@ class Deadline:
         self.timeout = timeout
         self.grace = grace
         self.refuse = refuse or _refuse
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._slots: _Slots
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application within its time."""
@@ -113,27 +117,59 @@ class Deadline:
         requested = requested_timeout(scope["headers"])
         if requested is not None and requested < timeout:
             timeout = requested
-        countdown = _Countdown(self, scope, receive, send, timeout)
-        scope.setdefault("state", {})["deadline"] = countdown.at
-        await countdown.run()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._slots = loop, _slots.setdefault(loop, _Slots(loop))
+        countdown = _Countdown(self, scope, receive, send, asyncio.current_task(loop))
+        countdown.timeout = timeout
+        countdown.at = scope.setdefault("state", {})["deadline"] = loop.time() + timeout
+        await countdown.run(self._slots)
+
+
+class _Slots:
+    """The deadlines of one event loop, gathered into slots of :data:`SLOT` seconds with one timer each."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._slots: dict[int, set[_Countdown]] = {}
+
+    def add(self, countdown: _Countdown) -> set[_Countdown]:
+        """Have ``countdown.expire()`` called at its time or up to a slot later; return the set to leave again."""
+        number = int(countdown.at / SLOT) + 1
+        slot = self._slots.get(number)
+        if slot is None:
+            slot = self._slots[number] = set()
+            self._loop.call_at(number * SLOT, self._end, number)
+        slot.add(countdown)
+        return slot
+
+    def _end(self, number: int) -> None:
+        for countdown in tuple(self._slots.pop(number)):
+            countdown.expire()
+
+
+_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, _Slots] = WeakKeyDictionary()
+"""By loop; a loop that is gone takes its slots with it."""
 
 
 class _Countdown:
-    """One request's timer. An object with slots, because four closures a request cost more."""
+    """One request's time."""
 
-    __slots__ = ("_guard", "_receive", "_scope", "_send", "_task", "_timer", "answer", "at", "expired", "started", "timeout")
+    __slots__ = (
+        "_answer", "_guard", "_later", "_receive", "_scope", "_send", "_started", "_task", "at", "expired", "timeout"
+    )  # fmt: skip
 
-    def __init__(self, guard: Deadline, scope: Scope, receive: Receive, send: Send, timeout: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._guard, self._scope, self._receive, self._send = guard, scope, receive, send
-        self._task = asyncio.current_task(loop)
-        self.timeout = timeout
-        self.at = loop.time() + timeout
-        self.started = self.expired = False
-        self.answer: asyncio.Task[None] | None = None
-        self._timer = loop.call_at(self.at, self._expire)
+    def __init__(
+        self, guard: Deadline, scope: Scope, receive: Receive, send: Send, task: asyncio.Task[None] | None
+    ) -> None:
+        self._guard, self._scope, self._receive, self._send, self._task = guard, scope, receive, send, task
+        self.at = self.timeout = 0.0
+        self.expired = self._started = False
+        self._answer: asyncio.Task[None] | None = None
+        self._later: asyncio.TimerHandle | None = None
 
-    async def run(self) -> None:
+    async def run(self, slots: _Slots) -> None:
+        slot = slots.add(self)
         try:
             await self._guard.app(self._scope, self._receive, self._pass)
         except asyncio.CancelledError:
@@ -143,45 +179,48 @@ class _Countdown:
                 raise
         except Exception:
             # A handler that turns its cancellation into another error is still late, and not broken.
-            if not self.expired or self.started:
+            if not self.expired or self._started:
                 raise
             self._forgive()
         else:
-            self._forgive()
+            if self.expired:
+                self._forgive()
         finally:
-            self._timer.cancel()
-        if not self.expired:
-            return
-        if self.answer is not None:
-            await self.answer
-        elif self.started:
+            slot.discard(self)
+            if self._later is not None:
+                self._later.cancel()
+        if self.expired:
+            await self._close()
+
+    def _forgive(self) -> None:
+        """Take back a cancellation that the application swallowed, so that it does not hit what comes after."""
+        if self._task is not None:
+            self._task.uncancel()
+
+    async def _close(self) -> None:
+        if self._answer is not None:
+            await self._answer
+        elif self._started:
             raise DeadlineExceeded(self.timeout)
         else:
             await self._refuse()
 
-    def _forgive(self) -> None:
-        """Take back a cancellation that the application swallowed, so that it does not hit what comes after."""
-        if self.expired and self._task is not None:
-            self._task.uncancel()
-
     async def _pass(self, message: Message) -> None:
-        if self.expired and not self.started:
+        if self.expired and not self._started:
             return  # too late: the 504 is this request's answer
-        if self.answer is not None:
-            return
-        self.started = True
+        self._started = True
         await self._send(message)
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
         self.expired = True
         if self._task is not None:
             self._task.cancel()
-            loop = self._task.get_loop()
-            self._timer = loop.call_later(self._guard.grace, self._leave_behind, loop)
+            self._later = self._task.get_loop().call_later(self._guard.grace, self._leave_behind)
 
-    def _leave_behind(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not self.started and self.answer is None:
-            self.answer = loop.create_task(self._refuse())
+    def _leave_behind(self) -> None:
+        """Answer without the application, which did not end although it was cancelled."""
+        if self._task is not None and not self._started:
+            self._answer = self._task.get_loop().create_task(self._refuse())
 
     async def _refuse(self) -> None:
         await self._guard.refuse(self._scope, self._receive, self._send, DeadlineExceeded(self.timeout))

@@ -281,6 +281,7 @@ class GracefulServer(uvicorn.Server):
         """Close the listener, let requests finish within their bound, then stop the application."""
         for listener in (*self.servers, *(sockets or ())):
             listener.close()
+        logger.info("no longer accepting; %d requests in flight", len(self.server_state.tasks))
         await self._until_done(self._bounds.drain_timeout)
         tasks = tuple(self.server_state.tasks)
         if tasks:

@@ -324,6 +324,7 @@ class GuardedHttp(HttpToolsProtocol):
         """Close once the answer is out; while the peer still sends, drain it so that the answer arrives."""
         self._since = self.loop.time()
         if self._phase == _BETWEEN or not self.transport.can_write_eof():
+            self._phase = _DEAF
             self.transport.close()
         elif self._phase != _LINGERING and not self.transport.is_closing():
             self._phase, self._partial = _LINGERING, 0

@@ -70,9 +70,8 @@ T = TypeVar("T")
 MAX_AMOUNT = 1_000_000  # hits a window: beyond it a limit limits nothing, and is most likely a typo
 MAX_WINDOW = 31 * 86_400  # seconds: no counter in memory or in a cache can be trusted for longer
 MAX_LIMITS = 4  # limits in one rate: each costs a key per caller
-MAX_RATE_TEXT = 200  # characters
 TOLERANCE = 1e-6  # hits: keeps floating-point noise from holding a slot back when its time has come
-_RATE = re.compile(r"\s*[1-9]\d*\s*(/|per)\s*([1-9]\d*)?\s*[a-z]+\s*", re.ASCII | re.IGNORECASE)
+_RATE = re.compile(r"\s*[1-9]\d{0,8}\s*(/|per)\s*([1-9]\d{0,8})?\s*[a-z]+\s*", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +133,18 @@ def parse_rate(text: str) -> tuple[RateLimitItem, ...]:
         InvalidRate: not in that notation, zero, more than `MAX_AMOUNT` hits or `MAX_WINDOW` seconds, more
             than `MAX_LIMITS` limits, or two limits over the same window.
     """
-    parts = re.split("[,;|]", text)
+    shown = f"rate {text[:80]!r}"
     # Stricter than limits' own pattern, which takes "5/0 minutes" for "5/minute".
-    if len(text) > MAX_RATE_TEXT or not all(_RATE.fullmatch(part) for part in parts):
-        raise InvalidRate(f"rate {text[:80]!r}: want e.g. '60/minute' or '10/second;100/hour', above zero")
+    if not all(_RATE.fullmatch(part) for part in re.split("[,;|]", text)):
+        raise InvalidRate(f"{shown}: want e.g. '60/minute' or '10/second;100/hour', above zero")
     try:
         items = tuple(parse_many(text))
     except ValueError as error:
-        raise InvalidRate(f"rate {text!r}: the unit is second, minute, hour, day or month") from error
+        raise InvalidRate(f"{shown}: the unit is second, minute, hour, day or month") from error
     if any(item.amount > MAX_AMOUNT or item.get_expiry() > MAX_WINDOW for item in items):
-        raise InvalidRate(f"rate {text!r}: more than {MAX_AMOUNT} hits, or a window of over 31 days")
+        raise InvalidRate(f"{shown}: more than {MAX_AMOUNT} hits, or a window of over 31 days")
     if len(items) > MAX_LIMITS or len({item.get_expiry() for item in items}) < len(items):
-        raise InvalidRate(f"rate {text!r}: more than {MAX_LIMITS} limits, or two over the same window")
+        raise InvalidRate(f"{shown}: more than {MAX_LIMITS} limits, or two over the same window")
     return items
 
 

@@ -171,7 +171,7 @@ class _Exchange:
 
     async def receive(self) -> Message:
         message = await self._receive()
-        if message["type"] == "http.disconnect" and not self._ended:
+        if message["type"] == "http.disconnect":
             self._gone = True
         return message
 
@@ -229,6 +229,8 @@ class _Exchange:
             fields["span_id"] = state.get("span_id")
         if code is not None:
             fields["code"] = code
+        if "reason" in state:
+            fields["reason"] = state["reason"]
         if answer:
             fields["answer"] = answer
         if error is not None:

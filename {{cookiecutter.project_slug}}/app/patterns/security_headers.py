@@ -89,7 +89,8 @@ class SecurityHeaders:
             headers["strict-transport-security"] = config.strict_transport_security
         self.app = app
         self._fixed = tuple(_encode(name, value) for name, value in headers.items())
-        self._names = frozenset(name for name, _ in self._fixed) | _DROPPED
+        self._owned = frozenset(name for name, _ in self._fixed) | _DROPPED
+        self._names = self._owned | {b"cache-control"}
         self._cache = _encode("cache-control", config.cache_control)
         self._policy = _encode("content-security-policy", config.content_security_policy)
         self._path_policies = {
@@ -110,21 +111,23 @@ class SecurityHeaders:
         await self.app(scope, receive, complete)
 
     def _complete(self, scope: Scope, message: Message) -> None:
-        headers = message.get("headers")
-        kept: list[tuple[bytes, bytes]] = []
+        names = self._names
+        headers: list[tuple[bytes, bytes]] = list(message.get("headers") or ())
         cached = False
-        for pair in headers or ():
-            name = pair[0]
-            if name in self._names:
-                continue
-            if name == b"cache-control":
-                cached = True
-            kept.append(pair)
-        kept.extend(self._fixed)
-        kept.append(self._path_policies.get(scope["path"], self._policy) if self._path_policies else self._policy)
+        for pair in headers:
+            if pair[0] in names:
+                if pair[0] == b"cache-control":
+                    cached = True
+                else:
+                    headers = [pair for pair in headers if pair[0] not in self._owned]
+        headers += self._fixed
+        if self._path_policies and scope["path"] in self._path_policies:
+            headers.append(self._path_policies[scope["path"]])
+        else:
+            headers.append(self._policy)
         if not cached:
-            kept.append(self._cache)
-        message["headers"] = kept
+            headers.append(self._cache)
+        message["headers"] = headers
 
 
 def _encode(name: str, value: str) -> tuple[bytes, bytes]:

@@ -74,7 +74,7 @@ __all__ = [
     "configure_logging",
 ]
 
-Redact = Callable[[MutableMapping[str, Any]], Mapping[str, Any]]
+Redact = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 REQUEST_CONTEXT: ContextVar[Mapping[str, Any] | None] = ContextVar("request_context", default=None)
 """The ASGI scope of the request being served, or for a job any mapping that holds the keys itself.

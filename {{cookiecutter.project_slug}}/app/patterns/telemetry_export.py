@@ -72,6 +72,9 @@ Produce = Callable[[], Sequence[Metric]]
 _log = logging.getLogger(__name__)
 _SCHEMA = Schemas.V1_44_0.value
 _INT64 = 1 << 63
+_READ = 4
+"""How many times ``max_text`` of a text ``redact`` is given, so that no secret is cut in half before it is seen."""
+
 _NOISY = (
     "opentelemetry.attributes",
     "opentelemetry.exporter.otlp.proto.http.metric_exporter",
@@ -94,7 +97,7 @@ class TelemetryConfig:
         environment: ``deployment.environment.name``.
         traces_url: where spans are posted, ``.../v1/traces``; None exports none.
         metrics_url: where metrics are posted, ``.../v1/metrics``; None exports none.
-        max_queue: spans that may wait (OTEL_BSP_MAX_QUEUE_SIZE); a few KiB each.
+        max_queue: spans that may wait (OTEL_BSP_MAX_QUEUE_SIZE); about 4 KiB each, 300 KiB at the limits below.
         max_batch: spans in one request (OTEL_BSP_MAX_EXPORT_BATCH_SIZE).
         export_delay: seconds between two batches that are not full (OTEL_BSP_SCHEDULE_DELAY).
         metrics_interval: seconds between two exports of metrics (OTEL_METRIC_EXPORT_INTERVAL).
@@ -196,7 +199,9 @@ def configure_telemetry(
         id_generator: makes the ids of spans; random ones if None.
         redact: takes secrets out of every text on a span.
         set_global: make these the providers of ``opentelemetry.trace.get_tracer`` and ``metrics.get_meter``, for
-            handlers to use. OpenTelemetry allows that once a process.
+            handlers to use. OpenTelemetry allows that once a process. FastAPI then begins to trace and measure by
+            itself, with paths and queries, unless it is made with ``telemetry={"tracing": False, "metrics": False,
+            "logs": False, "auto_configure": False}``.
     """
     telemetry = Telemetry(config, sampler, id_generator, redact)
     if set_global and telemetry.tracer_provider is not None:
@@ -316,8 +321,8 @@ def _limits(config: TelemetryConfig) -> SpanLimits:
         max_link_attributes=config.max_attributes,
         max_events=config.max_events,
         max_links=config.max_events,
-        max_attribute_length=config.max_text,
-        max_span_attribute_length=config.max_text,
+        max_attribute_length=config.max_text * _READ,
+        max_span_attribute_length=config.max_text * _READ,
     )
 
 
@@ -499,7 +504,7 @@ class _Cleaner:
     def _text(self, text: str) -> str:
         if self._redact is not None:
             try:
-                text = self._redact(text)
+                text = self._redact(text[: self._config.max_text * _READ])
             except Exception:  # noqa: BLE001 - what cannot be redacted is not sent
                 return "[not redacted]"
         return text[: self._config.max_text].encode("utf-8", "replace").decode()

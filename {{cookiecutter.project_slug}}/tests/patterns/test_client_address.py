@@ -101,6 +101,7 @@ def test_as_many_hops_as_allowed_are_walked_and_one_more_leaves_the_peer() -> No
     client = ClientAddress(PROXIES, config=ClientAddressConfig(max_hops=3))
     assert client(scope_of("10.0.0.1", "203.0.113.9, 10.0.0.3, 10.0.0.2")) == "203.0.113.9"
     assert client(scope_of("10.0.0.1", "203.0.113.9, 10.0.0.4, 10.0.0.3, 10.0.0.2")) == "10.0.0.1"
+    assert client(scope_of("10.0.0.1", "203.0.113.9, " * 2 + "10.0.0.4, 10.0.0.3, 10.0.0.2")) == "10.0.0.1"
 
 
 def test_of_a_header_that_is_too_long_only_whole_entries_at_the_right_end_are_read() -> None:
@@ -115,10 +116,15 @@ def test_a_peer_without_an_address_is_unknown(peer: str | None) -> None:
     assert ClientAddress(PROXIES)(scope_of(peer, "203.0.113.9")) == "unknown"
 
 
-@pytest.mark.parametrize("networks", [["10.0.0.0/33"], ["10.0.0.1/8"], ["proxy"], ["0.0.0.0/0"], ["::/0"], "10.0.0.1"])
+@pytest.mark.parametrize("networks", [["10.0.0.0/33"], ["10.0.0.1/8"], ["proxy"], ["0.0.0.0/0"], ["::/0"]])
 def test_trusted_proxies_that_are_no_networks_or_trust_everyone_are_refused(networks: list[str]) -> None:
     with pytest.raises(InvalidTrustedProxies, match="trusted prox"):
         ClientAddress(networks)
+
+
+def test_one_text_in_place_of_a_list_of_trusted_proxies_is_refused() -> None:
+    with pytest.raises(InvalidTrustedProxies, match="want a list"):
+        ClientAddress("")
 
 
 @given(peer=st.text(max_size=80), lines=st.lists(st.binary(max_size=200), max_size=3))

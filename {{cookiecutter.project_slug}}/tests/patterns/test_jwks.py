@@ -123,13 +123,14 @@ async def world() -> AsyncIterator[World]:
     async with httpx2.AsyncClient() as client:
         world = World(issuer, client)
         yield world
+        issuer.open.set()
         for cache in world.caches:
-            await cache.aclose()
+            await asyncio.wait_for(cache.aclose(), BOUND)
     server.close()
-    await server.wait_closed()
     for task in issuer.serving:
         task.cancel()
     await asyncio.gather(*issuer.serving, return_exceptions=True)
+    await server.wait_closed()
 
 
 async def test_keys_of_all_types_are_found_by_kid_and_algorithm_with_one_fetch(world: World) -> None:
@@ -144,6 +145,7 @@ async def test_keys_of_all_types_are_found_by_kid_and_algorithm_with_one_fetch(w
 
     assert [RSA.thumbprint(), EC.thumbprint(), ED.thumbprint(), ED.thumbprint()] == [key.thumbprint() for key in found]
     assert [key.is_private for key in found] == [False] * 4
+    assert [key.alg for key in found] == ["RS256", None, None, None]
     assert world.issuer.asked == ["/jwks.json"]
     assert world.events[-1] == ("refreshed", "3 keys")
 
@@ -507,7 +509,7 @@ async def test_closing_ends_the_fetch_and_its_waiters_and_nothing_is_fetched_any
     with pytest.raises(JwksUnavailableError):
         await asyncio.wait_for(waiter, BOUND)
     world.clock.now += 3600
-    await cache.refresh()
+    await asyncio.wait_for(cache.refresh(), BOUND)
     assert len(world.issuer.asked) == 1
 
 

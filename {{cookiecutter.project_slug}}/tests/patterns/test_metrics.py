@@ -345,6 +345,14 @@ async def test_another_thread_collects_only_whole_figures() -> None:
     assert sum(point.count for point in points(metrics)) == 3000
 
 
+def test_a_series_that_is_being_made_is_not_collected_yet() -> None:
+    metrics = RequestMetrics(empty)
+
+    metrics._new_series(("GET", "http", "/", 200, None))
+
+    assert points(metrics) == []
+
+
 @pytest.mark.parametrize(
     "config",
     [

@@ -262,6 +262,7 @@ def test_an_object_that_cannot_be_read_is_named_and_nothing_raises(redactor: Red
         (f"Cookie: a={SECRET}; b={SECRET}\r\nHost: a", f"Cookie: {M}\r\nHost: a"),
         (f"sent Bearer {SECRET} away", f"sent Bearer {M} away"),
         (f"sent bearer {SECRET}", f"sent bearer {M}"),
+        ("sent bearer wordsonly", f"sent bearer {M}"),
         ("Basic dXNlcjpwYXNz", f"Basic {M}"),
         ("basic dXNlcjpwYXNzd29yZA==", f"basic {M}"),
         ("the basic information and a bearer token is missing", "the basic information and a bearer token is missing"),
@@ -293,6 +294,7 @@ def test_an_object_that_cannot_be_read_is_named_and_nothing_raises(redactor: Red
         ("378282246310005", M),
         ("4111111111111112", "4111111111111112"),
         ("1763890000000000000", "1763890000000000000"),
+        ("at 1763890000000124 us", "at 1763890000000124 us"),  # a time whose digits happen to pass Luhn's check
         ("2026-11-23T09:29:33.123456+01:00", "2026-11-23T09:29:33.123456+01:00"),
         ("4bf92f35-77b3-4da6-a3ce-929d0e0e4736", "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"),
         ("call +49 151 2345 6789", f"call {M}"),

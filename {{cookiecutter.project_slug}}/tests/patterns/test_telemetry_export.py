@@ -329,6 +329,24 @@ def test_every_text_on_a_span_is_redacted() -> None:
     assert arrived.status.message == "[secret]"
 
 
+def test_no_secret_is_cut_in_half_before_it_is_redacted() -> None:
+    given: list[int] = []
+
+    def redact(text: str) -> str:
+        given.append(len(text))
+        return text.replace("hunter2", "[secret]")
+
+    with OtlpReceiver() as receiver:
+        with telemetry_to(receiver.endpoint, redact=redact, max_text=100) as telemetry:
+            span = telemetry.tracer.start_span("x" * 97 + "hunter2" + "y" * 5000)
+            span.set_attribute("text", "x" * 97 + "hunter2" + "y" * 5000)
+            span.end()
+        (arrived,) = receiver.spans()
+
+    assert arrived.name == plain(arrived.attributes)["text"] == "x" * 97 + "[se"
+    assert max(given) == 400, "what is redacted is bounded too"
+
+
 def test_text_that_cannot_be_redacted_is_not_sent() -> None:
     def redact(_text: str) -> str:
         raise RuntimeError("no redaction")

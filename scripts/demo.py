@@ -1,0 +1,463 @@
+"""Shows the template at work: generate a service, run it, drop a handler in, and see each guard fire.
+
+``make demo``. Everything happens in a folder of its own that is removed at the end. Ends with 0 only if every guard
+did what it is there for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import queue
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Headers = dict[str, str]
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 60.0
+"""Seconds that a step may take before the demonstration gives up."""
+
+HANDLER = '''"""Reports, as a model wrote them an hour ago: nothing here knows of any guard."""
+
+import asyncio
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+router = APIRouter(prefix="/v1/reports")
+
+
+class Report(BaseModel):
+    title: str
+    pages: int
+
+
+@router.post("", status_code=201)
+async def create_report(report: Report) -> Report:
+    return report
+
+
+@router.get("/slow")
+async def slow_report() -> Report:
+    await asyncio.sleep(3600)
+    return Report(title="never", pages=0)
+
+
+@router.get("/broken")
+async def broken_report() -> Report:
+    raise RuntimeError("cannot connect to postgresql://admin:hunter2@db/reports")
+'''
+
+ENTRIES = """
+[routes."POST /v1/reports"]
+allow = ["orders:write"]
+rate = "5/minute"
+max_body = "1KiB"
+
+[routes."GET /v1/reports/slow"]
+allow = ["orders:read"]
+timeout = "500ms"
+
+[routes."GET /v1/reports/broken"]
+allow = ["orders:read"]
+"""
+
+
+class Stage:
+    """What the audience sees."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+        self.shown = 0
+        self._colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+    def _paint(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+
+    def act(self, text: str) -> None:
+        """Begin a part."""
+        print(f"\n{self._paint(text, '1')}", flush=True)
+
+    def say(self, text: str) -> None:
+        """Show what happens."""
+        print(textwrap.indent(text.rstrip(), "    "), flush=True)
+
+    def verdict(self, what: str, *, good: bool, why: str = "") -> None:
+        """Say whether a guard did its work."""
+        self.shown += 1
+        mark = self._paint("fired ", "32") if good else self._paint("FAILED", "31;1")
+        print(f"  {mark}  {what}", flush=True)
+        if not good:
+            self.failed.append(what)
+            self.say(why)
+
+
+@dataclass
+class Answer:
+    """One response, read whole."""
+
+    status: int
+    headers: Headers
+    body: str
+
+    @property
+    def code(self) -> str:
+        """The stable code of a problem, or nothing."""
+        try:
+            document = json.loads(self.body)
+        except ValueError:
+            return ""
+        return str(document.get("code", "")) if isinstance(document, dict) else ""
+
+
+@dataclass
+class Service:
+    """The generated service while it runs."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[str]
+    lines: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
+    said: list[str] = field(default_factory=list)
+
+    def request(self, method: str, path: str, *, body: bytes | None = None, headers: Headers | None = None) -> Answer:
+        """Send one request and return its answer."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request(method, path, body=body, headers=headers or {})
+            response = connection.getresponse()
+            text = response.read().decode("utf-8", "replace")
+            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, text)
+        finally:
+            connection.close()
+
+    def raw(self, data: bytes) -> str:
+        """Send bytes as they are and return what comes back until the connection ends."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as peer:
+            peer.sendall(data)
+            received = b""
+            while chunk := peer.recv(65_536):
+                received += chunk
+        return received.decode("latin-1")
+
+    def read(self) -> None:
+        """Collect what it logs, until it ends."""
+        assert self.process.stdout is not None  # noqa: S101 - for the type checker: it was started with a pipe
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip("\n"))
+
+    def wait_for(self, text: str) -> str:
+        """Return the next log line with ``text`` in it.
+
+        Raises:
+            SystemExit: it did not come; what was logged is printed.
+        """
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                line = self.lines.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                raise SystemExit(f"the service did not say {text!r}:\n" + "\n".join(self.said[-30:])) from None
+            self.said.append(line)
+            if text in line:
+                return line
+
+
+def run(stage: Stage, *command: str, cwd: Path) -> str:
+    """Run a command, showing it, and return what it printed.
+
+    Raises:
+        SystemExit: it failed; what it said is printed.
+    """
+    stage.say("$ " + " ".join(command))
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=environment())
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def environment() -> Headers:
+    """Return this process's environment without what belongs to the template's own project."""
+    foreign = ("APP_", "OTEL_", "VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "PYTHONDONTWRITEBYTECODE", "MAKE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return {**kept, "PYTHONUNBUFFERED": "1"}
+
+
+def generate(stage: Stage, target: Path) -> Path:
+    """Bake the template into ``target``."""
+    from cookiecutter.main import cookiecutter  # noqa: PLC0415 - takes its time, and --help needs none
+
+    stage.act("1. Generate a service")
+    source = target / "template"
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".venv", ".uv", ".git", "*_cache", "__pycache__"))
+    stage.say("$ cookiecutter breakwater --no-input project_name='Demo Service'")
+    started = time.monotonic()
+    with open(os.devnull, "w", encoding="utf-8") as silence, redirected(silence.fileno()):
+        folder = cookiecutter(
+            str(source), no_input=True, extra_context={"project_name": "Demo Service"}, output_dir=str(target)
+        )
+    stage.say(f"{Path(folder).name}/ in {time.monotonic() - started:.1f} s")
+    return Path(folder)
+
+
+@contextmanager
+def redirected(descriptor: int) -> Iterator[None]:
+    """Send standard output elsewhere, that of child processes (the hooks) included."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(descriptor, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+@contextmanager
+def serving(stage: Stage, folder: Path, uv: str) -> Iterator[Service]:
+    """Run the service until the block ends."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+    stage.say(f"$ make run PORT={port}")
+    process = subprocess.Popen(
+        [uv, "run", "--frozen", "app", "run", "--port", str(port)],
+        cwd=folder,
+        env={**environment(), "APP_LOG_FORMAT": "json", "APP_FLOOD_RATE": "300/minute"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    service = Service(folder, port, process)
+    reader = threading.Thread(target=service.read, daemon=True)
+    reader.start()
+    try:
+        service.wait_for("listening on")
+        yield service
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        reader.join(timeout=PATIENCE)
+
+
+class Demonstration:
+    """The guards, one after the other, each with the request that provokes it and the answer."""
+
+    def __init__(self, stage: Stage, service: Service, tokens: dict[str, str]) -> None:
+        self.stage, self.service, self.tokens = stage, service, tokens
+
+    def bearer(self, role: str) -> Headers:
+        """Return the header that carries a token of a role."""
+        return {"authorization": f"Bearer {self.tokens[role]}"}
+
+    def provoke(
+        self,
+        what: str,
+        method: str,
+        path: str,
+        status: int,
+        code: str = "",
+        *,
+        body: bytes | None = None,
+        headers: Headers | None = None,
+        must_not_say: str = "",
+        header: str = "",
+    ) -> Answer:
+        """Send a request, show it with its answer, and judge the answer."""
+        answer = self.service.request(method, path, body=body, headers=headers)
+        size = f"  ({len(body)} bytes)" if body else ""
+        self.stage.say(f"{method} {path}{size}  ->  {answer.status}  {answer.body[:150]}")
+        if header and header in answer.headers:
+            self.stage.say(f"{header}: {answer.headers[header]}")
+        good = (
+            answer.status == status
+            and (not code or answer.code == code)
+            and (not must_not_say or must_not_say not in answer.body)
+            and (not header or header in answer.headers)
+        )
+        self.stage.verdict(what, good=good, why=f"expected {status} {code}, got {answer.status}: {answer.body[:300]}")
+        return answer
+
+    def identity(self) -> None:
+        """Show who gets in."""
+        self.stage.act("5. Who may call")
+        malformed = b'{"title": '
+        self.provoke("authentication: no token, and the malformed body is not even read", "POST", "/v1/reports", 401,
+                     "unauthenticated", body=malformed, header="www-authenticate")  # fmt: skip
+        self.provoke("authentication: a token that anybody can make (alg none)", "POST", "/v1/reports", 401,
+                     "unauthenticated", headers={"authorization": f"Bearer {forged(self.tokens['customer'])}"})  # fmt: skip
+        self.provoke("authorization: support may read, not write", "POST", "/v1/reports", 403, "forbidden",
+                     body=malformed, headers=self.bearer("support"), must_not_say="orders")  # fmt: skip
+        body = b'{"title": "Q3", "pages": 12}'
+        headers = {**self.bearer("customer"), "content-type": "application/json"}
+        self.provoke("a customer gets through all of them", "POST", "/v1/reports", 201, body=body, headers=headers,
+                     header="ratelimit")  # fmt: skip
+
+    def bounds(self) -> None:
+        """Show how much, how long, how often."""
+        self.stage.act("6. How much, how long, how often")
+        headers = {**self.bearer("customer"), "content-type": "application/json"}
+        self.provoke("body limit: 1 KiB for this route", "POST", "/v1/reports", 413, "body_too_large",
+                     body=b'{"title": "' + b"x" * 2000 + b'"}', headers=headers)  # fmt: skip
+        self.provoke("body limit: JSON nested too deep", "POST", "/v1/reports", 400, "body_too_deep",
+                     body=b"[" * 200 + b"]" * 200, headers=headers)  # fmt: skip
+        self.provoke("validation: what is wrong is named, what was sent is not repeated", "POST", "/v1/reports", 422,
+                     "validation_failed", body=b'{"title": "<script>", "pages": "many"}', headers=headers,
+                     must_not_say="<script>")  # fmt: skip
+        self.provoke("deadline: the handler sleeps an hour, its caller half a second", "GET", "/v1/reports/slow", 504,
+                     "deadline_exceeded", headers=self.bearer("customer"))  # fmt: skip
+        answers = [
+            self.service.request("POST", "/v1/reports", body=b'{"title": "Q3", "pages": 1}', headers=headers)
+            for _ in range(5)
+        ]
+        self.stage.say("POST /v1/reports, five more times  ->  " + " ".join(str(answer.status) for answer in answers))
+        self.provoke("rate limit: five a minute for this caller and route", "POST", "/v1/reports", 429, "rate_limited",
+                     body=b"{}", headers=headers, header="retry-after")  # fmt: skip
+
+    def failures(self) -> None:
+        """Show what a failure tells."""
+        self.stage.act("7. What a failure tells, and to whom")
+        answer = self.provoke("problem details: a crash says nothing to the client", "GET", "/v1/reports/broken", 500,
+                              "internal_error", headers=self.bearer("customer"), must_not_say="hunter2")  # fmt: skip
+        line = self.service.wait_for("unhandled_exception")
+        self.stage.say(f"log: {line[:260]}")
+        same = answer.headers.get("x-request-id", "-") in line
+        self.stage.verdict("structured logging: the line has the request's id, and no password", why=line,
+                           good=same and "hunter2" not in line and "RuntimeError" in line)  # fmt: skip
+        trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        headers = {**self.bearer("customer"), "traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+        answer = self.service.request("GET", "/v1/orders", headers=headers)
+        self.stage.say(f"GET /v1/orders  ->  {answer.status}  traceparent: {answer.headers.get('traceparent')}")
+        line = self.service.wait_for(trace)
+        self.stage.verdict("tracing: the caller's trace goes on, in the answer and in the log", why=line,
+                           good=trace in answer.headers.get("traceparent", ""))  # fmt: skip
+        self.stage.verdict("security headers: on every answer", why=str(answer.headers),
+                           good=answer.headers.get("x-content-type-options") == "nosniff")  # fmt: skip
+
+    def server(self) -> None:
+        """Show what does not get as far as a route."""
+        self.stage.act("8. What does not get as far as a route")
+        for what, data, status in (
+            ("server: two Host headers", b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", "400"),
+            ("server: a header of 64 KiB", b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"x" * 65_536 + b"\r\n\r\n", "431"),
+            ("server: a head that never ends", b"GET / HTTP/1.1\r\nhost: a\r\nx-slow: ", "408"),
+        ):
+            answer = self.service.raw(data)
+            self.stage.say(f"{data[:40]!r}  ->  {answer[:60]!r}")
+            self.stage.verdict(what, good=f" {status} " in answer[:16], why=answer[:300])
+        statuses = {self.service.request("GET", "/nowhere").status for _ in range(320)}
+        self.stage.say(f"GET /nowhere, 320 times  ->  {sorted(statuses)}")
+        self.stage.verdict("flood limit: one address, before it is even asked who it is", why=str(statuses),
+                           good=statuses == {404, 429})  # fmt: skip
+        self.provoke("health is never refused", "GET", "/readyz", 200)
+
+    def end(self) -> None:
+        """Show an orderly end."""
+        self.stage.act("9. The end")
+        self.stage.say("$ kill -TERM ...")
+        os.kill(child_of(self.service.process.pid), signal.SIGTERM)
+        status = self.service.process.wait(timeout=PATIENCE)
+        self.stage.verdict("graceful shutdown: drained, exit status 0", good=status == 0, why=f"status {status}")
+
+
+def forged(token: str) -> str:
+    """Return ``token`` with its signature gone and its header saying that it needs none."""
+    header = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').decode().rstrip("=")
+    return f"{header}.{token.split('.')[1]}."
+
+
+def child_of(pid: int) -> int:
+    """Return the process that ``uv run`` started, so that the signal goes where an orchestrator would send it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    try:
+        return int(children.read_text("ascii").split()[0])
+    except (OSError, IndexError):
+        return pid
+
+
+def drop_in(stage: Stage, service: Service, uv: str) -> None:
+    """Drop a handler into the running service; it stays out until the policy knows it."""
+    stage.act("4. Drop in a handler that a model wrote, unchanged")
+    (service.folder / "app" / "handlers" / "reports.py").write_text(HANDLER, "utf-8")
+    line = service.wait_for("not_reloaded")
+    stage.say(json.loads(line)["problem"].replace("\\n", "\n"))  # a log line escapes what would break it
+    answer = service.request("POST", "/v1/reports")
+    stage.verdict("deny by default: no entry in the policy, so it is not there", good=answer.status == 404,
+                  why=f"{answer.status} {answer.body}")  # fmt: skip
+    entries = run(stage, uv, "run", "--frozen", "app", "routes", "--missing", cwd=service.folder)
+    stage.say(entries)
+    stage.say("A person decides, and writes this into policy.toml:")
+    stage.say(ENTRIES)
+    with (service.folder / "policy.toml").open("a", encoding="utf-8") as policy:
+        policy.write(ENTRIES)
+    service.wait_for('"reloaded"')
+    stage.say("reloaded")
+
+
+def show(stage: Stage, target: Path, uv: str) -> None:
+    """Play all parts."""
+    folder = generate(stage, target)
+    stage.act("2. Install what its lock file says, and let it be judged")
+    run(stage, uv, "sync", "--frozen", "--no-progress", cwd=folder)
+    stage.say(run(stage, uv, "run", "--frozen", "app", "check", cwd=folder))
+    stage.say(run(stage, uv, "run", "--frozen", "app", "routes", cwd=folder))
+    stage.act("3. Run it")
+    with serving(stage, folder, uv) as service:
+        tokens = {
+            role: run(stage, uv, "run", "--frozen", "app", "token", "--role", role, cwd=folder).strip()
+            for role in ("customer", "support")
+        }
+        drop_in(stage, service, uv)
+        demonstration = Demonstration(stage, service, tokens)
+        demonstration.identity()
+        demonstration.bounds()
+        demonstration.failures()
+        demonstration.server()
+        demonstration.end()
+
+
+def main() -> int:
+    """Run the demonstration and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", action="store_true", help="keep the generated service and say where it is")
+    arguments = parser.parse_args()
+    uv = os.environ.get("UV") or shutil.which("uv") or "uv"
+    stage, started = Stage(), time.monotonic()
+    target = Path(tempfile.mkdtemp(prefix="breakwater-demo-"))
+    try:
+        show(stage, target, uv)
+    finally:
+        if arguments.keep:
+            stage.act(f"kept in {target}")
+        else:
+            shutil.rmtree(target, ignore_errors=True)
+    seconds = time.monotonic() - started
+    if stage.failed:
+        stage.act(f"{len(stage.failed)} of {stage.shown} failed: {'; '.join(stage.failed)}")
+        return 1
+    stage.act(f"all {stage.shown} fired, in {seconds:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
