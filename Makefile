@@ -34,8 +34,8 @@ test: test-template test-service  ## run every test: the template's, then those 
 test-template: | $(UV_READY)  ## bake, refuse, boot, update: the template's own tests; ARGS goes to pytest
 	@$(RUN) pytest $(ARGS)
 
-test-service: | $(UV_READY)  ## generate a service, and run `make check` and `make test` in it
-	@$(RUN) python -m tests.support.fresh check test
+test-service: | $(UV_READY)  ## run `make check` and `make test` in services fresh from the template
+	@$(RUN) python -m tests.support.fresh
 
 bench: | $(UV_READY)  ## measure the hardened service against bare FastAPI and the usual middleware
 	@$(RUN_IN_SERVICE) python '$(CURDIR)/benchmarks/run.py'

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TYPE_CHECKING
 
 import click
 from dotenv import load_dotenv
 
 from app.settings import ROOT, BootRefused, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 P = ParamSpec("P")
 
@@ -57,15 +59,10 @@ def main() -> None:
 @_refuses
 def run(host: str, port: int, workers: int) -> None:
     """Serve. In development a changed handler or policy is served at once."""
-    from app.server import HttpLimits, ServerConfig, ShutdownConfig, serve  # noqa: PLC0415 - only this command serves
+    from app.server import config_of, serve  # noqa: PLC0415 - only this command serves
 
     settings = load_settings()
-    config = ServerConfig(
-        http=HttpLimits(max_connections=settings.max_connections, header_timeout=settings.header_timeout),
-        shutdown=ShutdownConfig(
-            drain_delay=settings.seconds_before_closing, drain_timeout=settings.drain_timeout
-        ),
-    )
+    config = config_of(settings)
     sys.exit(serve("app.main:create", host=host, port=port, workers=workers, config=config, refusals=(BootRefused,)))
 
 
@@ -90,7 +87,12 @@ def routes(missing: bool, form: str) -> None:  # noqa: FBT001 - click passes fla
 
 @main.command()
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True, envvar="FORMAT"
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    envvar="FORMAT",
 )
 def check(form: str) -> None:
     """Compose the service as it would start, and say everything that would keep it from starting.
@@ -164,5 +166,3 @@ def token(subject: str, roles: tuple[str, ...], tenant: str | None, lifetime: in
     if settings.production or not settings.development_issuer:
         raise BootRefused(["APP_JWKS_URL: this service trusts another issuer; get a token from there"])
     click.echo(issue_development_token(settings, subject=subject, roles=roles, tenant=tenant, lifetime=lifetime))
-
-

@@ -145,7 +145,10 @@ def build_components(
         refusals=refusals,
         limiter=limiter,
         flood_limiter=flood_limiter,
-        attempts=FailedAttempts(limiter, settings.failed_authentication_rate, client),
+        # In memory it counts on its own, so that made-up addresses cannot push callers' counts out.
+        attempts=FailedAttempts(
+            limiter if limiter.is_shared else AsyncLimiter(), settings.failed_authentication_rate, client
+        ),
         client=client,
         verifier=TokenVerifier(accepted, keys),
         health=Health(phase=lambda: lifecycle.phase, checks=checks),

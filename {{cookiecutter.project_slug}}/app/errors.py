@@ -69,8 +69,11 @@ def _body_refused(error: BodyError) -> Problem:
 def _invalid(error: RequestValidationError) -> Problem:
     """Name what is wrong and where, and never repeat what was sent: it may be a secret, or a script."""
     errors: list[dict[str, Any]] = [
-        {"location": [part if isinstance(part, int) else str(part)[:100] for part in fault["loc"]],
-         "message": str(fault["msg"])[:200], "type": str(fault["type"])[:100]}
+        {
+            "location": [part if isinstance(part, int) else str(part)[:100] for part in fault["loc"]],
+            "message": str(fault["msg"])[:200],
+            "type": str(fault["type"])[:100],
+        }
         for fault in error.errors()[:MAX_ERRORS]
     ]
     if any(fault["type"] == "json_invalid" for fault in errors):

@@ -13,8 +13,6 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-
-
 Check = Callable[[], Mapping[str, object]]
 """State of one dependency: ``state`` is ok, degraded or unavailable; the rest is for people. Must not wait."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -49,6 +48,7 @@ from app.routing import (
 from app.settings import ROOT, BootRefused, Settings, load_settings, unknown_settings
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from fastapi.dependencies.models import Dependant
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -188,9 +188,7 @@ def _rate_limit(app: ASGIApp, policy: RoutePolicy, parts: Components, _roles: Ro
 
     # The rate is part of the name: a reload may change it, and then the old counts mean nothing.
     name = f"{policy.method} {policy.path} {policy.rate}"
-    return RateLimit(
-        app, limiter=parts.limiter, rate=policy.rate, name=name, key=caller, refuse=parts.problems.refuse
-    )
+    return RateLimit(app, limiter=parts.limiter, rate=policy.rate, name=name, key=caller, refuse=parts.problems.refuse)
 
 
 GUARDS = (
@@ -214,7 +212,10 @@ class Service(FastAPI):
         """Serve these routes and no others."""
         self.router.routes[:] = routes
         self._index = RouteIndex(routes)
-        self._handlers = ({HTTPException: self._problem, RequestValidationError: self._problem}, {})
+        self._handlers: tuple[dict[type[Exception], Any], dict[int, Any]] = (
+            {HTTPException: self._problem, RequestValidationError: self._problem},
+            {},
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to its route; lifespan events go FastAPI's own way."""

@@ -6,9 +6,11 @@ Handlers document their own answers. That a route wants a token with certain sco
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
-from app.policy import RoutePolicy
+
+if TYPE_CHECKING:
+    from app.policy import RoutePolicy
 
 SCHEME = "bearer"
 

@@ -18,7 +18,6 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI
@@ -31,6 +30,7 @@ from app.policy import MountedRoute
 from app.settings import BootRefused
 
 if TYPE_CHECKING:
+    from types import ModuleType
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 MAX_ROUTES = 2000
@@ -81,9 +81,7 @@ class GuardedRoute(APIRoute):
         arguments["openapi_extra"] = {**(arguments["openapi_extra"] or {}), **openapi_extra}
         endpoint = context.endpoint
         assert endpoint is not None  # noqa: S101 - an APIRoute always has one; for the type checker
-        super().__init__(
-            handler.route.path, endpoint, methods=[handler.route.method], name=context.name, **arguments
-        )
+        super().__init__(handler.route.path, endpoint, methods=[handler.route.method], name=context.name, **arguments)
         self.app = wrap(self.app, handler.route)
         self.allowed = handler.route.method
 
@@ -93,7 +91,7 @@ class GuardedRoute(APIRoute):
         Raises:
             HTTPException: the path is this route's, the method is not.
         """
-        if scope["method"] not in self.methods:
+        if self.methods is None or scope["method"] not in self.methods:
             raise HTTPException(405, headers={"allow": self.allowed})
         await self.app(scope, receive, send)
 
@@ -214,11 +212,7 @@ def _wins(rival: FastAPI | APIRouter, container: FastAPI | APIRouter, rival_is_f
 
 def _is_documentation(context: RouteContext) -> bool:
     route = context.original_route
-    return (
-        type(route) is Route
-        and route.endpoint.__module__ == "fastapi.applications"
-        and route.name in _DOCUMENTATION
-    )
+    return type(route) is Route and route.endpoint.__module__ == "fastapi.applications" and route.name in _DOCUMENTATION
 
 
 def _methods(context: RouteContext) -> list[str]:
@@ -302,7 +296,8 @@ def _line_of(file: str, endpoint: Callable[..., Any] | None, calls: tuple[str, .
         lines = [
             node.lineno
             for node in ast.walk(tree)
-            if (isinstance(node, ast.Attribute) and node.attr == name) or (isinstance(node, ast.Name) and node.id == name)
+            if (isinstance(node, ast.Attribute) and node.attr == name)
+            or (isinstance(node, ast.Name) and node.id == name)
         ]
         if lines:
             return min(lines)
@@ -318,7 +313,9 @@ def _conflicts(handlers: Iterable[Handler]) -> list[str]:
         for other in earlier.setdefault(route.method, []):
             if other.context.path_regex.match(route.path):
                 same = other.context.path_regex.pattern == handler.context.path_regex.pattern
-                what = "is also defined at" if same or other.route.path == route.path else "is never reached: it matches"
+                what = (
+                    "is also defined at" if same or other.route.path == route.path else "is never reached: it matches"
+                )
                 problems.append(
                     f"{route.file}:{route.line}: {route.method} {route.path} {what} "
                     f"{other.route.method} {other.route.path} ({other.route.file}:{other.route.line})"
@@ -343,7 +340,7 @@ class RouteIndex:
         self._by_length: dict[tuple[str, int], list[GuardedRoute]] = {}
         self._unbounded: dict[str, list[GuardedRoute]] = {}
         for route in routes:
-            for method in route.methods:
+            for method in route.methods or ():
                 if not route.param_convertors:
                     self._fixed[method, route.path_format] = route
                 elif any(isinstance(convertor, PathConvertor) for convertor in route.param_convertors.values()):
@@ -385,6 +382,6 @@ def name_allowed_methods(routes: Iterable[GuardedRoute]) -> None:
     methods: dict[str, set[str]] = {}
     routes = list(routes)
     for route in routes:
-        methods.setdefault(route.path_regex.pattern, set()).update(route.methods)
+        methods.setdefault(route.path_regex.pattern, set()).update(route.methods or ())
     for route in routes:
         route.allowed = ", ".join(sorted(methods[route.path_regex.pattern]))

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from app.settings import Settings
+
 logger = logging.getLogger(__name__)
 
 BOOT_FAILED = 3
@@ -75,6 +77,14 @@ class ServerConfig:
             stop_timeout=total + 2.0,
             orphan_timeout=total + 1.0,
         )
+
+
+def config_of(settings: Settings) -> ServerConfig:
+    """Return how to serve with these settings."""
+    return ServerConfig(
+        http=HttpLimits(max_connections=settings.max_connections, header_timeout=settings.header_timeout),
+        shutdown=ShutdownConfig(drain_delay=settings.seconds_before_closing, drain_timeout=settings.drain_timeout),
+    )
 
 
 def serve(

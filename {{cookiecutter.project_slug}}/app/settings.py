@@ -132,12 +132,8 @@ class Settings(BaseSettings):
     )
 
     docs: bool | None = Field(None, description="serve /docs and /openapi.json; default: in development only")
-    hsts: bool = Field(
-        False, description="send Strict-Transport-Security (two years); once every caller comes by TLS"
-    )
-    allow_plain_jwks: bool = Field(
-        False, description="accept http:// for the JWKS URL; development only"
-    )
+    hsts: bool = Field(False, description="send Strict-Transport-Security (two years); once every caller comes by TLS")
+    allow_plain_jwks: bool = Field(False, description="accept http:// for the JWKS URL; development only")
 
     max_connections: int = Field(
         1000, ge=1, le=100_000, description="open connections a process; above it new ones get 503"

@@ -77,7 +77,9 @@ def test_run_refuses_in_words_and_without_a_traceback(project: Path) -> None:
 def test_a_public_route_that_asks_for_the_caller_is_refused(project: Path) -> None:
     policy = project / "policy.toml"
     text = policy.read_text()
-    policy.write_text(text.replace('[routes."GET /v1/orders"]\nallow = ["orders:read"]', '[routes."GET /v1/orders"]\npublic = true'))
+    policy.write_text(
+        text.replace('[routes."GET /v1/orders"]\nallow = ["orders:read"]', '[routes."GET /v1/orders"]\npublic = true')
+    )
     assert policy.read_text() != text
     done = run_to_end(project, "check")
     assert done.returncode == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import sys
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -19,6 +18,7 @@ from tests.support.live import serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from starlette.types import ASGIApp
 
@@ -132,7 +132,8 @@ def test_a_package_of_handlers_is_searched(package: Any, tmp_path: Path) -> None
     folder = next((tmp_path / "handlers").iterdir()) / "deeper"
     folder.mkdir()
     (folder / "__init__.py").write_text(
-        "from fastapi import APIRouter\nrouter = APIRouter()\n@router.get('/deep')\nasync def deep() -> int:\n    return 1\n"
+        "from fastapi import APIRouter\nrouter = APIRouter()\n@router.get('/deep')\n"
+        "async def deep() -> int:\n    return 1\n"
     )
     assert routes(package()) == ["GET /deep"]
 
@@ -154,14 +155,45 @@ def test_a_module_that_does_not_load_is_refused(package: Any, source: str, line:
     assert text in refused
 
 
-APP = "from fastapi import APIRouter, FastAPI, WebSocket\nfrom fastapi.routing import APIRoute\napp = FastAPI()\n@app.get('/a')\nasync def a() -> int:\n    return 1\n"
+APP = """\
+from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi.routing import APIRoute
+app = FastAPI()
+@app.get('/a')
+async def a() -> int:
+    return 1
+"""
+LIFESPAN = """\
+from contextlib import asynccontextmanager
+from fastapi import FastAPI
+@asynccontextmanager
+async def life(app):
+    yield
+app = FastAPI(lifespan=life)
+@app.get('/a')
+async def a() -> int:
+    return 1
+"""
+ROUTE_CLASS = """\
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+class Mine(APIRoute): ...
+router = APIRouter(route_class=Mine)
+@router.get('/a')
+async def a() -> int:
+    return 1
+"""
 
 
 @pytest.mark.parametrize(
     ("source", "line", "text"),
     [
         (APP + "app.mount('/sub', FastAPI())\n", 7, "a Mount is a way round"),
-        (APP + "@app.websocket('/ws')\nasync def ws(socket: WebSocket) -> None: ...\n", 7, "WebSocketRoute is a way round"),
+        (
+            APP + "@app.websocket('/ws')\nasync def ws(socket: WebSocket) -> None: ...\n",
+            7,
+            "WebSocketRoute is a way round",
+        ),
         (
             APP + "from fastapi.staticfiles import StaticFiles\napp.mount('/s', StaticFiles(directory='.'))\n",
             8,
@@ -172,15 +204,13 @@ APP = "from fastapi import APIRouter, FastAPI, WebSocket\nfrom fastapi.routing i
         (APP + "@app.middleware('http')\nasync def m(request, call_next): ...\n", 7, "middleware is not taken over"),
         (APP + "@app.exception_handler(ValueError)\nasync def h(request, error): ...\n", 7, "exception handler"),
         (
-            "from contextlib import asynccontextmanager\nfrom fastapi import FastAPI\n@asynccontextmanager\n"
-            "async def life(app):\n    yield\napp = FastAPI(lifespan=life)\n@app.get('/a')\nasync def a() -> int:\n    return 1\n",
+            LIFESPAN,
             6,
             "lifespan is not taken over",
         ),
         (APP + "app.dependency_overrides[a] = a\n", 7, "dependency_overrides"),
         (
-            "from fastapi import APIRouter\nfrom fastapi.routing import APIRoute\nclass Mine(APIRoute): ...\n"
-            "router = APIRouter(route_class=Mine)\n@router.get('/a')\nasync def a() -> int:\n    return 1\n",
+            ROUTE_CLASS,
             5,
             "custom route classes",
         ),
@@ -193,7 +223,9 @@ def test_a_way_round_the_guards_is_refused(package: Any, source: str, line: int,
 
 
 def test_two_handlers_on_one_method_and_path_are_refused_with_both_places(package: Any) -> None:
-    source = "from fastapi import APIRouter\nrouter = APIRouter()\n@router.get('/a')\nasync def a() -> int:\n    return 1\n"
+    source = (
+        "from fastapi import APIRouter\nrouter = APIRouter()\n@router.get('/a')\nasync def a() -> int:\n    return 1\n"
+    )
     refused = refusal(package, first=source, second=source)
     assert "second.py:3: GET /a is also defined at GET /a" in refused
     assert "first.py:3" in refused
@@ -220,7 +252,7 @@ def test_a_route_that_an_earlier_one_catches_is_refused(package: Any) -> None:
 
 def test_everything_wrong_is_named_at_once(package: Any) -> None:
     refused = refusal(package, a="x = (\n", b="import nothing_of_that_name\n", c=APP + "app.mount('/s', FastAPI())\n")
-    assert ["a.py:1", "b.py:1", "c.py:7"] == [line.split(": ")[0].split("/")[-1] for line in refused.splitlines()]
+    assert [line.split(": ")[0].split("/")[-1] for line in refused.splitlines()] == ["a.py:1", "b.py:1", "c.py:7"]
 
 
 NESTED = """

@@ -33,17 +33,26 @@ class Process:
     """A serving process, with its standard error as a stream of lines to wait for."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        command = [sys.executable, "-m", "tests.support.served", json.dumps(options)]
+        code = "import sys; from tests.support.served import main; sys.exit(main())"
+        command = [sys.executable, "-c", code, json.dumps(options)]
         self.popen = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.popen.stderr is not None
-        for line in self.popen.stderr:
-            self._queue.put(line.rstrip("\n"))
+        with self.popen.stderr as lines:
+            for line in lines:
+                self._queue.put(line.rstrip("\n"))
         self._queue.put(None)
+
+    def end(self) -> None:
+        """Kill it, and wait for it and for its workers: they hold its standard error open."""
+        self.popen.kill()
+        self.popen.wait(PATIENCE)
+        self._reader.join(PATIENCE)
 
     def line(self, pattern: str) -> re.Match[str]:
         """Wait for a line on standard error that ``pattern`` matches."""
@@ -73,8 +82,7 @@ def run() -> Iterator[Run]:
 
         def started(**options: Any) -> Process:
             process = Process(options)
-            stack.callback(process.popen.wait, PATIENCE)
-            stack.callback(process.popen.kill)
+            stack.callback(process.end)
             return process
 
         yield started
@@ -90,7 +98,8 @@ def ask(port: int) -> dict[str, Any]:
     try:
         connection.request("GET", "/")
         response = connection.getresponse()
-        return json.loads(response.read()) | {"connection": response.headers["connection"]}
+        answer: dict[str, Any] = json.loads(response.read())
+        return answer | {"connection": response.headers["connection"]}
     finally:
         connection.close()
 
@@ -103,14 +112,16 @@ class InFlight:
         self._socket.sendall(b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
         assert self._socket.recv(1024).startswith(b"HTTP/1.1 100 ")
 
-    def finish(self) -> http.client.HTTPResponse:
+    def finish(self) -> tuple[int, dict[str, Any]]:
         self._socket.sendall(b"body")
         return self.answer()
 
-    def answer(self) -> http.client.HTTPResponse:
-        response = http.client.HTTPResponse(self._socket)
-        response.begin()
-        return response
+    def answer(self) -> tuple[int, dict[str, Any]]:
+        """Status and body, with the ``connection`` header in it."""
+        with self._socket, http.client.HTTPResponse(self._socket) as response:
+            response.begin()
+            body: dict[str, Any] = json.loads(response.read())
+            return response.status, body | {"connection": response.headers["connection"]}
 
     def close(self) -> None:
         self._socket.close()
@@ -162,21 +173,20 @@ def test_a_request_in_flight_finishes_and_new_ones_are_refused(run: Run) -> None
 
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-    answer = request.finish()
-    assert (answer.status, answer.headers["connection"]) == (200, "close")
-    assert json.loads(answer.read())["body"] == "body"
+    status, answer = request.finish()
+    assert (status, answer["body"], answer["connection"]) == (200, "body", "close")
     assert process.exit() == 0
 
 
 def test_an_idle_connection_does_not_hold_up_the_end(run: Run) -> None:
     process = run(http={"keep_alive_timeout": PATIENCE * 2}, shutdown={"drain_timeout": PATIENCE * 2})
-    connection = http.client.HTTPConnection("127.0.0.1", port_of(process), timeout=PATIENCE)
-    connection.request("GET", "/")
-    connection.getresponse().read()
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port_of(process), timeout=PATIENCE)) as connection:
+        connection.request("GET", "/")
+        connection.getresponse().read()
 
-    process.signal(signal.SIGTERM)
+        process.signal(signal.SIGTERM)
 
-    assert process.exit() == 0
+        assert process.exit() == 0
 
 
 def test_a_request_that_does_not_finish_in_time_is_answered_503(run: Run) -> None:
@@ -185,9 +195,8 @@ def test_a_request_that_does_not_finish_in_time_is_answered_503(run: Run) -> Non
 
     process.signal(signal.SIGTERM)
 
-    answer = request.answer()
-    assert (answer.status, json.loads(answer.read())["code"]) == (503, "shutting_down")
-    request.close()
+    status, answer = request.answer()
+    assert (status, answer["code"]) == (503, "shutting_down")
     assert process.exit() == 0
     assert process.lines[-1] == "stopped in order"
 
@@ -226,12 +235,11 @@ def test_a_lifespan_that_does_not_stop_is_an_error_and_no_hang(run: Run, stop: s
 
 def test_a_slow_header_is_refused(run: Run) -> None:
     process = run(http={"header_timeout": 0.1, "sweep_interval": 0.02})
-    connection = socket.create_connection(("127.0.0.1", port_of(process)), timeout=PATIENCE)
 
-    connection.sendall(b"GET / HTTP/1.1\r\n")
+    with socket.create_connection(("127.0.0.1", port_of(process)), timeout=PATIENCE) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n")
 
-    assert connection.recv(1024).startswith(b"HTTP/1.1 408 ")
-    connection.close()
+        assert connection.recv(1024).startswith(b"HTTP/1.1 408 ")
 
 
 # -- a boot that fails ---------------------------------------------------------------------------------------
@@ -248,7 +256,8 @@ MESSAGES = {
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("boot", MESSAGES)
 def test_a_known_failure_is_one_message(run: Run, boot: str, workers: int) -> None:
-    process = run(arguments={"boot": boot}, shutdown={"startup_timeout": 0.2}, workers=workers)
+    shutdown = {"startup_timeout": 0.2} if boot == "lifespan hangs" else {}
+    process = run(arguments={"boot": boot}, shutdown=shutdown, workers=workers)
 
     assert process.exit() == 3
     said = [line for line in process.lines if line != "booting"]
@@ -339,7 +348,7 @@ def test_a_terminal_that_interrupts_the_whole_group_drains_it(run: Run) -> None:
         os.kill(pid, signal.SIGINT)
     process.line("no longer accepting; 1 requests")
 
-    assert request.finish().status == 200
+    assert request.finish()[0] == 200
     assert process.exit() == 0
 
 
@@ -353,7 +362,7 @@ def test_a_request_in_flight_in_a_worker_finishes_and_new_ones_are_refused(run: 
 
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-    assert request.finish().status == 200
+    assert request.finish()[0] == 200
     assert process.exit() == 0
 
 
@@ -415,5 +424,5 @@ def test_a_request_in_flight_survives_the_supervisor(run: Run) -> None:
     process.popen.kill()
     process.line("no longer accepting; 1 requests")
 
-    assert request.finish().status == 200
+    assert request.finish()[0] == 200
     until_gone(seen)

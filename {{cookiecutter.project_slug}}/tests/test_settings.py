@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from app.settings import ROOT, BootRefused, Settings, load_settings, unknown_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SAFE = {
     "APP_ENVIRONMENT": "production",
@@ -62,9 +65,7 @@ def test_production_starts_when_it_is_safe(monkeypatch: pytest.MonkeyPatch) -> N
         ({"APP_TRUSTED_PROXIES": "::/0"}, "APP_TRUSTED_PROXIES"),
     ],
 )
-def test_production_refuses_what_is_unsafe(
-    monkeypatch: pytest.MonkeyPatch, change: dict[str, str], named: str
-) -> None:
+def test_production_refuses_what_is_unsafe(monkeypatch: pytest.MonkeyPatch, change: dict[str, str], named: str) -> None:
     assert refusals(monkeypatch, **(SAFE | change)).startswith(f"{named}: ")
 
 
@@ -75,7 +76,9 @@ def test_production_refuses_the_development_issuer(monkeypatch: pytest.MonkeyPat
 
 
 def test_everything_unsafe_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = refusals(monkeypatch, APP_ENVIRONMENT="production", APP_DOCS="1", APP_CORS_ORIGINS="*", APP_LOG_LEVEL="debug")
+    text = refusals(
+        monkeypatch, APP_ENVIRONMENT="production", APP_DOCS="1", APP_CORS_ORIGINS="*", APP_LOG_LEVEL="debug"
+    )
     assert [line.split(":")[0] for line in text.splitlines()] == [
         "APP_JWKS_URL",
         "APP_ISSUER",

@@ -87,9 +87,7 @@ store = OrderStore()
 @router.post("", status_code=201)
 async def place_order(wanted: OrderIn, caller: Caller) -> Order:
     """Place an order for the caller."""
-    order = Order(
-        id=uuid4(), sku=wanted.sku, quantity=wanted.quantity, note=wanted.note, placed_at=datetime.now(UTC)
-    )
+    order = Order(id=uuid4(), sku=wanted.sku, quantity=wanted.quantity, note=wanted.note, placed_at=datetime.now(UTC))
     store.add(caller.subject, order)
     return order
 

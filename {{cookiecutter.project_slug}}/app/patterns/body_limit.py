@@ -106,6 +106,20 @@ def json_depth(body: bytes, *, stop: int) -> int:
     return deepest
 
 
+def _declared(headers: list[tuple[bytes, bytes]]) -> tuple[bytes | None, bool, bool]:
+    """Return Content-Length as it was sent, whether the body is chunked, and whether it calls itself JSON."""
+    length: bytes | None = None
+    chunked = json = False
+    for name, value in headers:
+        if name == b"content-length":
+            length = value
+        elif name == b"transfer-encoding":
+            chunked = True
+        elif name == b"content-type":
+            json = b"json" in value.lower()
+    return length, chunked, json
+
+
 class BodyLimit:
     """Bounds the request body on its way to the application.
 
@@ -142,15 +156,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        length: bytes | None = None
-        chunked = json = False
-        for name, value in scope["headers"]:
-            if name == b"content-length":
-                length = value
-            elif name == b"transfer-encoding":
-                chunked = True
-            elif name == b"content-type":
-                json = b"json" in value.lower()
+        length, chunked, json = _declared(scope["headers"])
         if not chunked and (length is None or length == b"0"):
             await self.app(scope, receive, send)
             return

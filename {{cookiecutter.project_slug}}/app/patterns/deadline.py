@@ -96,9 +96,7 @@ class Deadline:
         ValueError: ``timeout`` is not a positive, finite number.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, timeout: float, grace: float = GRACE, refuse: Refuse | None = None
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, timeout: float, grace: float = GRACE, refuse: Refuse | None = None) -> None:
         if not 0 < timeout < float("inf"):
             raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}")
         self.app = app

@@ -18,8 +18,8 @@ from fresh counts. Then one request per retry interval looks whether the store i
 
 **What an attacker can do.** A flood of invented keys evicts the least recently seen keys of the memory
 storage: a caller who pauses meanwhile may get a fresh allowance early. It cannot grow memory, slow a hit, or
-free a caller who keeps hammering (each look keeps its key). Who owns a thousand addresses or identities has
-a thousand times the limit, and an IPv6 /48 is 65 536 addresses in the sense of `address_block`.
+free a caller who keeps hammering (each look makes its key the last to go). Who owns a thousand addresses or
+identities has a thousand times the limit; an IPv6 /48 is 65 536 addresses in the sense of `address_block`.
 
 **What it does not do.** No fairness below the limits and no bound on concurrency (that is load shedding), no
 quotas over months (they belong in a database), no WebSockets.

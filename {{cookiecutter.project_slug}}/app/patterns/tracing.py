@@ -8,7 +8,7 @@ response. One request in ten is sampled, by trace id, as OpenTelemetry's ``Trace
 is taken first: an unsampled request creates no span, but has its ids (``scope["state"]["trace_id"]`` and
 ``["span_id"]``, for log lines) and a non-recording span as context, so that what a handler starts follows the
 decision and correlates. A request that ends in 5xx or in an exception gets its span all the same, made at the
-end with the ids and the start that it had; at most a few a second, for an outage must not double its own load.
+end with the ids and the start that it had; at most a hundred a second, for an outage must not double its load.
 
 A caller's ``sampled`` flag is *not* trusted unless told so: anyone could set it on every request and have all of
 them recorded. Nor is its trace id, which could be chosen to fall under the ratio: for such a request the decision

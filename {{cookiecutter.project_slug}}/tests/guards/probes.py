@@ -159,5 +159,3 @@ def rate_limit(service: Service) -> None:
     assert answers[0].headers["ratelimit"].startswith('"default";r=2;t=')
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
     assert httpx2.get(url, headers=service.bearer("customer", subject="patient")).status_code == 200
-
-

@@ -57,7 +57,11 @@ def test_the_flood_limit_fires(project: Path) -> None:
 
 @pytest.mark.parametrize("name", list(ALL))
 def test_the_guard_is_missed_when_it_is_taken_out(name: str, project: Path) -> None:
-    with OtlpReceiver() as fresh, running(
-        project, environ=SETTINGS, without=name, telemetry=fresh, flood=FLOOD if name == "flood_limit" else None
-    ) as bare, pytest.raises((AssertionError, KeyError, ValueError, httpx2.HTTPError)):
+    with (
+        OtlpReceiver() as fresh,
+        running(
+            project, environ=SETTINGS, without=name, telemetry=fresh, flood=FLOOD if name == "flood_limit" else None
+        ) as bare,
+        pytest.raises((AssertionError, KeyError, ValueError, httpx2.HTTPError)),
+    ):
         ALL[name](bare)

@@ -105,7 +105,14 @@ def test_what_is_missing_unknown_or_out_of_bounds_is_refused(service: Service, b
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"\xff\xfe", b"{'sku': 1}", b'{"sku": "\xed\xa0\x80", "quantity": 1}', b'{"quantity": NaN, "sku": "a"}', b""],
+    [
+        b"{",
+        b"\xff\xfe",
+        b"{'sku': 1}",
+        b'{"sku": "\xed\xa0\x80", "quantity": 1}',
+        b'{"quantity": NaN, "sku": "a"}',
+        b"",
+    ],
 )
 def test_a_body_that_is_no_document_is_refused(service: Service, body: bytes) -> None:
     headers = {**service.bearer("customer"), "content-type": "application/json"}

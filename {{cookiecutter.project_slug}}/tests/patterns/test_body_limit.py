@@ -36,7 +36,7 @@ def application() -> FastAPI:
         for _ in range(50):
             try:
                 received += len(await request.body())
-            except Exception:  # noqa: BLE001, S112 - the handler that this guard must survive
+            except Exception:  # noqa: BLE001 - the handler that this guard must survive
                 continue
         return {"bytes": received}
 
@@ -90,17 +90,17 @@ def test_a_handler_that_ignores_the_body_still_does_not_get_a_large_one() -> Non
 
 def test_a_client_that_asks_first_is_refused_before_it_sends() -> None:
     with serve(guarded()) as url, socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), 5) as peer:
-        peer.sendall(
-            b"POST /raw HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\nexpect: 100-continue\r\n\r\n"
-        )
+        peer.sendall(b"POST /raw HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\nexpect: 100-continue\r\n\r\n")
         assert peer.recv(1024).startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_body_that_does_not_arrive_in_time_is_refused() -> None:
-    with serve(guarded(timeout=0.1)) as url:
-        with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), 5) as peer:
-            peer.sendall(b"POST /raw HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf")
-            answer = peer.recv(4096)
+    with (
+        serve(guarded(timeout=0.1)) as url,
+        socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), 5) as peer,
+    ):
+        peer.sendall(b"POST /raw HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf")
+        answer = peer.recv(4096)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"The body must arrive within 0.1 seconds" in answer
 
@@ -117,14 +117,14 @@ def test_json_is_bounded_in_depth(levels: int, status: int) -> None:
 
 
 def test_brackets_in_strings_are_not_depth() -> None:
-    body = json.dumps({"text": "[[[[{{{{\"[[[["}).encode()
+    body = json.dumps({"text": '[[[[{{{{"[[[['}).encode()
     with serve(guarded(max_depth=2)) as url:
         answer = httpx2.post(f"{url}/json", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 200
 
 
 def test_depth_cannot_be_hidden_in_another_encoding() -> None:
-    body = ("[\"\u2220\"," + "[" * 15 + "]" * 15 + "]").encode("utf-16")
+    body = ('["\u2220",' + "[" * 15 + "]" * 15 + "]").encode("utf-16")
     with serve(guarded(max_depth=8)) as url:
         answer = httpx2.post(f"{url}/json", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400

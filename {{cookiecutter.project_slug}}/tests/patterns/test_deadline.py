@@ -17,7 +17,7 @@ from tests.support.live import serve
 FOREVER = 30.0
 
 
-def application() -> FastAPI:
+def application() -> FastAPI:  # noqa: C901 - one handler a way of being late
     app = FastAPI()
     app.state.cancelled = []
 
@@ -147,7 +147,7 @@ def test_a_caller_that_has_no_time_left_is_refused() -> None:
         ([(b"x-request-timeout-ms", b"999999999")], None),
         ([(b"x-request-timeout-ms", b"-1")], None),
         ([(b"x-request-timeout-ms", b"1e3")], None),
-        ([(b"x-request-timeout-ms", "١".encode())], None),
+        ([(b"x-request-timeout-ms", "\u0661".encode())], None),
         ([(b"grpc-timeout", b"2S")], 2.0),
         ([(b"grpc-timeout", b"1H")], 3600.0),
         ([(b"grpc-timeout", b"5n")], 5e-9),

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
 
-from app.patterns.problem_details import Problem, ProblemDetails, code_of
+from app.patterns.problem_details import Problem, ProblemDetails, Rule, code_of
 from tests.support.live import serve
 
 SECRET = "postgresql://user:hunter2@db/orders"  # what exception texts carry
@@ -47,7 +47,9 @@ def application() -> Any:
     return app
 
 
-RULES = {OutOfStockError: lambda _: Problem(409, "out_of_stock", "Conflict", "Order fewer.", ((b"retry-after", b"60"),))}
+RULES: dict[type[BaseException], Rule] = {
+    OutOfStockError: lambda _: Problem(409, "out_of_stock", "Conflict", "Order fewer.", ((b"retry-after", b"60"),))
+}
 
 
 def get(path: str, **options: Any) -> httpx2.Response:

@@ -26,9 +26,10 @@ def create(*, lifecycle: Lifecycle, http_guard: HttpGuard, without: str) -> ASGI
 
 
 def main(without: str, port: int) -> int:
-    from app.server import ServerConfig, ShutdownConfig, serve
+    from app.server import config_of, serve
+    from app.settings import load_settings
 
-    config = ServerConfig(shutdown=ShutdownConfig(drain_delay=0.0, drain_timeout=1.0))
+    config = config_of(load_settings())
     return serve("tests.support.compose:create", port=port, arguments={"without": without}, config=config)
 
 

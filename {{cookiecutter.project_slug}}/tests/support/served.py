@@ -1,6 +1,6 @@
 """Small ASGI applications behind ``app.server.serve``, and a command that serves them, for tests of processes.
 
-``python -m tests.support.served '{"workers": 2, "arguments": {"boot": "raises"}}'``
+``python -c 'from tests.support.served import main; main()' '{"workers": 2, "arguments": {"boot": "raises"}}'``
 """
 
 from __future__ import annotations
@@ -94,7 +94,3 @@ def main() -> int:
         restart_delay=0.05,
     )
     return serve(options.pop("app", NAME), config=config, refusals=(Refused,), **{"port": 0} | options)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

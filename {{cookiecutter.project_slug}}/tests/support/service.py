@@ -17,13 +17,14 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from tests.support.otlp_receiver import OtlpReceiver
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from tests.support.otlp_receiver import OtlpReceiver
+
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 DROPPED = Path(__file__).parent / "dropped"
 PATIENCE = 20.0
@@ -106,7 +107,9 @@ class Service:
         """Return the JSON log lines with these fields, waiting until there are ``count`` of them."""
 
         def found() -> list[dict[str, Any]] | None:
-            matching = [line for line in self.parsed() if all(line.get(name) == value for name, value in fields.items())]
+            matching = [
+                line for line in self.parsed() if all(line.get(name) == value for name, value in fields.items())
+            ]
             return matching if len(matching) >= count else None
 
         return self._wait(found, f"{count} log lines with {fields}")
@@ -114,11 +117,13 @@ class Service:
     def parsed(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.output if line.startswith("{")]
 
-    def _wait(self, find: Any, what: str) -> Any:
+    def _wait(self, find: Callable[[], T | None], what: str) -> T:
         with self._arrived:
-            if not self._arrived.wait_for(lambda: find() is not None, timeout=PATIENCE):
-                raise AssertionError(f"{what} did not come; there was:\n" + "\n".join(self.output[-40:]))
-            return find()
+            self._arrived.wait_for(lambda: find() is not None, timeout=PATIENCE)
+            found = find()
+        if found is None:
+            raise AssertionError(f"{what} did not come; there was:\n" + "\n".join(self.output[-40:]))
+        return found
 
     def wait_for_metric(self, name: str, *, route: str, status: int, count: int) -> None:
         """Wait until the exported histogram has counted so many requests for a route and status."""
@@ -133,10 +138,16 @@ class Service:
                     attributes["http.route"].string_value == route
                     and attributes["http.response.status_code"].int_value == status
                 ):
-                    return point.count >= count
+                    return bool(point.count >= count)
             return False
 
         receiver.wait_for(counted)
+
+    def worker_pids(self) -> list[int]:
+        """Return the processes that a supervisor has started to serve, without multiprocessing's own helper."""
+        folder = Path(f"/proc/{self.process.pid}/task/{self.process.pid}")
+        children = [int(pid) for pid in (folder / "children").read_text().split()]
+        return [pid for pid in children if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
     def stop(self) -> int:
         """End it by SIGTERM and return its exit status."""
@@ -205,7 +216,9 @@ def running(
             process.stdout.close()
 
 
-def run_to_end(folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run_to_end(
+    folder: Path, *arguments: str, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run one command of the service, such as ``app check``, and return what it said."""
     return subprocess.run(
         [sys.executable, "-m", "app", *arguments],
@@ -216,5 +229,3 @@ def run_to_end(folder: Path, *arguments: str, environ: Mapping[str, str] | None 
         timeout=60,
         check=False,
     )
-
-

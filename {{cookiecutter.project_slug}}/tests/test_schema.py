@@ -1,0 +1,78 @@
+"""The service keeps to its own documentation, whatever is sent: no 5xx, no undocumented status, shape or type."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+
+from tests.support.service import Service, copy_project, environment, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = copy_project(tmp_path_factory.mktemp("schema"), dropped=False)
+    policy = folder / "policy.toml"
+    # Rates so high that what is found is what the handlers answer, and not 429.
+    policy.write_text(
+        policy.read_text().replace('"10/minute"', '"60000/minute"').replace('"60/minute"', '"60000/minute"')
+    )
+    settings = {"APP_FAILED_AUTHENTICATION_RATE": "50000/minute"}
+    with running(folder, environ=settings) as started:
+        yield started
+
+
+@pytest.mark.parametrize("who", ["nobody", "customer", "admin"])
+def test_generated_requests_find_no_fault(service: Service, who: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json", "--no-color"]
+    command += [
+        "--max-examples",
+        "40",
+        "--seed",
+        "7",
+        "--generation-database",
+        "none",
+        "--phases",
+        "examples,coverage,fuzzing",
+    ]
+    # JSON Schema calls 38.0 an integer, the example's strict quantity does not: valid data may be refused there.
+    unfit = ["positive_data_acceptance"]
+    if who == "nobody":
+        # Without credentials nothing that is sent gets as far as being judged by its schema.
+        unfit += ["negative_data_rejection", "missing_required_header"]
+    else:
+        command += ["--header", f"Authorization: Bearer {service.token(who)}"]
+    command += ["--exclude-checks", ",".join(unfit)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment({}), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert [line for line in service.parsed() if line.get("status", 0) >= 500] == []
+
+
+def test_the_document_says_who_may_call_and_how_a_refusal_looks(service: Service) -> None:
+    document = httpx2.get(f"{service.url}/openapi.json").json()
+    place = document["paths"]["/v1/orders"]["post"]
+    assert place["security"] == [{"bearer": ["orders:write"]}]
+    assert {"400", "401", "403", "408", "413", "422", "429", "500", "503", "504"} <= place["responses"].keys()
+    assert "security" not in document["paths"]["/livez"]["get"]
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_development_documentation_works_without_a_cdn(service: Service) -> None:
+    page = httpx2.get(f"{service.url}/docs")
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    for path in ("/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/docs/start.js"):
+        assert path in page.text
+        assert httpx2.get(f"{service.url}{path}").status_code == 200
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    for path in ("/docs/../../etc/passwd", "/docs/%2e%2e%2fsecret", "/docs/other.js"):
+        assert httpx2.get(f"{service.url}{path}").status_code == 404
