@@ -38,7 +38,7 @@ test-service: | $(UV_READY)  ## run `make check` and `make test` in services fre
 	@$(RUN) python -m tests.support.fresh
 
 bench: | $(UV_READY)  ## measure the hardened service against bare FastAPI and the usual middleware
-	@$(RUN_IN_SERVICE) python '$(CURDIR)/benchmarks/run.py'
+	@$(RUN) --group bench python benchmarks/run.py $(ARGS)
 
 lint: | $(UV_READY)  ## check style and formatting, of the template and of the service
 	@$(RUN) ruff check $(PYTHON_FOLDERS)

@@ -152,8 +152,9 @@ def test_the_service_refuses_a_handler_without_a_policy(project: Path) -> None:
     assert "/v1/intruder" in done.stdout
 
 
-def test_what_a_user_writes_after_a_target_is_no_code(project: Path) -> None:
-    hostile = 'x\'; touch pwned; "$$(touch pwned)" `touch pwned`'
+@pytest.mark.parametrize("hostile", ["x'; touch pwned; '", 'x"; touch pwned; "', "$$(touch pwned)", "`touch pwned`"])
+def test_what_a_user_writes_after_a_target_is_no_code(project: Path, hostile: str) -> None:
     run("make", "token", f"SUBJECT={hostile}", f"ROLE={hostile}", cwd=project)
     run("make", "check", f"FORMAT={hostile}", cwd=project)
+    run("make", "run", f"HOST={hostile}", f"PORT={hostile}", cwd=project)
     assert not (project / "pwned").exists()

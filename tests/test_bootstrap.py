@@ -19,10 +19,22 @@ POSIX_TOOLS = ("sh", "make", "git", "awk", "echo", "env", "find", "mkdir", "mkte
     r"^UV_PIN := (.+)$", (Path(__file__).parents[1] / SERVICE / "uv.mk").read_text("utf-8"), re.MULTILINE
 )
 
-# Stand-ins for a python3 that is not good enough; $1 is -c for the look at its version, and -m for venv.
-TOO_OLD = 'case "$1" in -V) echo "Python 3.9.2" ;; *) exit 1 ;; esac'
-NO_VENV = 'case "$1" in -c) exit 0 ;; *) echo "ensurepip is not available"; exit 1 ;; esac'
-REAL = f'exec "{Path(sys.base_prefix) / "bin" / "python3"}" "$@"'
+PYTHON = Path(sys.base_prefix) / "bin" / "python3"
+# Stand-ins for a python3 that is not good enough: one that believes to be older, one without ensurepip.
+TOO_OLD = f"""
+case "$1" in
+    -V) echo "Python 3.9.2" ;;
+    -c) exec "{PYTHON}" -c 'import sys; sys.version_info = (3, 9, 2); exec(sys.argv[1])' "$2" ;;
+    *) exec "{PYTHON}" "$@" ;;
+esac
+"""
+NO_VENV = f"""
+case "$1" in
+    -m) echo "ensurepip is not available"; exit 1 ;;
+    *) exec "{PYTHON}" "$@" ;;
+esac
+"""
+REAL = f'exec "{PYTHON}" "$@"'
 
 
 @pytest.fixture

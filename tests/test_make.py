@@ -60,7 +60,7 @@ def test_every_command_that_the_template_s_pages_name_is_a_target(template: Path
 
 
 def test_the_template_s_own_commands_leave_the_service_s_folder_alone(template: Path) -> None:
-    recipes = succeed("make", "--dry-run", "lint", "types", "imports", "bench", cwd=template)
+    recipes = succeed("make", "--dry-run", "lint", "types", "imports", cwd=template)
     inside = [line for line in recipes.splitlines() if line.startswith(f"cd '{SERVICE}'")]
-    assert len(inside) == 5
+    assert len(inside) == 4
     assert all(f"UV_PROJECT_ENVIRONMENT='{template}/.venv/service'" in line for line in inside)

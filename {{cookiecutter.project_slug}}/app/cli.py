@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 from functools import wraps
-from typing import Any, ParamSpec, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 from dotenv import load_dotenv

@@ -49,6 +49,7 @@ from app.settings import ROOT, BootRefused, Settings, load_settings, unknown_set
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
     from fastapi.dependencies.models import Dependant
     from starlette.types import ASGIApp, Receive, Scope, Send
 

@@ -6,8 +6,7 @@ Handlers document their own answers. That a route wants a token with certain sco
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from app.policy import RoutePolicy

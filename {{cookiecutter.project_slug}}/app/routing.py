@@ -31,6 +31,7 @@ from app.settings import BootRefused
 
 if TYPE_CHECKING:
     from types import ModuleType
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 MAX_ROUTES = 2000

@@ -10,7 +10,8 @@ Defaults and their reasons
     or ``-``: room for a UUID or a trace id, none for a payload. Else 16 random bytes in hexadecimal.
     *Fields*: method (a known one, else ``OTHER``), route template (never the path, never the query),
     status, duration in milliseconds until the last byte of the answer was handed over, bytes of its body, address,
-    caller, trace and span id, and the problem's code. Each is bounded, so the line needs no redaction.
+    caller, trace and span id, and the problem's code and reason. Each is bounded and of a fixed vocabulary or checked
+    above, so the line needs no redaction; ``caller`` and ``scope["state"]["reason"]`` owe that to whoever sets them.
     *Level*: ``error`` for 5xx and for an answer that broke off; ``warning`` for an answer slower than
     ``slow_seconds``; ``info`` for all else. 4xx is ``info``: a client's mistake is no alarm of ours, and counting
     them is the metrics' task.
@@ -201,18 +202,9 @@ class _Exchange:
         log, scope = self._log, self._scope
         state = scope["state"]
         seconds = log.clock() - self._start
-        status, code = self._status, state.get("code")
-        level = "warning" if seconds >= log.slow_seconds else "info"
-        answer = 0
-        if self._gone or log.disconnected(self._receive):
-            level, answer = "info", status
-            status, code = CLIENT_CLOSED_REQUEST, "client_disconnected"
-        elif not complete:
-            level = "error"
-            code = code or ("response_truncated" if status else "internal_error")
-            status = status or 500
-        elif status >= 500:  # noqa: PLR2004 - RFC 9110, section 15.6: the server failed
-            level = "error"
+        level, status, code, answer = self._outcome(state.get("code"), complete=complete)
+        if level == "info" and status != CLIENT_CLOSED_REQUEST and seconds >= log.slow_seconds:
+            level = "warning"
         fields: dict[str, Any] = {
             "method": scope["method"] if scope["method"] in METHODS else "OTHER",
             "route": log.route(scope),
@@ -236,6 +228,15 @@ class _Exchange:
         if error is not None:
             fields["error"] = type(error).__name__
         log.emit(level, "request", **fields)
+
+    def _outcome(self, code: str | None, *, complete: bool) -> tuple[str, int, str | None, int]:
+        """Return level, status, code, and for a client that left what the application had begun to answer."""
+        status = self._status
+        if self._gone or self._log.disconnected(self._receive):
+            return "info", CLIENT_CLOSED_REQUEST, "client_disconnected", status
+        if not complete:
+            return "error", status or 500, code or ("response_truncated" if status else "internal_error"), 0
+        return "error" if status >= 500 else "info", status, code, 0  # noqa: PLR2004 - RFC 9110, section 15.6
 
 
 def _inbound_id(scope: Scope) -> str | None:

@@ -243,8 +243,9 @@ async def test_an_application_that_does_not_start_in_time_is_refused() -> None:
 
 async def test_a_signal_ends_a_start() -> None:
     app = Application(starts=lambda: _wait(asyncio.Event()))
+    before = signal.getsignal(signal.SIGTERM)
     async with serving(app, wait=False) as service:
-        await until(lambda: signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL)
+        await until(lambda: signal.getsignal(signal.SIGTERM) is not before)
 
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import json
 import queue
 import socket
@@ -187,31 +188,30 @@ class Service:
 Start = Callable[..., Service]
 
 
+def started(stack: contextlib.ExitStack, limit_concurrency: int | None = None, **limits: Any) -> Service:
+    app = Application()
+    refused: queue.Queue[str] = queue.Queue()
+    guard = HttpGuard(HttpLimits(**{"sweep_interval": 0.02} | limits), on_refusal=refused.put)
+    options = {"http": guard.protocol_class(), "loop": "uvloop", "ws": "none", "lifespan": "off"}
+    url = stack.enter_context(serve(app, limit_concurrency=limit_concurrency, **options))
+    service = Service(urlsplit(url).port or 0, app, guard, refused)
+    stack.callback(service.disconnect)
+    stack.callback(app.release.set)
+    return service
+
+
 @pytest.fixture
 def start() -> Iterator[Start]:
+    """Starts a server with the limits that the test is about."""
     with contextlib.ExitStack() as stack:
+        yield functools.partial(started, stack)
 
-        def started(limit_concurrency: int | None = None, **limits: Any) -> Service:
-            app = Application()
-            stack.callback(app.release.set)
-            refused: queue.Queue[str] = queue.Queue()
-            guard = HttpGuard(HttpLimits(**{"sweep_interval": 0.02} | limits), on_refusal=refused.put)
-            url = stack.enter_context(
-                serve(
-                    app,
-                    http=guard.protocol_class(),
-                    loop="uvloop",
-                    ws="none",
-                    lifespan="off",
-                    limit_concurrency=limit_concurrency,
-                )
-            )
-            service = Service(urlsplit(url).port or 0, app, guard, refused)
-            stack.callback(service.disconnect)
-            stack.callback(app.release.set)
-            return service
 
-        yield started
+@pytest.fixture(scope="module")
+def everyday() -> Iterator[Service]:
+    """A server with the default limits, for the tests that leave it as it was."""
+    with contextlib.ExitStack() as stack:
+        yield started(stack)
 
 
 def get(path: bytes = b"/", *headers: bytes) -> bytes:
@@ -316,10 +316,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_it_refuses(case: str, start: Start) -> None:
-    service = start()
+def test_it_refuses(case: str, everyday: Service) -> None:
     request, status, code = REFUSED[case]
-    peer = service.connect()
+    everyday.app.called.clear()
+    peer = everyday.connect()
 
     answer = peer.ask(request)
 
@@ -330,7 +330,7 @@ def test_it_refuses(case: str, start: Start) -> None:
     assert {"type", "title", "status", "detail", "code", "request_id"} == set(problem)
     assert answer.headers["x-request-id"] == problem["request_id"]
     assert peer.rest() == b""
-    assert service.app.called == []
+    assert everyday.app.called == []
 
 
 ACCEPTED = {
@@ -348,8 +348,8 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_it_serves(case: str, start: Start) -> None:
-    answer = start().ask(ACCEPTED[case])
+def test_it_serves(case: str, everyday: Service) -> None:
+    answer = everyday.ask(ACCEPTED[case])
 
     assert (answer.status, answer.body) == (200, b"ok")
 
@@ -366,12 +366,12 @@ def test_the_application_sees_the_path_of_an_absolute_target(start: Start) -> No
 # -- sizes ---------------------------------------------------------------------------------------------------
 
 
-def test_headers_of_exactly_the_bound_pass(start: Start) -> None:
-    assert start().ask(padded(16 * 1024)).status == 200
+def test_headers_of_exactly_the_bound_pass(everyday: Service) -> None:
+    assert everyday.ask(padded(16 * 1024)).status == 200
 
 
-def test_headers_of_one_byte_more_are_refused(start: Start) -> None:
-    answer = start().ask(padded(16 * 1024 + 1))
+def test_headers_of_one_byte_more_are_refused(everyday: Service) -> None:
+    answer = everyday.ask(padded(16 * 1024 + 1))
 
     assert (answer.status, answer.code) == (431, "headers_too_large")
 
@@ -407,31 +407,31 @@ def test_a_megabyte_of_headers_is_refused_before_it_has_come(start: Start, heade
     assert service.app.called == []
 
 
-def test_headers_that_never_end_are_refused_at_the_bound(start: Start) -> None:
+def test_headers_that_never_end_are_refused_at_the_bound(everyday: Service) -> None:
     head = b"GET / HTTP/1.1\r\n" + HOST + b"X: "
 
-    answer = start().ask(head + b"a" * (16 * 1024 - len(head) + 1))
+    answer = everyday.ask(head + b"a" * (16 * 1024 - len(head) + 1))
 
     assert answer.status == 431
 
 
-def test_a_hundred_headers_pass(start: Start) -> None:
-    assert start().ask(with_headers(100)).status == 200
+def test_a_hundred_headers_pass(everyday: Service) -> None:
+    assert everyday.ask(with_headers(100)).status == 200
 
 
-def test_a_hundred_and_one_headers_are_refused(start: Start) -> None:
-    answer = start().ask(with_headers(101))
+def test_a_hundred_and_one_headers_are_refused(everyday: Service) -> None:
+    answer = everyday.ask(with_headers(101))
 
     assert (answer.status, answer.code) == (431, "headers_too_large")
 
 
-def test_a_target_of_exactly_the_bound_passes(start: Start) -> None:
-    assert start().ask(get(b"/" + b"a" * (8 * 1024 - 1))).status == 200
+def test_a_target_of_exactly_the_bound_passes(everyday: Service) -> None:
+    assert everyday.ask(get(b"/" + b"a" * (8 * 1024 - 1))).status == 200
 
 
 @pytest.mark.parametrize("size", [8 * 1024 + 1, 20 * 1024])
-def test_a_longer_target_is_refused(start: Start, size: int) -> None:
-    answer = start().ask(get(b"/" + b"a" * (size - 1)))
+def test_a_longer_target_is_refused(everyday: Service, size: int) -> None:
+    answer = everyday.ask(get(b"/" + b"a" * (size - 1)))
 
     assert (answer.status, answer.code) == (414, "uri_too_long")
 
@@ -505,8 +505,8 @@ def test_an_idle_connection_is_closed(start: Start) -> None:
     assert service.refused.empty()
 
 
-def test_a_connection_that_is_used_again_in_time_stays(start: Start) -> None:
-    peer = start().connect()
+def test_a_connection_that_is_used_again_in_time_stays(everyday: Service) -> None:
+    peer = everyday.connect()
 
     assert [peer.ask(get()).status for _ in range(3)] == [200, 200, 200]
 
@@ -675,8 +675,8 @@ def test_a_request_that_runs_learns_of_the_disconnect_though_another_waits(start
     assert service.app.disconnected.wait(PATIENCE)
 
 
-def test_a_request_does_not_run_in_the_context_of_the_one_before_it(start: Start) -> None:
-    peer = start().connect()
+def test_a_request_does_not_run_in_the_context_of_the_one_before_it(everyday: Service) -> None:
+    peer = everyday.connect()
 
     peer.send(get(b"/mark") * 2)
 
@@ -713,10 +713,10 @@ def test_an_upgrade_is_ignored_and_its_body_is_a_body(start: Start, headers: tup
     assert service.app.called == ["/echo", "/"]
 
 
-def test_a_websocket_handshake_is_a_plain_request(start: Start) -> None:
+def test_a_websocket_handshake_is_a_plain_request(everyday: Service) -> None:
     handshake = (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13")
 
-    assert start().ask(get(b"/", *handshake)).status == 200
+    assert everyday.ask(get(b"/", *handshake)).status == 200
 
 
 def test_many_pipelined_upgrades_are_bounded(start: Start) -> None:
@@ -802,8 +802,8 @@ def test_a_peer_that_does_not_read_is_let_go(start: Start, path: bytes, headers:
 # -- failures and the end ------------------------------------------------------------------------------------
 
 
-def test_an_exception_of_the_application_says_nothing(start: Start, caplog: pytest.LogCaptureFixture) -> None:
-    answer = start().ask(get(b"/crash"))
+def test_an_exception_of_the_application_says_nothing(everyday: Service, caplog: pytest.LogCaptureFixture) -> None:
+    answer = everyday.ask(get(b"/crash"))
 
     assert (answer.status, answer.code) == (500, "internal_error")
     assert b"secret" not in answer.body

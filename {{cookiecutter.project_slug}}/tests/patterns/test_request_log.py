@@ -406,6 +406,10 @@ async def test_a_disconnect_message_after_the_answer_changes_nothing(lines: Line
     ("state", "expected"),
     [
         ({"code": "rate_limited"}, {"code": "rate_limited"}),
+        (
+            {"code": "unauthenticated", "reason": "token_expired"},
+            {"code": "unauthenticated", "reason": "token_expired"},
+        ),
         ({"trace_id": "ab", "span_id": "cd"}, {"trace_id": "ab", "span_id": "cd"}),
         ({"client": "203.0.113.9"}, {"client": "203.0.113.9"}),
     ],

@@ -5,6 +5,7 @@ import gc
 import io
 import logging
 import os
+import queue
 import select
 import subprocess
 import sys
@@ -48,6 +49,7 @@ EVIL = [
     "\u202eevil\u2066\u200b\ufeff",
     "\ud800 alone \udfff",
     "\x00\x07\x7f",
+    "\x7f",
     "\U000e0041\U000e0042",
 ]
 
@@ -311,6 +313,11 @@ def log_in_context() -> None:
     structlog.contextvars.clear_contextvars()
 
 
+class Opaque:
+    def __repr__(self) -> str:
+        return f"Opaque {SECRET}"
+
+
 RECORD = {"name": "x", "levelno": logging.ERROR, "msg": f"pwd={SECRET}"}
 WAYS: dict[str, Callable[[], object]] = {
     "headers": lambda: structlog.get_logger().info(
@@ -331,6 +338,7 @@ WAYS: dict[str, Callable[[], object]] = {
     "uvicorn.error": lambda: logging.getLogger("uvicorn.error").error("password=%s", SECRET),
     "sqlalchemy": lambda: logging.getLogger("sqlalchemy.engine.Engine").warning("[parameters: ('%s',)]", SECRET),
     "stdlib arguments": lambda: logging.getLogger("x").info("from %s: %s", {"token": SECRET}, [("cookie", SECRET)]),
+    "arguments by key": lambda: logging.getLogger("x").info("%s", [{"password": Opaque()}]),
     "brace style": lambda: logging.getLogger("x").info(Message("password={word}", word=SECRET)),
     "extra": lambda: logging.getLogger("x").info("in", extra={"password": SECRET, "ctx": {"token": SECRET}}),
     "adapter": lambda: logging.LoggerAdapter(logging.getLogger("x"), {"api_key": SECRET}).info("in"),
@@ -1018,6 +1026,46 @@ def test_many_lines_are_written_at_once() -> None:
     assert writer.flush(timeout=10)
     assert writes == [b"".join(b"%d\n" % number for number in range(100))]
     writer.close()
+
+
+class Tokens(queue.SimpleQueue[Any]):
+    """Remembers how long the writer's thread was ready to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float | None] = []
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, FBT002 - the queue's own
+        self.waits.append(timeout)
+        return super().get(block, timeout)
+
+
+def test_only_a_calm_line_waits_for_company(pipe: Pipe) -> None:
+    for urgent, waits in ((False, [None, 3600]), (True, [None])):
+        writer = writer_to(pipe.writer, delay=3600)
+        writer._tokens = tokens = Tokens()
+        writer.write(b"x\n", urgent=urgent)
+        assert writer.close(timeout=10)
+        assert tokens.waits[: len(waits)] == waits
+        assert tokens.waits[len(waits) :].count(3600) == 0
+
+
+def test_many_urgent_lines_wake_the_thread_once() -> None:
+    gate, entered = threading.Event(), threading.Event()
+
+    def stalled(_fd: int, data: memoryview) -> int:
+        entered.set()
+        gate.wait(10)
+        return len(data)
+
+    writer = writer_to(-1, write=stalled)
+    writer.write(b"x\n", urgent=True)
+    assert entered.wait(10)
+    for _ in range(100):
+        writer.write(b"x\n", urgent=True)
+    assert writer._tokens.qsize() == 1
+    gate.set()
+    assert writer.close(timeout=10)
 
 
 def test_an_urgent_line_does_not_wait_for_company(pipe: Pipe) -> None:
