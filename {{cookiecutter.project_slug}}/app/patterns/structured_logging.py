@@ -604,15 +604,12 @@ class _Pipeline:
         stamp = {"timestamp": self._timestamp(self._clock()), "level": level, "logger": "app.logging", "event": event}
         return self._encode(stamp | fields)
 
-    # The request line's own short chain: one line a request is the hot path, and its fields are bounded already.
+    # The request line's own short way: one line a request is the hot path, and its fields are bounded already.
 
-    def stamp_flat(self, logger: logging.Logger, method: str, fields: MutableMapping[str, Any]) -> dict[str, Any]:
-        """Put time, level and logger before flat ``fields``."""
-        timestamp = self._timestamp(self._clock())
-        return {"timestamp": timestamp, "level": method, "logger": logger.name, "event": "", **fields}
-
-    def write_flat(self, logger: logging.Logger, method: str, line: MutableMapping[str, Any]) -> NoReturn:
-        """Render and queue ``line``; clean and cut its strings where that is needed."""
+    def write_flat(self, name: str, level: str, event: str, fields: dict[str, Any]) -> None:
+        """Render and queue one line of flat fields; clean and cut its strings where that is needed."""
+        line = {"timestamp": self._timestamp(self._clock()), "level": level, "logger": name, "event": event}
+        line.update(fields)
         try:
             encoded = self._encode(line)
             # Plain and short as a whole: then every value in it is. Nearly every line ends here.
@@ -620,11 +617,9 @@ class _Pipeline:
                 limits = self._limits._replace(value=256, items=len(line))
                 encoded = self._render({key: _plain(value, limits) for key, value in line.items()})
         except Exception:  # noqa: BLE001 - not flat after all: the long way copes with anything
-            fields = {key: value for key, value in line.items() if key not in {"timestamp", "level", "logger"}}
-            self.write(logger.name, _LEVELS.get(method, 20), fields, self._clock())
+            self.write(name, _LEVELS.get(level, 20), {"event": event, **fields}, self._clock())
         else:
-            self.writer.write(encoded, urgent=method in _URGENT)
-        raise structlog.DropEvent
+            self.writer.write(encoded, urgent=level in _URGENT)
 
 
 # -- structlog's side and the standard library's side -----------------------------------------------------------------
@@ -724,11 +719,16 @@ class Logging:
         self._handler = _Handler(pipeline)
         self._undo = contextlib.ExitStack()
         self._seen: set[logging.Logger] = set()
-        chain: tuple[structlog.typing.Processor, ...] = (pipeline.stamp_flat, pipeline.write_flat)
-        self.emit = BoundLogger(logging.getLogger("app.request"), chain, {}).emit
-        """``emit(level, event, **fields)`` writes one line on the short chain: no redaction and no context, strings
-        cleaned and cut. For flat fields that are bounded and free of secrets by construction."""
+        self._requests = logging.getLogger("app.request")
         self._install()
+
+    def emit(self, level: str, event: str, /, **fields: Any) -> None:
+        """Write one line past structlog's chain: no redaction and no context, strings cleaned and cut.
+
+        For flat fields that are bounded and free of secrets by construction.
+        """
+        if self._requests.isEnabledFor(_LEVELS[level]):
+            self._pipeline.write_flat("app.request", level, event, fields)
 
     def adopt(self) -> None:
         """Take over every logger that exists: its own handlers off, what it says up to ours.
