@@ -18,8 +18,8 @@ ANSWERS = json.loads({{cookiecutter | jsonify | jsonify}})  # type: ignore[name-
 
 SOURCE_NAME = "breakwater-service"  # the distribution's name in the template
 
-# The worked example, all of it: files by pattern, and blocks between two marker lines.
-EXAMPLE_FILES = ("app/handlers/orders.py", "tests/handlers/test_orders*.py")
+# The worked example, all of it: files, and blocks between two marker lines.
+EXAMPLE_FILES = ("app/handlers/orders.py", "tests/handlers/test_orders.py", "tests/handlers/test_orders_schema.py")
 EXAMPLE_BLOCKS = ("policy.toml",)
 BLOCK = re.compile(r"^# example: begin\n.*?^# example: end\n\n?", re.MULTILINE | re.DOTALL)
 

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 RENDERED = {"README.md"}  # the only files of the service in which Jinja is at home
 NAMED = {"pyproject.toml", "uv.lock"}  # what the hook writes the project's name into
-EXAMPLE = {"app/handlers/orders.py", "tests/handlers/test_orders.py", "policy.toml"}
+EXAMPLE = {
+    "app/handlers/orders.py",
+    "policy.toml",
+    "tests/handlers/test_orders.py",
+    "tests/handlers/test_orders_schema.py",
+}
 
 
 def test_app_and_its_tests_are_the_source_byte_for_byte(template: Path, service: Path) -> None:

@@ -31,12 +31,12 @@ def test_check_names_every_fault_with_file_and_line(project: Path) -> None:
         "app.mount('/sub', FastAPI())\n"
     )
     with (project / "policy.toml").open("a") as policy:
-        policy.write('\n[routes."GET /nowhere"]\nallow = ["orders:raed"]\n')
+        policy.write('\n[routes."GET /nowhere"]\nallow = ["probe:raed"]\n')
     done = run_to_end(project, "check")
     assert done.returncode == 1
     assert "app/handlers/broken.py:1: the handler does not load" in done.stderr
     assert "app/handlers/sly.py:6: " in done.stderr
-    assert "orders:raed" in done.stderr
+    assert "probe:raed" in done.stderr
     assert "refused: 3 problems" in done.stderr
 
 
@@ -75,26 +75,27 @@ def test_run_refuses_in_words_and_without_a_traceback(project: Path) -> None:
 
 
 def test_a_public_route_that_asks_for_the_caller_is_refused(project: Path) -> None:
-    policy = project / "policy.toml"
-    text = policy.read_text()
-    policy.write_text(
-        text.replace('[routes."GET /v1/orders"]\nallow = ["orders:read"]', '[routes."GET /v1/orders"]\npublic = true')
+    (project / "app" / "handlers" / "mine.py").write_text(
+        "from fastapi import APIRouter\nfrom app.dependencies import Caller\nrouter = APIRouter()\n"
+        "@router.get('/mine')\nasync def mine(caller: Caller) -> str:\n    return caller.subject\n"
     )
-    assert policy.read_text() != text
+    with (project / "policy.toml").open("a") as policy:
+        policy.write('\n[routes."GET /mine"]\npublic = true\n')
     done = run_to_end(project, "check")
     assert done.returncode == 1
+    assert "app/handlers/mine.py:4" in done.stderr
     assert "asks for the Caller" in done.stderr
 
 
 def test_routes_prints_the_table(project: Path) -> None:
     done = run_to_end(project, "routes")
     assert done.returncode == 0
-    assert "/v1/orders/{order_id}" in done.stdout
+    assert "/probe/items/{number}" in done.stdout
 
 
 def test_routes_in_json_is_read_by_programs(project: Path) -> None:
     rows = json.loads(run_to_end(project, "routes", "--format", "json").stdout)
-    assert {(row["method"], row["path"]) for row in rows} >= {("GET", "/livez"), ("POST", "/v1/orders")}
+    assert {(row["method"], row["path"]) for row in rows} >= {("GET", "/livez"), ("POST", "/probe/echo")}
 
 
 def test_a_token_of_the_development_issuer_is_not_given_away_in_production(project: Path) -> None:

@@ -67,7 +67,7 @@ class Issuer:
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         now = int(time.time())
-        claims = {"iss": ISSUER, "aud": "api", "sub": "alice", "roles": ["customer"], "iat": now, "exp": now + 300}
+        claims = {"iss": ISSUER, "aud": "api", "sub": "alice", "roles": ["writer"], "iat": now, "exp": now + 300}
         return {name: value for name, value in (claims | changes).items() if value is not None}
 
     def sign(self, algorithm: str = "RS256", *, header: dict[str, Any] | None = None, **changes: Any) -> str:
@@ -104,7 +104,7 @@ def service(project: Path, issuer: Issuer) -> Iterator[Service]:
 
 
 def status(service: Service, token: str) -> int:
-    return httpx2.get(f"{service.url}/v1/orders", headers={"authorization": f"Bearer {token}"}).status_code
+    return httpx2.get(f"{service.url}/probe/items/1", headers={"authorization": f"Bearer {token}"}).status_code
 
 
 def encoded(value: object) -> str:
@@ -177,7 +177,7 @@ def test_a_huge_token_does_not_get_in_and_does_not_hurt(service: Service, issuer
 
 
 def test_a_role_from_the_token_grants_what_the_policy_says_and_no_more(service: Service, issuer: Issuer) -> None:
-    for roles, expected in ((["support"], 200), (["orders:read"], 403), (["breakwater:closed"], 403), ([], 403)):
+    for roles, expected in ((["reader"], 200), (["probe:read"], 403), (["breakwater:closed"], 403), ([], 403)):
         assert status(service, issuer.sign(roles=roles)) == expected
 
 
@@ -195,7 +195,7 @@ def test_an_issuer_that_is_away_is_said_so_and_nobody_is_called_a_forger(project
         issuer.broken = True
         with running(project, environ=settings(issuer)) as service:
             answer = httpx2.get(
-                f"{service.url}/v1/orders", headers={"authorization": f"Bearer {issuer.sign()}"}, timeout=20
+                f"{service.url}/probe/items/1", headers={"authorization": f"Bearer {issuer.sign()}"}, timeout=20
             )
             assert (answer.status_code, answer.json()["code"]) == (503, "keys_unavailable")
             assert int(answer.headers["retry-after"]) >= 1

@@ -75,15 +75,15 @@ def test_a_new_handler_stays_out_until_the_policy_knows_it(service: Service) -> 
     service.lines(event="reloaded")
     # The printed entry is closed: it makes the service load, and lets nobody in.
     assert httpx2.get(f"{service.url}/farewell").status_code == 401
-    assert httpx2.get(f"{service.url}/farewell", headers=service.bearer("admin")).status_code == 403
+    assert httpx2.get(f"{service.url}/farewell", headers=service.bearer("writer")).status_code == 403
 
 
 def test_a_changed_policy_is_in_force(service: Service) -> None:
     policy = service.folder / "policy.toml"
-    policy.write_text(policy.read_text().replace(ENTRY, ENTRY.replace("public = true", 'allow = ["orders:read"]')))
+    policy.write_text(policy.read_text().replace(ENTRY, ENTRY.replace("public = true", 'allow = ["probe:read"]')))
     service.lines(event="reloaded")
     assert httpx2.get(f"{service.url}/greeting").status_code == 401
-    assert httpx2.get(f"{service.url}/greeting", headers=service.bearer("support")).status_code == 200
+    assert httpx2.get(f"{service.url}/greeting", headers=service.bearer("reader")).status_code == 200
 
 
 def test_a_policy_that_does_not_load_leaves_the_one_before_it_in_force(service: Service) -> None:

@@ -23,7 +23,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def limited(service: Service, subject: str, times: int) -> list[int]:
     """Call the route that admits three a minute, each time over a connection of its own."""
-    headers = service.bearer("customer", subject=subject)
+    headers = service.bearer("writer", subject=subject)
     return [httpx2.get(f"{service.url}/probe/limited", headers=headers).status_code for _ in range(times)]
 
 
@@ -57,7 +57,7 @@ def test_without_redis_it_counts_alone_says_so_and_comes_back_by_itself(project:
         assert ready.status_code == 200
         assert ready.json()["checks"]["rate_limit_store"]["state"] == "degraded"
         store.start()
-        headers = service.bearer("customer", subject="after")
+        headers = service.bearer("writer", subject="after")
         while not [entry for entry in service.parsed() if entry.get("state") == "ok"]:
             httpx2.get(f"{service.url}/probe/items/1", headers=headers)
         assert httpx2.get(f"{service.url}/readyz").json()["checks"]["rate_limit_store"]["state"] == "ok"

@@ -27,20 +27,30 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 DROPPED = Path(__file__).parent / "dropped"
+ROLES = """reader = ["probe:read"]
+writer = ["probe:read", "probe:write"]
+"""
+"""Roles of the tests' own, so that they hold in a service without the example too."""
+
 PATIENCE = 20.0
 """Seconds after which a wait is a failure. Long, because a loaded machine is no defect."""
 
 
 def copy_project(target: Path, *, dropped: bool = True) -> Path:
-    """Copy what a service is made of; with ``dropped``, put the probe handler and its policy into it."""
+    """Copy what a service is made of; with ``dropped``, put the probe handler and its policy into it.
+
+    The policy gets the roles ``reader`` and ``writer``.
+    """
     target.mkdir(parents=True, exist_ok=True)
     shutil.copytree(ROOT / "app", target / "app", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("policy.toml", "pyproject.toml"):
         shutil.copy(ROOT / name, target / name)
+    policy = target / "policy.toml"
+    policy.write_text(policy.read_text("utf-8").replace("\n[roles]\n", f"\n[roles]\n{ROLES}", 1), "utf-8")
     if dropped:
         shutil.copy(DROPPED / "probe.py", target / "app" / "handlers" / "probe.py")
-        with (target / "policy.toml").open("a") as policy:
-            policy.write((DROPPED / "policy.toml").read_text())
+        with policy.open("a", encoding="utf-8") as entries:
+            entries.write((DROPPED / "policy.toml").read_text("utf-8"))
     return target
 
 
