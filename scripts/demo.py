@@ -22,6 +22,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -210,7 +211,7 @@ def generate(stage: Stage, target: Path) -> Path:
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".venv", ".uv", ".git", "*_cache", "__pycache__"))
     stage.say("$ cookiecutter breakwater --no-input project_name='Demo Service'")
     started = time.monotonic()
-    with open(os.devnull, "w", encoding="utf-8") as silence, redirected(silence.fileno()):
+    with Path(os.devnull).open("w", encoding="utf-8") as silence, redirected(silence.fileno()):
         folder = cookiecutter(
             str(source), no_input=True, extra_context={"project_name": "Demo Service"}, output_dir=str(target)
         )
@@ -302,57 +303,136 @@ class Demonstration:
         """Show who gets in."""
         self.stage.act("5. Who may call")
         malformed = b'{"title": '
-        self.provoke("authentication: no token, and the malformed body is not even read", "POST", "/v1/reports", 401,
-                     "unauthenticated", body=malformed, header="www-authenticate")  # fmt: skip
-        self.provoke("authentication: a token that anybody can make (alg none)", "POST", "/v1/reports", 401,
-                     "unauthenticated", headers={"authorization": f"Bearer {forged(self.tokens['customer'])}"})  # fmt: skip
-        self.provoke("authorization: support may read, not write", "POST", "/v1/reports", 403, "forbidden",
-                     body=malformed, headers=self.bearer("support"), must_not_say="orders")  # fmt: skip
+        self.provoke(
+            "authentication: no token, and the malformed body is not even read",
+            "POST",
+            "/v1/reports",
+            401,
+            "unauthenticated",
+            body=malformed,
+            header="www-authenticate",
+        )
+        self.provoke(
+            "authentication: a token that anybody can make (alg none)",
+            "POST",
+            "/v1/reports",
+            401,
+            "unauthenticated",
+            headers={"authorization": f"Bearer {forged(self.tokens['customer'])}"},
+        )
+        self.provoke(
+            "authorization: support may read, not write",
+            "POST",
+            "/v1/reports",
+            403,
+            "forbidden",
+            body=malformed,
+            headers=self.bearer("support"),
+            must_not_say="orders",
+        )
         body = b'{"title": "Q3", "pages": 12}'
         headers = {**self.bearer("customer"), "content-type": "application/json"}
-        self.provoke("a customer gets through all of them", "POST", "/v1/reports", 201, body=body, headers=headers,
-                     header="ratelimit")  # fmt: skip
+        self.provoke(
+            "a customer gets through all of them",
+            "POST",
+            "/v1/reports",
+            201,
+            body=body,
+            headers=headers,
+            header="ratelimit",
+        )
 
     def bounds(self) -> None:
         """Show how much, how long, how often."""
         self.stage.act("6. How much, how long, how often")
         headers = {**self.bearer("customer"), "content-type": "application/json"}
-        self.provoke("body limit: 1 KiB for this route", "POST", "/v1/reports", 413, "body_too_large",
-                     body=b'{"title": "' + b"x" * 2000 + b'"}', headers=headers)  # fmt: skip
-        self.provoke("body limit: JSON nested too deep", "POST", "/v1/reports", 400, "body_too_deep",
-                     body=b"[" * 200 + b"]" * 200, headers=headers)  # fmt: skip
-        self.provoke("validation: what is wrong is named, what was sent is not repeated", "POST", "/v1/reports", 422,
-                     "validation_failed", body=b'{"title": "<script>", "pages": "many"}', headers=headers,
-                     must_not_say="<script>")  # fmt: skip
-        self.provoke("deadline: the handler sleeps an hour, its caller half a second", "GET", "/v1/reports/slow", 504,
-                     "deadline_exceeded", headers=self.bearer("customer"))  # fmt: skip
+        self.provoke(
+            "body limit: 1 KiB for this route",
+            "POST",
+            "/v1/reports",
+            413,
+            "body_too_large",
+            body=b'{"title": "' + b"x" * 2000 + b'"}',
+            headers=headers,
+        )
+        self.provoke(
+            "body limit: JSON nested too deep",
+            "POST",
+            "/v1/reports",
+            400,
+            "body_too_deep",
+            body=b"[" * 200 + b"]" * 200,
+            headers=headers,
+        )
+        self.provoke(
+            "validation: what is wrong is named, what was sent is not repeated",
+            "POST",
+            "/v1/reports",
+            422,
+            "validation_failed",
+            body=b'{"title": "<script>", "pages": "many"}',
+            headers=headers,
+            must_not_say="<script>",
+        )
+        self.provoke(
+            "deadline: the handler sleeps an hour, its caller half a second",
+            "GET",
+            "/v1/reports/slow",
+            504,
+            "deadline_exceeded",
+            headers=self.bearer("customer"),
+        )
         answers = [
             self.service.request("POST", "/v1/reports", body=b'{"title": "Q3", "pages": 1}', headers=headers)
             for _ in range(5)
         ]
         self.stage.say("POST /v1/reports, five more times  ->  " + " ".join(str(answer.status) for answer in answers))
-        self.provoke("rate limit: five a minute for this caller and route", "POST", "/v1/reports", 429, "rate_limited",
-                     body=b"{}", headers=headers, header="retry-after")  # fmt: skip
+        self.provoke(
+            "rate limit: five a minute for this caller and route",
+            "POST",
+            "/v1/reports",
+            429,
+            "rate_limited",
+            body=b"{}",
+            headers=headers,
+            header="retry-after",
+        )
 
     def failures(self) -> None:
         """Show what a failure tells."""
         self.stage.act("7. What a failure tells, and to whom")
-        answer = self.provoke("problem details: a crash says nothing to the client", "GET", "/v1/reports/broken", 500,
-                              "internal_error", headers=self.bearer("customer"), must_not_say="hunter2")  # fmt: skip
+        answer = self.provoke(
+            "problem details: a crash says nothing to the client",
+            "GET",
+            "/v1/reports/broken",
+            500,
+            "internal_error",
+            headers=self.bearer("customer"),
+            must_not_say="hunter2",
+        )
         line = self.service.wait_for("unhandled_exception")
         self.stage.say(f"log: {line[:260]}")
         same = answer.headers.get("x-request-id", "-") in line
-        self.stage.verdict("structured logging: the line has the request's id, and no password", why=line,
-                           good=same and "hunter2" not in line and "RuntimeError" in line)  # fmt: skip
+        self.stage.verdict(
+            "structured logging: the line has the request's id, and no password",
+            why=line,
+            good=same and "hunter2" not in line and "RuntimeError" in line,
+        )
         trace = "4bf92f3577b34da6a3ce929d0e0e4736"
         headers = {**self.bearer("customer"), "traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
         answer = self.service.request("GET", "/v1/orders", headers=headers)
         self.stage.say(f"GET /v1/orders  ->  {answer.status}  traceparent: {answer.headers.get('traceparent')}")
         line = self.service.wait_for(trace)
-        self.stage.verdict("tracing: the caller's trace goes on, in the answer and in the log", why=line,
-                           good=trace in answer.headers.get("traceparent", ""))  # fmt: skip
-        self.stage.verdict("security headers: on every answer", why=str(answer.headers),
-                           good=answer.headers.get("x-content-type-options") == "nosniff")  # fmt: skip
+        self.stage.verdict(
+            "tracing: the caller's trace goes on, in the answer and in the log",
+            why=line,
+            good=trace in answer.headers.get("traceparent", ""),
+        )
+        self.stage.verdict(
+            "security headers: on every answer",
+            why=str(answer.headers),
+            good=answer.headers.get("x-content-type-options") == "nosniff",
+        )
 
     def server(self) -> None:
         """Show what does not get as far as a route."""
@@ -367,8 +447,11 @@ class Demonstration:
             self.stage.verdict(what, good=f" {status} " in answer[:16], why=answer[:300])
         statuses = {self.service.request("GET", "/nowhere").status for _ in range(320)}
         self.stage.say(f"GET /nowhere, 320 times  ->  {sorted(statuses)}")
-        self.stage.verdict("flood limit: one address, before it is even asked who it is", why=str(statuses),
-                           good=statuses == {404, 429})  # fmt: skip
+        self.stage.verdict(
+            "flood limit: one address, before it is even asked who it is",
+            why=str(statuses),
+            good=statuses == {404, 429},
+        )
         self.provoke("health is never refused", "GET", "/readyz", 200)
 
     def end(self) -> None:
@@ -402,8 +485,11 @@ def drop_in(stage: Stage, service: Service, uv: str) -> None:
     line = service.wait_for("not_reloaded")
     stage.say(json.loads(line)["problem"].replace("\\n", "\n"))  # a log line escapes what would break it
     answer = service.request("POST", "/v1/reports")
-    stage.verdict("deny by default: no entry in the policy, so it is not there", good=answer.status == 404,
-                  why=f"{answer.status} {answer.body}")  # fmt: skip
+    stage.verdict(
+        "deny by default: no entry in the policy, so it is not there",
+        good=answer.status == HTTPStatus.NOT_FOUND,
+        why=f"{answer.status} {answer.body}",
+    )
     entries = run(stage, uv, "run", "--frozen", "app", "routes", "--missing", cwd=service.folder)
     stage.say(entries)
     stage.say("A person decides, and writes this into policy.toml:")

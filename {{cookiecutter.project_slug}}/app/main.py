@@ -127,6 +127,18 @@ def _problem_details(app: ASGIApp, parts: Components) -> ASGIApp:
     return parts.problems.wrap(app)
 
 
+def _client(parts: Components) -> Callable[[Scope], str]:
+    """Return what tells clients apart; where proxies are trusted it also notes the address for the log."""
+    if not parts.settings.trusted_proxies:
+        return parts.client
+
+    def client(scope: Scope) -> str:
+        address = scope["state"]["client"] = parts.client(scope)
+        return address
+
+    return client
+
+
 def _flood_limit(app: ASGIApp, parts: Components) -> ASGIApp:
     if parts.settings.flood_rate == "unlimited":
         return app
@@ -134,7 +146,7 @@ def _flood_limit(app: ASGIApp, parts: Components) -> ASGIApp:
         app,
         limiter=parts.flood_limiter,
         rate=parts.settings.flood_rate,
-        client=parts.client,
+        client=_client(parts),
         exempt=frozenset({"/livez", "/readyz"}),
         refuse=parts.problems.refuse,
     )

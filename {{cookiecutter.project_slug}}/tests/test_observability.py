@@ -83,9 +83,7 @@ def test_control_characters_cannot_forge_a_line(service: Service) -> None:
         peer.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\nuser-agent: a\x1b[31m\r\nconnection: close\r\n\r\n".encode())
         answer = peer.recv(4096)
     assert b" 404 " in answer or b" 400 " in answer
-    httpx2.get(
-        f"{service.url}/probe/logs", params={"name": f"x\n{forged}\r\x1b[2J"}, headers=service.bearer("writer")
-    )
+    httpx2.get(f"{service.url}/probe/logs", params={"name": f"x\n{forged}\r\x1b[2J"}, headers=service.bearer("writer"))
     service.lines(event="signing in", logger="probe", count=2)
     assert all(line.startswith("{") for line in service.output)
     assert [line for line in service.parsed() if line.get("caller") == "admin"] == []

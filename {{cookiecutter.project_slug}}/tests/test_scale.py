@@ -106,3 +106,4 @@ def test_a_trusted_proxys_word_is_taken(project: Path) -> None:
         assert forwarded(service, "198.51.100.2", 1) == [404]
         # What the client itself wrote in front of it counts for nothing.
         assert forwarded(service, "203.0.113.9, 198.51.100.1", 1) == [429]
+        assert len(service.lines(event="request", client="198.51.100.1", count=7)) == 7

@@ -68,7 +68,7 @@ def new_request_id() -> str:
     From the Mersenne Twister, which Python seeds anew in each process and after each fork: an id is no secret, and
     the kernel's generator costs a system call.
     """
-    return f"{random.getrandbits(128):032x}"  # noqa: S311 - no secret
+    return f"{random.getrandbits(128):032x}"
 
 
 def route_template(scope: Scope) -> str:

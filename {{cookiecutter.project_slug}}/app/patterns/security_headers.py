@@ -5,11 +5,11 @@ reflected error becomes a script. A service that never serves pages can forbid a
 
 Defaults, after the OWASP Secure Headers Project and the OWASP REST Security Cheat Sheet:
 
-* ``Content-Security-Policy: default-src 'none'; frame-ancestors 'none'``: nothing loads, nothing frames;
+* ``Content-Security-Policy: default-src 'none'; frame-ancestors 'none'; sandbox``: should a browser ever render an
+  answer, nothing loads, nothing runs, nothing frames it, and it has no origin;
 * ``X-Content-Type-Options: nosniff``: the declared type is the type;
 * ``Referrer-Policy: no-referrer``: URLs carry identifiers, so they go to nobody;
-* ``Cross-Origin-Resource-Policy: same-origin`` and ``Cross-Origin-Opener-Policy: same-origin``;
-* ``Permissions-Policy``: no camera, microphone or location for anything rendered from here;
+* ``Cross-Origin-Resource-Policy: same-origin``: no other site embeds an answer;
 * ``Cache-Control: no-store`` unless the handler said otherwise: answers here belong to one caller;
 * ``Strict-Transport-Security`` only where asked for, because it outlives a mistake by its whole max-age.
 
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-"""Content-Security-Policy of an answer that is data and never a page."""
+API_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
+"""Content-Security-Policy of an answer that is data and never a page. With ``sandbox``, headers that speak to documents
+(Permissions-Policy, Cross-Origin-Opener-Policy) have nothing left to say, and each header costs every answer."""
 
 DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -66,8 +67,6 @@ class SecurityHeadersConfig:
             "x-content-type-options": "nosniff",
             "referrer-policy": "no-referrer",
             "cross-origin-resource-policy": "same-origin",
-            "cross-origin-opener-policy": "same-origin",
-            "permissions-policy": "camera=(), geolocation=(), microphone=()",
         }
     )
 
