@@ -46,6 +46,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Protocol, TypeVar
 
@@ -329,6 +330,10 @@ class ClosedSyncStorage(SyncStorage):
     incr = get = get_expiry = check = reset = clear = _closed
 
 
+KEYS_REMEMBERED = 256
+"""Callers of one quota whose hashed keys are remembered: some 60 KiB when full."""
+
+
 class Quota:
     """The limits of one bucket scope, with all that can be computed before a request comes.
 
@@ -336,9 +341,10 @@ class Quota:
         windows: one per limit.
         limits: slowapi's declarations, in the same order.
         policy: value of ``RateLimit-Policy``.
+        keys: returns a key per limit, of bounded length, for a caller, who is in them as a hash only.
     """
 
-    __slots__ = ("_affixes", "_hash", "_names", "limits", "policy", "windows")
+    __slots__ = ("_affixes", "_hash", "_names", "keys", "limits", "policy", "windows")
 
     def __init__(self, name: str, limits: Sequence[Limit], hash_key: bytes) -> None:
         items: list[RateLimitItem] = [limit.limit for limit in limits]
@@ -347,15 +353,16 @@ class Quota:
         self._affixes = [item.key_for("\0").split("\0") for item in items]
         self._hash = blake2b(f"{name}\0".encode(), digest_size=16, key=hash_key)
         self._names = [f'"per-{length}s"' for _, length in self.windows] if len(items) > 1 else ['"default"']
+        # Callers come again, and hashing one costs more than all the counting.
+        self.keys: Callable[[str], Sequence[str]] = lru_cache(maxsize=KEYS_REMEMBERED)(self._keys)
         policies = zip(self._names, self.windows, strict=True)
         self.policy = ", ".join(f"{name};q={limit};w={length}" for name, (limit, length) in policies).encode()
 
-    def keys(self, caller: str) -> list[str]:
-        """Return a key per limit, of bounded length; the caller is in them as a hash only."""
+    def _keys(self, caller: str) -> tuple[str, ...]:
         state = self._hash.copy()
         state.update(caller.encode("utf-8", "surrogatepass"))  # a JSON string may hold half a surrogate pair
         digest = state.hexdigest()
-        return [f"{before}{digest}{after}" for before, after in self._affixes]
+        return tuple(f"{before}{digest}{after}" for before, after in self._affixes)
 
     def headers(self, verdict: Verdict) -> tuple[Header, Header]:
         """Return ``RateLimit-Policy`` and ``RateLimit`` (draft-ietf-httpapi-ratelimit-headers-11)."""

@@ -329,7 +329,7 @@ class Tracing:
         if sampled:
             span = request.span = self._start(request)
             return span
-        return NonRecordingSpan(SpanContext(trace_id, span_id, False, _FLAGS[flags], state))
+        return _UnsampledSpan(trace_id, span_id, flags, state)
 
     def _start(self, request: _Request) -> Span:
         """Start the request's span with the ids that it has already, recorded in any case."""
@@ -416,6 +416,17 @@ class Tracing:
             return self._redact(str(foreign)[:_READ_TEXT])[: self.config.max_text]
         except Exception:  # noqa: BLE001 - a faulty __str__ or redact must cost a text and never a request
             return ""
+
+
+class _UnsampledSpan(NonRecordingSpan):
+    """The span of a request that is not recorded. Its context is made when somebody asks, which is rarely."""
+
+    def __init__(self, trace_id: int, span_id: int, flags: int, state: TraceState | None) -> None:
+        self._parts = (trace_id, span_id, flags, state)
+
+    def get_span_context(self) -> SpanContext:
+        trace_id, span_id, flags, state = self._parts
+        return SpanContext(trace_id, span_id, is_remote=False, trace_flags=_FLAGS[flags], trace_state=state)
 
 
 class _Request:

@@ -345,7 +345,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def until_refused(port: int) -> None:
     async with asyncio.timeout(PATIENCE):
-        with contextlib.suppress(ConnectionRefusedError):
+        with contextlib.suppress(ConnectionError):  # refused, or reset in the listener's queue
             while True:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.close()
