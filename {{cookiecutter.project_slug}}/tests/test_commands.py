@@ -98,6 +98,12 @@ def test_routes_in_json_is_read_by_programs(project: Path) -> None:
     assert {(row["method"], row["path"]) for row in rows} >= {("GET", "/livez"), ("POST", "/probe/echo")}
 
 
+def test_a_token_of_the_development_issuer_is_printed_alone(project: Path) -> None:
+    done = run_to_end(project, "token", "--subject", "alice", "--role", "reader", "--tenant", "acme")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.strip().split(".")) == 3
+
+
 def test_a_token_of_the_development_issuer_is_not_given_away_in_production(project: Path) -> None:
     settings = {
         "APP_ENVIRONMENT": "production",

@@ -163,6 +163,7 @@ async def test_it_accepts_until_the_drain_delay_is_over() -> None:
 
         assert service.lifecycle.phase == "draining"
         assert (await service.ask()).startswith(b"HTTP/1.1 200 ")
+        assert not service.server.should_exit
 
         service.server.begin_drain(0.0)
         assert await service.ended() == 0
@@ -211,7 +212,12 @@ async def test_a_supervised_server_ignores_what_a_terminal_repeats() -> None:
         answer = asyncio.create_task(service.ask("/hold"))
         await service.app.in_flight.wait()
 
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert service.lifecycle.phase == "ready"
+
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
             os.kill(os.getpid(), number)
         await until_refused(service.port)
         service.app.release.set()
@@ -266,6 +272,7 @@ async def test_an_application_that_says_failed_and_raises_is_refused_with_what_i
     async def app(_scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "lifespan.startup.failed", "message": "a traceback"})
+        await asyncio.sleep(0)
         raise ZeroDivisionError("why")
 
     with pytest.raises(ZeroDivisionError, match="why"):

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from app.patterns.development_issuer import DevelopmentIssuer
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -87,14 +89,8 @@ class Service:
     def token(self, *roles: str, subject: str = "alice", tenant: str | None = None) -> str:
         key = (subject, tenant or "", *roles)
         if key not in self._tokens:
-            command = [sys.executable, "-m", "app", "token", "--subject", subject]
-            for role in roles:
-                command += ["--role", role]
-            if tenant is not None:
-                command += ["--tenant", tenant]
-            self._tokens[key] = subprocess.run(
-                command, cwd=self.folder, env=environment({}), check=True, capture_output=True, text=True
-            ).stdout.strip()
+            issuer = DevelopmentIssuer(self.folder / ".development-issuer.json", audience="api")
+            self._tokens[key] = issuer.issue(subject, roles, tenant)
         return self._tokens[key]
 
     def bearer(self, *roles: str, subject: str = "alice", tenant: str | None = None) -> dict[str, str]:
@@ -135,23 +131,21 @@ class Service:
             raise AssertionError(f"{what} did not come; there was:\n" + "\n".join(self.output[-40:]))
         return found
 
-    def wait_for_metric(self, name: str, *, route: str, status: int, count: int) -> None:
-        """Wait until the exported histogram has counted so many requests for a route and status."""
+    def exported_count(self, name: str, *, route: str, status: int) -> int:
+        """Return how many requests an exported histogram counts for a route and status, in an export made from now."""
         receiver = self.telemetry
         assert receiver is not None, "this service exports no telemetry"
-
-        def counted() -> bool:
-            metric = receiver.metrics().get(name)
-            for point in metric.histogram.data_points if metric is not None else ():
-                attributes = {attribute.key: attribute.value for attribute in point.attributes}
-                if (
-                    attributes["http.route"].string_value == route
-                    and attributes["http.response.status_code"].int_value == status
-                ):
-                    return bool(point.count >= count)
-            return False
-
-        receiver.wait_for(counted)
+        seen = len(receiver.exports)
+        receiver.wait_for(lambda: len(receiver.exports) >= seen + 2)  # the first may have been collected before
+        metric = receiver.metrics().get(name)
+        for point in metric.histogram.data_points if metric is not None else ():
+            attributes = {attribute.key: attribute.value for attribute in point.attributes}
+            if (
+                attributes["http.route"].string_value == route
+                and attributes["http.response.status_code"].int_value == status
+            ):
+                return int(point.count)
+        return 0
 
     def worker_pids(self) -> list[int]:
         """Return the processes that a supervisor has started to serve, without multiprocessing's own helper."""
@@ -198,7 +192,7 @@ def running(
         flood: requests per minute and address before the flood limit fires.
     """
     port = free_port()
-    settings = {"APP_LOG_FORMAT": "json", **(environ or {})}
+    settings = {"APP_LOG_FORMAT": "json", "APP_DRAIN_TIMEOUT": "2", **(environ or {})}
     if telemetry is not None:
         settings |= {"OTEL_EXPORTER_OTLP_ENDPOINT": telemetry.endpoint, "OTEL_METRIC_EXPORT_INTERVAL": "100"}
         settings |= {"OTEL_BSP_SCHEDULE_DELAY": "50"}
