@@ -241,6 +241,21 @@ class BoundedMemoryStorage(Storage, SlidingWindowCounterSupport):
                 self._store(keys[index], (starts[index], current, previous, windows[index][1]), now)
         return True, counts
 
+    def hit_one(self, window: Window, key: str, amount: int = 1) -> Verdict:
+        """Count in a single window and decide at once: ``decide(hit(...))`` without its lists, for the usual rate."""
+        now = self._clock()
+        limit, length = window
+        start, current, previous = self._window(key, length, now)
+        left = start + length - now
+        carried = carried_over(previous, left, length) if previous else 0
+        remaining = limit - carried - current - amount
+        wait = left - carried * length / previous if carried else left
+        if remaining < 0:
+            return Verdict(allowed=False, tightest=0, remaining=max(0, remaining + amount), reset_after=max(0.0, wait))
+        if amount:
+            self._store(key, (start, current + amount, previous, length), now)
+        return Verdict(allowed=True, tightest=0, remaining=remaining, reset_after=max(0.0, wait))
+
     def _window(self, key: str, length: int, now: float) -> tuple[float, int, int]:
         entry = self._entries.get(key)
         if entry is None:
@@ -451,15 +466,21 @@ class AsyncLimiter(slowapi.Limiter):
 
     def hit_local(self, quota: Quota, caller: str) -> Verdict:
         """Count a hit in this process only, without waiting."""
-        return decide(quota.windows, self._memory.hit(quota.windows, quota.keys(caller)))
+        return self._hit_memory(quota.windows, quota.keys(caller), 1)
 
     async def hit(self, quota: Quota, caller: str, amount: int = 1) -> Verdict:
         """Count ``amount`` hits of a caller, all or none; 0 only looks. No store makes it raise."""
         keys = quota.keys(caller)
-        answer = None
         if self._shared is not None and self._may_ask():
             answer = await self._ask(self._shared, quota.windows, keys, amount)
-        return decide(quota.windows, answer or self._memory.hit(quota.windows, keys, amount))
+            if answer is not None:
+                return decide(quota.windows, answer)
+        return self._hit_memory(quota.windows, keys, amount)
+
+    def _hit_memory(self, windows: Sequence[Window], keys: Sequence[str], amount: int) -> Verdict:
+        if len(windows) == 1:
+            return self._memory.hit_one(windows[0], keys[0], amount)
+        return decide(windows, self._memory.hit(windows, keys, amount))
 
     def state(self) -> dict[str, str | float]:
         """Return ``{"state": "ok" | "degraded", "since_seconds": ...}`` for a readiness answer."""

@@ -213,8 +213,7 @@ async def test_a_supervised_server_ignores_what_a_terminal_repeats() -> None:
         await service.app.in_flight.wait()
 
         os.kill(os.getpid(), signal.SIGINT)
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await turns()
         assert service.lifecycle.phase == "ready"
 
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
@@ -241,10 +240,20 @@ async def test_an_exception_of_the_application_comes_out_as_it_is() -> None:
 
 
 async def test_an_application_that_does_not_start_in_time_is_refused() -> None:
-    app = Application(starts=lambda: _wait(asyncio.Event()))
+    async def hang() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            app.happened.append("cancelled")
+            raise
+
+    app = Application(starts=hang)
     async with serving(app, wait=False, startup_timeout=0.05) as service:
         with pytest.raises(StartupFailed, match=r"did not start within 0\.05 s"):
             await service.ended()
+        await turns()
+
+        assert app.happened == ["cancelled"]
 
 
 async def test_a_signal_ends_a_start() -> None:
@@ -272,7 +281,7 @@ async def test_an_application_that_says_failed_and_raises_is_refused_with_what_i
     async def app(_scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "lifespan.startup.failed", "message": "a traceback"})
-        await asyncio.sleep(0)
+        await turns()
         raise ZeroDivisionError("why")
 
     with pytest.raises(ZeroDivisionError, match="why"):
@@ -342,6 +351,12 @@ async def serve_alone(app: Any, listener: socket.socket | None = None) -> None:
     server = GracefulServer(uvicorn.Config(app, log_config=None, port=0), lifecycle=Lifecycle())
     async with asyncio.timeout(PATIENCE):
         await server.serve([listener] if listener else None)
+
+
+async def turns() -> None:
+    """Let everything in this loop that waits for nothing happen."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -234,6 +234,22 @@ def test_the_memory_storage_agrees_with_a_plain_model(
 
 
 @given(
+    limit=st.integers(1, 5),
+    length=st.integers(1, 60),
+    steps=st.lists(st.tuples(st.floats(0, 90, allow_nan=False), st.integers(0, 2)), max_size=40),
+)
+def test_the_short_way_for_one_window_says_what_the_long_way_says(
+    limit: int, length: int, steps: list[tuple[float, int]]
+) -> None:
+    clock = Clock()
+    short, long = BoundedMemoryStorage(clock=clock), BoundedMemoryStorage(clock=clock)
+    windows = [(limit, length)]
+    for pause, amount in steps:
+        clock.now += pause
+        assert decide(windows, long.hit(windows, ["key"], amount)) == short.hit_one(windows[0], "key", amount)
+
+
+@given(
     limit=st.integers(1, 30),
     length=st.integers(1, 100),
     eighths=st.lists(st.integers(0, 1000), max_size=40),
