@@ -288,10 +288,7 @@ class GracefulServer(uvicorn.Server):
             logger.warning("cancelling %d requests that did not finish in time", len(tasks))
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks, timeout=self._bounds.cancel_timeout / 2)
-        await self._until_done(self._bounds.cancel_timeout / 2)
-        for connection in tuple(self.server_state.connections):
-            connection.transport.abort()
+            await self._until_done(self._bounds.cancel_timeout)
         stopped = await self.lifespan.shutdown()
         self.exit_code = 0 if stopped else 1
 
