@@ -32,10 +32,11 @@ PATIENCE = 30.0
 class Process:
     """A serving process, with its standard error as a stream of lines to wait for."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any], path: Path | None) -> None:
         code = "import sys; from tests.support.served import main; sys.exit(main())"
         command = [sys.executable, "-c", code, json.dumps(options)]
-        self.popen = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        environment = os.environ | ({"PYTHONPATH": str(path)} if path else {})
+        self.popen = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -80,8 +81,8 @@ Run = Callable[..., Process]
 def run() -> Iterator[Run]:
     with contextlib.ExitStack() as stack:
 
-        def started(**options: Any) -> Process:
-            process = Process(options)
+        def started(path: Path | None = None, **options: Any) -> Process:
+            process = Process(options, path)
             stack.callback(process.end)
             return process
 
@@ -233,6 +234,23 @@ def test_a_lifespan_that_does_not_stop_is_an_error_and_no_hang(run: Run, stop: s
     assert process.exit() == 1
 
 
+def test_a_port_that_was_in_use_a_moment_ago_can_be_bound(run: Run) -> None:
+    first = run(http={"keep_alive_timeout": 0.1, "sweep_interval": 0.02})
+    port = port_of(first)
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        while connection.recv(4096):  # until the server ends it, and has to remember it
+            pass
+    first.signal(signal.SIGTERM)
+    assert first.exit() == 0
+
+    assert port_of(run(port=port)) == port
+
+
+def test_the_collector_leaves_alone_what_the_boot_has_made(run: Run) -> None:
+    assert ask(port_of(run()))["collector"] == [20_000, True]
+
+
 def test_a_slow_header_is_refused(run: Run) -> None:
     process = run(http={"header_timeout": 0.1, "sweep_interval": 0.02})
 
@@ -299,6 +317,14 @@ def test_a_factory_that_is_not_there_is_one_message(run: Run, name: str, message
 
     assert process.exit() == 3
     assert process.lines == [message]
+
+
+def test_a_module_that_the_factory_lacks_is_a_traceback(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "lacking.py").write_text("import nowhere_at_all\n")
+    process = run(tmp_path, app="lacking:create")
+
+    assert process.exit() == 3
+    assert process.lines[-1] == "ModuleNotFoundError: No module named 'nowhere_at_all'"
 
 
 def test_more_connections_than_files_do_not_boot(run: Run) -> None:

@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
@@ -175,20 +175,31 @@ class BodyLimit:
             if error is not reader.error or reader.started:
                 raise
             await self.refuse(scope, receive, send, error)
+        finally:
+            reader.close()
 
 
 class _Reader:
     """Counts one request's body as the application reads it."""
 
-    __slots__ = ("_chunks", "_deadline", "_guard", "_json", "_receive", "_send", "_size", "error", "started")
+    __slots__ = (
+        "_chunks", "_complete", "_expired", "_guard", "_json", "_receive", "_send", "_size", "_timer", "_waiting",
+        "error", "started",
+    )  # fmt: skip
 
     def __init__(self, guard: BodyLimit, receive: Receive, send: Send, *, json: bool) -> None:
         self._guard, self._receive, self._send, self._json = guard, receive, send, json
         self._size = 0
         self._chunks: list[bytes] = []
-        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: asyncio.Task[Any] | None = None
+        self._expired = self._complete = self.started = False
         self.error: BodyError | None = None
-        self.started = False
+
+    def close(self) -> None:
+        """Stop the clock: the body is complete, or nobody reads it any more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def send(self, message: Message) -> None:
         self.started = True
@@ -207,22 +218,40 @@ class _Reader:
         if self._json:
             self._chunks.append(body)
         if not message.get("more_body", False):
-            self._deadline = float("inf")
+            self._complete = True
+            self.close()
             if self._json:
                 self._check_depth()
         return message
 
     async def _next(self) -> Message:
+        """Wait for the next message of the body, for as long as the whole body has."""
+        if self._complete:
+            return await self._receive()  # this waits for a disconnect, which has no bound
         loop = asyncio.get_running_loop()
-        if self._deadline is None:
-            self._deadline = loop.time() + self._guard.timeout
-        elif self._deadline == float("inf"):
-            return await self._receive()  # the body is complete: this waits for a disconnect, which has no bound
+        if self._timer is None:
+            # One timer for the whole body, and none of asyncio.timeout's: most bodies are there already.
+            self._timer = loop.call_later(self._guard.timeout, self._expire)
+        self._refuse_late()
+        task = self._waiting = asyncio.current_task(loop)
         try:
-            async with asyncio.timeout_at(self._deadline):
-                return await self._receive()
-        except TimeoutError:
+            return await self._receive()
+        except asyncio.CancelledError:
+            # Only a cancellation that is ours alone becomes a refusal; see asyncio.Task.uncancel.
+            if not self._expired or task is None or task.uncancel() > 0:
+                raise
             raise self._fail(BodyTimeout(self._guard.timeout)) from None
+        finally:
+            self._waiting = None
+
+    def _refuse_late(self) -> None:
+        if self._expired:
+            raise self._fail(BodyTimeout(self._guard.timeout))
+
+    def _expire(self) -> None:
+        self._expired = True
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     def _check_depth(self) -> None:
         limit = self._guard.max_depth

@@ -260,8 +260,6 @@ class Supervisor:
         process = slot.process
         if process is None:
             return
-        while slot.connection is not None and slot.connection.poll():
-            self._listen(slot)  # its last words
         process.join()
         code, lived, pid = process.exitcode or 0, time.monotonic() - slot.started, process.pid
         process.close()

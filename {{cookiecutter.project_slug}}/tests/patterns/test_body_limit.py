@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from typing import Any
@@ -103,6 +104,45 @@ def test_a_body_that_does_not_arrive_in_time_is_refused() -> None:
         answer = peer.recv(4096)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"The body must arrive within 0.1 seconds" in answer
+
+
+def test_a_handler_that_begins_to_wait_when_the_time_is_up_is_refused_too() -> None:
+    app = FastAPI()
+
+    @app.post("/late")
+    async def late(request: Request) -> dict[str, int]:
+        stream = request.stream()
+        first = await anext(stream)
+        await asyncio.sleep(0.2)  # a handler's own work between two reads; the body's time runs on
+        return {"bytes": len(first) + sum([len(chunk) async for chunk in stream])}
+
+    with (
+        serve(BodyLimit(app, max_bytes=LIMIT, timeout=0.1)) as url,
+        socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), 5) as peer,
+    ):
+        peer.sendall(b"POST /late HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf")
+        assert peer.recv(4096).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_cancellation_from_elsewhere_is_passed_on() -> None:
+    started = asyncio.Event()
+
+    async def reads(_scope: Any, receive: Any, _send: Any) -> None:
+        await receive()
+
+    async def receive() -> Any:
+        started.set()
+        await asyncio.Event().wait()
+
+    async def send(_message: Any) -> None:
+        raise AssertionError("must not be answered")
+
+    scope = {"type": "http", "headers": [(b"content-length", b"5")]}
+    task = asyncio.create_task(BodyLimit(reads, max_bytes=LIMIT)(scope, receive, send))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 def nested(levels: int) -> bytes:

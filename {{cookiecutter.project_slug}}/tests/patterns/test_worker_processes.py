@@ -121,6 +121,16 @@ def test_a_signal_while_they_boot_stops_them() -> None:
     assert fleet.run(act) == 0
 
 
+def test_a_worker_that_boots_leaves_an_interrupt_to_the_supervisor() -> None:
+    fleet = Fleet("hangs", workers=1)
+
+    def act() -> None:
+        os.kill(fleet.news(), signal.SIGINT)
+        terminate()
+
+    assert fleet.run(act) == 0
+
+
 def test_the_supervisor_leaves_the_signal_handlers_as_they_were() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -43,7 +44,12 @@ class Service:
         while more:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
-        answer = {"pid": os.getpid(), "phase": self._lifecycle.phase, "body": body.decode()}
+        answer = {
+            "pid": os.getpid(),
+            "phase": self._lifecycle.phase,
+            "body": body.decode(),
+            "collector": [gc.get_threshold()[0], gc.get_freeze_count() > 0],
+        }
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
 
