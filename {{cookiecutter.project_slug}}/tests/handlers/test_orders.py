@@ -10,7 +10,8 @@ import httpx2
 import pytest
 
 from app.handlers.orders import Order, OrderStore
-from tests.support.service import Service, copy_project, running
+from app.policy import load_policy
+from tests.support.service import ROOT, Service, copy_project, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,3 +132,17 @@ def test_the_store_is_bounded_and_the_oldest_goes_first() -> None:
         store.add("alice", each)
     assert store.of("alice", 10) == orders[:0:-1]
     assert store.get(orders[0].id) is None
+
+
+def test_its_policy_is_what_people_agreed_on() -> None:
+    policy = load_policy(ROOT / "policy.toml")
+    assert list(policy.routes) == [
+        ("GET", "/livez"),
+        ("GET", "/readyz"),
+        ("POST", "/v1/orders"),
+        ("GET", "/v1/orders"),
+        ("GET", "/v1/orders/{order_id}"),
+        ("DELETE", "/v1/orders/{order_id}"),
+    ]
+    assert [role for role, held in policy.roles.items() if "orders:delete" in held] == ["admin"]
+    assert [key for key, route in policy.routes.items() if route.public] == [("GET", "/livez"), ("GET", "/readyz")]

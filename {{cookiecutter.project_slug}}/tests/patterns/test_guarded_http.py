@@ -684,6 +684,15 @@ def test_a_request_does_not_run_in_the_context_of_the_one_before_it(everyday: Se
     assert [peer.answer().body for _ in range(2)] == [b"none", b"none"]
 
 
+async def test_a_request_runs_in_the_context_of_the_server() -> None:
+    marker.set("set at boot")
+    line = Line()
+
+    await line.feed(get(b"/mark"), get(b"/mark"))
+
+    assert line.wire.written.count(b"set at boot") == 2
+
+
 # -- trailers and upgrades -----------------------------------------------------------------------------------
 
 

@@ -57,6 +57,10 @@ async def application(scope: Any, _receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         raise RuntimeError(scope["type"])
     name = scope["path"].strip("/")
+    if name == "iterator":  # ASGI allows any iterable of headers, so also one that can be read only once
+        await send({"type": START, "status": 200, "headers": iter([(b"x-a", b"1"), length(5)])})
+        await send(body(b"hello"))
+        return
     for message in ANSWERS[name]:
         await send(message)
     if name == "crash":
@@ -88,6 +92,7 @@ def answer(url: str, path: str, method: str = "GET") -> bytes:
         ("whole", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nx-a: 1\r\n\r\nhello"),
         ("empty", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
         ("large", b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + b"x" * 100_000),
+        ("iterator", b"HTTP/1.1 200 OK\r\nx-a: 1\r\ncontent-length: 5\r\n\r\nhello"),
         ("parts", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"),
         ("undeclared", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
         ("nothing", b"HTTP/1.1 204 No Content\r\n\r\n"),

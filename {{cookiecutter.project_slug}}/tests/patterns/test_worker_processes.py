@@ -33,7 +33,10 @@ def work(link: SupervisorLink, news: Connection, behaviour: str) -> int:
         return 7
     if behaviour == "ends":
         return 5
-    if behaviour == "hangs":
+    if behaviour == "answers":
+        news.recv()
+        news.send(0)
+    if behaviour in {"hangs", "answers"}:
         threading.Event().wait()
     stop = threading.Event()
     if behaviour == "stubborn":
@@ -65,6 +68,9 @@ class Fleet:
             on_stop=self.stopping.set,
             report=self.messages.append,
         )
+
+    def ask(self) -> None:
+        self._ours.send("are you there?")
 
     def news(self) -> int:
         assert self._ours.poll(PATIENCE), "no worker says anything"
@@ -122,13 +128,17 @@ def test_a_signal_while_they_boot_stops_them() -> None:
 
 
 def test_a_worker_that_boots_leaves_an_interrupt_to_the_supervisor() -> None:
-    fleet = Fleet("hangs", workers=1)
+    fleet = Fleet("answers", workers=1)
+    answers: list[int] = []
 
     def act() -> None:
         os.kill(fleet.news(), signal.SIGINT)
+        fleet.ask()
+        answers.append(fleet.news())
         terminate()
 
     assert fleet.run(act) == 0
+    assert answers == [0]
 
 
 def test_the_supervisor_leaves_the_signal_handlers_as_they_were() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -215,32 +214,13 @@ def test_windows_newlines_are_accepted_and_lines_still_counted(load: Load) -> No
     assert load('[roles]\r\n\r\n[routes."GET /x"]\r\npublic = true\r\n').routes["GET", "/x"].line == 3
 
 
-def test_the_shipped_policy_loads() -> None:
+def test_the_shipped_policy_loads_and_keeps_the_probes_open() -> None:
     policy = load_policy(SHIPPED)
-    assert list(policy.routes) == [
-        ("GET", "/livez"),
-        ("GET", "/readyz"),
-        ("POST", "/v1/orders"),
-        ("GET", "/v1/orders"),
-        ("GET", "/v1/orders/{order_id}"),
-        ("DELETE", "/v1/orders/{order_id}"),
-    ]
-    assert [role for role, held in policy.roles.items() if "orders:delete" in held] == ["admin"]
-    assert [key for key, route in policy.routes.items() if route.public] == [("GET", "/livez"), ("GET", "/readyz")]
+    assert all(policy.routes["GET", path].public for path in ("/livez", "/readyz"))
 
 
 def test_the_shipped_defaults_are_the_built_in_ones(load: Load) -> None:
     assert load("").defaults == load_policy(SHIPPED).defaults
-
-
-def test_the_shipped_policy_loads_without_its_example(load: Load) -> None:
-    text = SHIPPED.read_text(encoding="utf-8")
-    stripped, blocks = re.subn(r"(?ms)^# example: begin\n.*?^# example: end\n", "", text)
-    assert blocks == 2
-    assert "example:" not in stripped
-    policy = load(stripped)
-    assert policy.roles == {}
-    assert list(policy.routes) == [("GET", "/livez"), ("GET", "/readyz")]
 
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=200)

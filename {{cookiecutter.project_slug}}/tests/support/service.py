@@ -191,7 +191,6 @@ def running(
         telemetry: where traces and metrics go.
         flood: requests per minute and address before the flood limit fires.
     """
-    port = free_port()
     settings = {"APP_LOG_FORMAT": "json", "APP_DRAIN_TIMEOUT": "2", **(environ or {})}
     if telemetry is not None:
         settings |= {"OTEL_EXPORTER_OTLP_ENDPOINT": telemetry.endpoint, "OTEL_METRIC_EXPORT_INTERVAL": "100"}
@@ -199,18 +198,19 @@ def running(
     flood = flood or 50_000
     settings["APP_FLOOD_RATE"] = f"{flood}/minute"
     if without is None:
-        command = [sys.executable, "-m", "app", "run", "--port", str(port), "--workers", str(workers)]
+        command = [sys.executable, "-m", "app", "run", "--port", "0", "--workers", str(workers)]
     else:
-        command = [sys.executable, "-m", "tests.support.compose", without, str(port)]
+        command = [sys.executable, "-m", "tests.support.compose", without, "0"]
         settings["PYTHONPATH"] = f"{folder}{os.pathsep}{ROOT}"
     process = subprocess.Popen(
         command, cwd=folder, env=environment(settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    service = Service(folder, port, process, flood=flood, telemetry=telemetry)
+    service = Service(folder, 0, process, flood=flood, telemetry=telemetry)
     reader = threading.Thread(target=service.read, daemon=True)
     reader.start()
     try:
-        service.wait_for_output("listening on")
+        listening = service.wait_for_output("listening on http://127.0.0.1:")
+        service.port = int(listening.partition("127.0.0.1:")[2].partition('"')[0])
         yield service
     finally:
         if process.poll() is None:
