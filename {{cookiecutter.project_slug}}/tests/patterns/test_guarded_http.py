@@ -1030,3 +1030,13 @@ async def test_a_body_that_was_held_back_is_drained_once_the_answer_is_out(heade
     await line.feed(b"a")  # whose read gives the application its turns
 
     assert (line.statuses(), line.wire.reading) == ([b"200"], True)
+
+
+async def test_nothing_is_written_on_a_connection_that_was_closed() -> None:
+    line = Line()
+    await line.feed(get(b"/", b"Connection: close"))
+    assert line.wire.closed
+
+    line.protocol.data_received(get())
+
+    assert line.statuses() == [b"200"]
