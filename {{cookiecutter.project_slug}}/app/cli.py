@@ -63,6 +63,10 @@ def run(host: str, port: int, workers: int) -> None:
 
     settings = load_settings()
     config = config_of(settings)
+    if workers > 1:
+        from app.components import start_logging  # noqa: PLC0415 - each worker starts its own; this is the supervisor's
+
+        start_logging(settings)
     sys.exit(serve("app.main:create", host=host, port=port, workers=workers, config=config, refusals=(BootRefused,)))
 
 

@@ -97,7 +97,7 @@ def build_components(
     lifecycle = lifecycle or Lifecycle()
     http_guard = http_guard or HttpGuard()
     redactor = Redactor()
-    logging = _logging(settings, redactor)
+    logging = start_logging(settings, redactor)
     log = structlog.get_logger("app")
     telemetry = _telemetry(settings, redactor)
     refusals = EventCounter(
@@ -184,13 +184,14 @@ def issue_development_token(
     return _development_issuer(settings).issue(subject, roles, tenant, lifetime)
 
 
-def _logging(settings: Settings, redactor: Redactor) -> Logging:
+def start_logging(settings: Settings, redactor: Redactor | None = None) -> Logging:
+    """Have every logger of this process write through one pipeline, redacted and bounded."""
     config = LoggingConfig(
         renderer="json" if settings.renders_json else "console",
         level=settings.log_level,
         colors=sys.stdout.isatty(),
     )
-    return configure_logging(config, redact=redactor.redact)
+    return configure_logging(config, redact=(redactor or Redactor()).redact)
 
 
 def _telemetry(settings: Settings, redactor: Redactor) -> Telemetry:

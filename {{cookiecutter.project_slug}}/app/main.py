@@ -301,7 +301,7 @@ def create_app(
     app = routes
     for layer in reversed(edge):
         app = layer.build(app, parts)
-    _announce(definition, edge, guards)
+    _announce(definition, edge, guards, settings)
     return app
 
 
@@ -466,7 +466,7 @@ async def _reload(switch: Switch, parts: Components, guards: tuple[Guard, ...]) 
         stop.set()
 
 
-def _announce(definition: Definition, edge: tuple[Layer, ...], guards: tuple[Guard, ...]) -> None:
+def _announce(definition: Definition, edge: tuple[Layer, ...], guards: tuple[Guard, ...], settings: Settings) -> None:
     """Log what stands in front of what: nothing is silently off."""
     log = structlog.get_logger("app")
     log.info(
@@ -478,5 +478,8 @@ def _announce(definition: Definition, edge: tuple[Layer, ...], guards: tuple[Gua
     )
     for row in table_rows(definition.policy, definition.mounted):
         log.info("route", **row)
+    longest = max(entry.timeout for entry in definition.policy.routes.values())
+    if longest > settings.drain_timeout:
+        log.warning("drain_cuts_requests", longest_timeout=longest, drain_timeout=settings.drain_timeout)
     for name in unknown_settings(os.environ):
         log.warning("unknown_setting", name=name)

@@ -85,6 +85,7 @@ def test_a_worker_that_dies_is_replaced(project: Path) -> None:
         assert len(children) == 2
         os.kill(children[0], signal.SIGKILL)
         service.lines(event="composed", count=3)
+        assert service.lines(logger="app.patterns.worker_processes")  # the supervisor's own lines are JSON too
         assert httpx2.get(f"{service.url}/livez", timeout=PATIENCE).status_code == 200
 
 
