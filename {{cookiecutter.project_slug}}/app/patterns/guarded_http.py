@@ -355,6 +355,8 @@ class GuardedHttp(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        # uvicorn looks for any reachable handler, and would log raw URLs where the setting says no.
+        self.access_log = config.access_log and self.access_log
         # uvicorn parses on after "connection: close"; nothing that follows it is a request (RFC 9112, 9.6).
         self.parser.set_dangerous_leniencies(lenient_data_after_close=False)
         self._phase = _BETWEEN

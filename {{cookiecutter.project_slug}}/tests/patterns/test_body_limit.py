@@ -145,6 +145,27 @@ async def test_a_cancellation_from_elsewhere_is_passed_on() -> None:
         await task
 
 
+async def test_a_second_cancellation_beside_ours_is_passed_on() -> None:
+    async def reads(_scope: Any, receive: Any, _send: Any) -> None:
+        await receive()
+
+    async def receive() -> Any:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()  # as a shutdown would at this moment
+            raise
+
+    async def send(_message: Any) -> None:
+        raise AssertionError("must not be answered")
+
+    scope = {"type": "http", "headers": [(b"content-length", b"5")]}
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(BodyLimit(reads, max_bytes=LIMIT, timeout=0.01)(scope, receive, send))
+
+
 def nested(levels: int) -> bytes:
     return b"[" * levels + b"]" * levels
 

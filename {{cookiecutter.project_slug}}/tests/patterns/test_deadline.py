@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -198,3 +199,39 @@ async def test_the_refusal_is_the_callers_own_when_given() -> None:
 
     await Deadline(hangs, timeout=0.01, refuse=refuse)({"type": "http", "headers": []}, nothing, nothing)
     assert [error.timeout for error in refused] == [0.01]
+
+
+async def nothing(*_: Any) -> Any:
+    return None
+
+
+async def test_a_second_cancellation_beside_ours_is_passed_on() -> None:
+    async def hangs(_scope: Any, _receive: Any, _send: Any) -> None:
+        try:
+            await asyncio.sleep(FOREVER)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()  # as a shutdown would at this moment
+            raise
+
+    guard = Deadline(hangs, timeout=0.01)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(guard({"type": "http", "headers": []}, nothing, nothing))
+
+
+async def test_a_swallowed_cancellation_does_not_stay_with_the_task() -> None:
+    async def swallows(_scope: Any, _receive: Any, _send: Any) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(FOREVER)
+
+    await Deadline(swallows, timeout=0.01)({"type": "http", "headers": []}, nothing, nothing)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_a_request_that_has_ended_is_not_held_until_its_deadline() -> None:
+    guard = Deadline(nothing, timeout=FOREVER)
+    await guard({"type": "http", "headers": []}, nothing, nothing)
+    assert [slot for slot in guard._slots._slots.values() if slot] == []

@@ -36,6 +36,7 @@ ANSWERS: dict[str, list[dict[str, Any]]] = {
     "empty": [head(200, length(0)), body()],
     "large": [head(200, length(100_000)), body(b"x" * 100_000)],
     "parts": [head(200, length(5)), body(b"he", more=True), body(b"llo")],
+    "trailing": [head(200, length(5)), body(b"hello", more=True), body()],
     "undeclared": [head(200), body(b"hello")],
     "nothing": [head(204), body()],
     "unmodified": [head(304, length(5)), body()],
@@ -128,3 +129,24 @@ def test_a_crash_between_head_and_body_is_told_as_what_it_is(url: str) -> None:
     assert received.startswith(b"HTTP/1.1 500 ")
     assert b"internal_error" in received
     assert b"200 OK" not in received
+
+
+def raw(url: str, request: bytes) -> bytes:
+    """Return everything that comes until the server ends the connection."""
+    received = b""
+    with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), 10) as peer:
+        peer.sendall(request)
+        while chunk := peer.recv(65_536):
+            received += chunk
+    return received
+
+
+def test_a_client_that_asks_for_the_end_of_the_connection_gets_it(url: str) -> None:
+    received = raw(url, b"GET /whole HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    assert b"connection: close\r\n" in received
+    assert received.endswith(b"hello")
+
+
+def test_an_end_that_comes_after_the_last_byte_does_not_cost_the_connection(url: str) -> None:
+    received = raw(url, b"GET /trailing HTTP/1.1\r\nhost: x\r\n\r\nGET /close HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert received.count(b"HTTP/1.1 200 OK") == 2
