@@ -20,7 +20,7 @@ LOCK := env -u UV_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS "$(UV)" --no-conf
 PYTHON_FOLDERS := $(wildcard benchmarks hooks scripts tests)
 ARGS ?=
 
-.PHONY: help demo test test-template test-service bench lint types imports fmt lock clean
+.PHONY: help demo test test-template test-service bench torture lint types imports fmt lock clean
 
 help:  ## show this list
 	@echo 'Targets:'
@@ -39,6 +39,9 @@ test-service: | $(UV_READY)  ## run `make check` and `make test` in services fre
 
 bench: | $(UV_READY)  ## measure the hardened service against bare FastAPI and the usual middleware
 	@$(RUN) --group bench python benchmarks/run.py $(ARGS)
+
+torture: | $(UV_READY)  ## kill the service, flood it, take its database away, and count; about an hour; ARGS: see --help
+	@$(RUN_IN_SERVICE) python -m tests.torture $(ARGS)
 
 lint: | $(UV_READY)  ## check style and formatting, of the template and of the service
 	@$(RUN) ruff check $(PYTHON_FOLDERS)

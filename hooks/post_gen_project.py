@@ -19,14 +19,18 @@ ANSWERS = json.loads({{cookiecutter | jsonify | jsonify}})  # type: ignore[name-
 SOURCE_NAME = "breakwater-service"  # the distribution's name in the template
 
 # The worked example, all of it: files, and blocks between two marker lines.
-EXAMPLE_FILES = ("app/handlers/orders.py", "tests/handlers/test_orders.py", "tests/handlers/test_orders_schema.py")
-EXAMPLE_BLOCKS = ("policy.toml",)
+EXAMPLE_FILES = (
+    "app/handlers/inventory.py", "app/handlers/orders.py", "app/models/orders.py", "migrations/versions/0002_orders.py",
+    "tests/handlers/test_inventory.py", "tests/handlers/test_orders.py", "tests/handlers/test_orders_schema.py",
+    "tests/torture/*.py",
+)  # fmt: skip
+EXAMPLE_BLOCKS = ("policy.toml", "Makefile")
 BLOCK = re.compile(r"^# example: begin\n.*?^# example: end\n\n?", re.MULTILINE | re.DOTALL)
 
 # What work in the template's own service leaves behind, and cookiecutter copies from a local folder.
 LITTER = (
     ".venv", ".uv", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis",
-    ".coverage", ".development-issuer.json", "build", "dist", "*.egg-info", "**/__pycache__",
+    ".coverage", ".development-issuer.json", "app.db*", "build", "dist", "*.egg-info", "**/__pycache__",
 )  # fmt: skip
 
 IDENTITIES = ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT")

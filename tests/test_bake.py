@@ -17,11 +17,18 @@ if TYPE_CHECKING:
 RENDERED = {"README.md"}  # the only files of the service in which Jinja is at home
 NAMED = {"pyproject.toml", "uv.lock"}  # what the hook writes the project's name into
 EXAMPLE = {
+    "app/handlers/inventory.py",
     "app/handlers/orders.py",
+    "app/models/orders.py",
+    "migrations/versions/0002_orders.py",
+    "Makefile",
     "policy.toml",
+    "tests/handlers/test_inventory.py",
     "tests/handlers/test_orders.py",
     "tests/handlers/test_orders_schema.py",
 }
+BLOCKS = {"policy.toml", "Makefile"}  # of these a part goes
+TORTURE = "tests/torture/"  # places orders, and so goes with them
 
 
 def test_app_and_its_tests_are_the_source_byte_for_byte(template: Path, service: Path) -> None:
@@ -63,12 +70,13 @@ def test_a_fresh_service_is_a_repository_with_one_clean_commit(service: Path) ->
 
 def test_a_service_without_the_example_lacks_that_and_nothing_else(service: Path, bare_service: Path) -> None:
     whole, bare = files(service, ".git"), files(bare_service, ".git")
-    assert EXAMPLE - {"policy.toml"} == whole.keys() - bare.keys()
+    torture = {path for path in whole if path.startswith(TORTURE)}
+    assert EXAMPLE - BLOCKS | torture == whole.keys() - bare.keys()
     assert set() == bare.keys() - whole.keys()
-    assert {path for path in whole if whole[path] != bare.get(path)} == EXAMPLE | RENDERED | NAMED
+    assert {path for path in whole if whole[path] != bare.get(path)} == EXAMPLE | torture | RENDERED | NAMED
     assert b"/v1/orders" in whole["policy.toml"]
     assert b"/v1/orders" not in bare["policy.toml"]
-    assert b"# example:" not in bare["policy.toml"]
+    assert not [path for path in BLOCKS if b"# example:" in bare[path]]
 
 
 @pytest.mark.parametrize("missing", sorted(EXAMPLE))

@@ -16,6 +16,8 @@ from app.settings import ROOT, BootRefused, load_settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from app.settings import Settings
+
 P = ParamSpec("P")
 
 REFUSED = 1
@@ -63,11 +65,67 @@ def run(host: str, port: int, workers: int) -> None:
 
     settings = load_settings()
     config = config_of(settings)
+    migrate_in_development(settings)
     if workers > 1:
         from app.components import start_logging  # noqa: PLC0415 - each worker starts its own; this is the supervisor's
 
         start_logging(settings)
     sys.exit(serve("app.main:create", host=host, port=port, workers=workers, config=config, refusals=(BootRefused,)))
+
+
+def migrate_in_development(settings: Settings) -> None:
+    """Bring development's database up to date; in production that is a step of its own, and its absence refuses the boot.
+
+    Raises:
+        BootRefused: the database is away, or a migration failed.
+    """
+    if settings.production:
+        return
+    for line in _migrate(settings, "head"):
+        click.echo(line, err=True)
+
+
+def _migrate(settings: Settings, revision: str) -> list[str]:
+    from alembic.util import CommandError  # noqa: PLC0415 - only these commands migrate
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    from app.database import schema  # noqa: PLC0415
+
+    try:
+        moved = schema.migrate(settings, revision)
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        raise BootRefused([f"APP_DATABASE_URL: cannot migrate, and nothing was changed: {reason}"]) from error
+    except CommandError as error:
+        raise BootRefused([f"migrations: {error}"]) from error
+    return [f"database migrated: {' -> '.join(moved)}"] if moved else []
+
+
+@main.command()
+@click.option("--to", "revision", default="head", show_default=True, help="A revision, older or newer; base is none.")
+@_refuses
+def migrate(revision: str) -> None:
+    """Bring the database to the newest revision, or to another one."""
+    for line in _migrate(load_settings(), revision) or ["the database is up to date"]:
+        click.echo(line)
+
+
+@main.command()
+@click.argument("name")
+@_refuses
+def migration(name: str) -> None:
+    """Write a migration from what the models have and the database lacks. Read it before you keep it."""
+    from alembic.util import CommandError  # noqa: PLC0415 - only these commands migrate
+
+    from app.database import schema  # noqa: PLC0415
+
+    settings = load_settings()
+    try:
+        _migrate(settings, "head")
+        path = schema.new_migration(settings, name)
+    except CommandError as error:
+        raise BootRefused([f"migrations: {error}"]) from error
+    click.echo(path or "the models and the database agree; there is nothing to migrate")
 
 
 @main.command()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from app.database import Database
 from app.errors import RULES
 from app.health import Check, Health
 from app.patterns.authentication import AuthenticationConfig, KeySource, TokenVerifier
@@ -59,6 +60,7 @@ class Components:
         attempts: bounds failed authentications per address.
         client: address of the client of a request.
         verifier: judges tokens.
+        database: sessions for requests.
         health: the report of /readyz.
         closing: what the end of the process closes, in order.
         background: loops that run as long as the process serves.
@@ -76,6 +78,7 @@ class Components:
     attempts: FailedAttempts
     client: ClientAddress
     verifier: TokenVerifier
+    database: Database
     health: Health
     background: tuple[Callable[[], Any], ...] = ()
     closing: tuple[Callable[[], Any], ...] = field(default=())
@@ -114,9 +117,11 @@ def build_components(
         template = getattr(scope.get("route"), "path_format", "unmatched")
         log.error("unhandled_exception", route=template, exc_info=error)
 
+    database = Database(settings, lambda what, facts: log.info(what, **facts))
     limiter, flood_limiter = _limiters(settings, log)
     client = ClientAddress(settings.trusted_proxies)
     keys, checks, background, closing = _keys(settings, log)
+    checks["database"] = database.state
     if limiter.is_shared:
         checks["rate_limit_store"] = limiter.state
     observe_states(
@@ -151,15 +156,21 @@ def build_components(
         ),
         client=client,
         verifier=TokenVerifier(accepted, keys),
+        database=database,
         health=Health(phase=lambda: lifecycle.phase, checks=checks),
-        background=background,
-        closing=(*closing, limiter.aclose, flood_limiter.aclose),
+        background=(*background, database.watch, database.reap_answers),
+        closing=(database.aclose, *closing, limiter.aclose, flood_limiter.aclose),
     )
 
 
 @contextlib.asynccontextmanager
 async def running(components: Components, *more: Callable[[], Any]) -> AsyncIterator[None]:
-    """Run the background loops (and ``more`` of them), and close everything at the end."""
+    """Connect to the database, run the background loops (and ``more`` of them), and close everything at the end.
+
+    Raises:
+        BootRefused: the database is not what this code needs.
+    """
+    await components.database.start()
     tasks = [asyncio.create_task(loop()) for loop in (*components.background, *more)]
     try:
         yield

@@ -10,14 +10,18 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from app.patterns.authentication import AuthenticationError, KeysUnavailableError, TooManyFailures
 from app.patterns.authorization import PermissionDenied
 from app.patterns.body_limit import BodyError
+from app.patterns.database_errors import Fault, classify
 from app.patterns.deadline import DeadlineExceeded
+from app.patterns.idempotency import IdempotencyError
 from app.patterns.problem_details import Problem, Rule, problem_of_status, title_of
 from app.patterns.rate_limit import RateLimited
+from app.patterns.unit_of_work import ClientGone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +70,52 @@ def _body_refused(error: BodyError) -> Problem:
     return Problem(error.status_code, error.code, title_of(error.status_code), str(error.detail))
 
 
+def _idempotency(error: IdempotencyError) -> Problem:
+    headers = () if error.retry_after is None else (_retry_after(error.retry_after),)
+    return Problem(error.status, error.code, title_of(error.status), str(error), headers)
+
+
+def _client_gone(_error: ClientGone) -> Problem:
+    # nginx's number for it. Nobody reads this answer; the log and the metrics do.
+    return Problem(499, "client_gone", "Client Closed Request", "The client left, and nothing was done.")
+
+
+_DATABASE: Mapping[Fault, Problem] = {
+    Fault.UNAVAILABLE: Problem(
+        503,
+        "database_unavailable",
+        "Service Unavailable",
+        "The database does not answer at the moment; nothing was done. Try again.",
+        (_retry_after(1),),
+    ),
+    Fault.BUSY: Problem(
+        503,
+        "database_busy",
+        "Service Unavailable",
+        "Others are using the same data, or every connection; nothing was done. Try again.",
+        (_retry_after(1),),
+    ),
+    Fault.TIMEOUT: Problem(
+        504, "database_timeout", "Gateway Timeout", "The database did not answer in time; nothing was done."
+    ),
+    Fault.CONFLICT: Problem(
+        409, "conflict", "Conflict", "What is to be made exists already, or what it refers to does not; nothing was done."
+    ),
+    Fault.INVALID: Problem(
+        422,
+        "value_not_storable",
+        title_of(422),
+        "A value is too large, too long, or holds a character that cannot be stored; nothing was done.",
+    ),
+}
+
+
+def _database(error: SQLAlchemyError) -> Problem | None:
+    """Return what a database error means for the caller; None, and so a 500, where the mistake is ours."""
+    fault = classify(error)
+    return None if fault is None else _DATABASE[fault]
+
+
 def _invalid(error: RequestValidationError) -> Problem:
     """Name what is wrong and where, and never repeat what was sent: it may be a secret, or a script."""
     errors: list[dict[str, Any]] = [
@@ -90,6 +140,9 @@ RULES: Mapping[type[BaseException], Rule] = {
     RateLimited: _rate_limited,
     DeadlineExceeded: _deadline_exceeded,
     BodyError: _body_refused,
+    IdempotencyError: _idempotency,
+    ClientGone: _client_gone,
+    SQLAlchemyError: _database,
     RequestValidationError: _invalid,
     HTTPException: problem_of_status,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -22,18 +23,25 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import docs, health
 from app.components import Components, build_components, running
+from app.database import RequestSession
 from app.dependencies import caller_of
+from app.models.base import IDEMPOTENCY
 from app.openapi import complete, operation_extra
 from app.patterns.authentication import Authentication
 from app.patterns.authorization import Authorization, Roles
 from app.patterns.body_limit import BodyLimit
-from app.patterns.deadline import Deadline
+from app.patterns.deadline import Deadline, remaining
+from app.patterns.idempotency import Idempotency, IdempotencyConfig
 from app.patterns.metrics import RequestMetrics
+from app.patterns.idempotency_store import SqlIdempotencyStore
+from app.patterns.ownership import TRUSTED, OwnerScope
 from app.patterns.rate_limit import FloodLimit, RateLimit
 from app.patterns.request_log import RequestLog
+from app.patterns.row_security import principal as row_principal
 from app.patterns.security_headers import DOCS_POLICY, HSTS, SecurityHeaders, SecurityHeadersConfig
 from app.patterns.structured_logging import REQUEST_CONTEXT
 from app.patterns.tracing import Tracing, TracingConfig
+from app.patterns.unit_of_work import SAFE_METHODS, UnitOfWork
 from app.policy import MountedRoute, Policy, PolicyError, RoutePolicy, check_routes, load_policy, table_rows
 from app.reload import Switch, reload_on_change, watch_files
 from app.routing import (
@@ -44,6 +52,7 @@ from app.routing import (
     fresh_handlers,
     handlers_of_router,
     name_allowed_methods,
+    streams,
 )
 from app.settings import ROOT, BootRefused, Settings, load_settings, unknown_settings
 
@@ -58,6 +67,9 @@ if TYPE_CHECKING:
 
 HANDLERS_FOLDER = ROOT / "app" / "handlers"
 
+LEASE_MARGIN = 1.0
+"""Seconds by which the lease of an external claim outlasts the route's timeout: the deadline's grace, and a rollback."""
+
 UPSTREAMS: frozenset[str] = frozenset()
 """Outbound services that a policy may name; none are declared yet."""
 
@@ -71,11 +83,24 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Grants:
+    """What people granted: each role's permissions, and whose objects it reaches.
+
+    Attributes:
+        roles: role -> permissions.
+        policy: the whole of the policy.
+    """
+
+    roles: Roles
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
 class Guard:
     """One guard of a route; ``build`` returns the application itself where the policy leaves it nothing to do."""
 
     name: str
-    build: Callable[[ASGIApp, RoutePolicy, Components, Roles], ASGIApp]
+    build: Callable[[ASGIApp, RoutePolicy, Components, Grants], ASGIApp]
 
 
 def _request_log(app: ASGIApp, parts: Components) -> ASGIApp:
@@ -164,15 +189,15 @@ EDGE = (
 """What every request passes, outermost first."""
 
 
-def _deadline(app: ASGIApp, policy: RoutePolicy, parts: Components, _roles: Roles) -> ASGIApp:
+def _deadline(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants) -> ASGIApp:
     return Deadline(app, timeout=policy.timeout, refuse=parts.problems.refuse)
 
 
-def _body_limit(app: ASGIApp, policy: RoutePolicy, parts: Components, _roles: Roles) -> ASGIApp:
+def _body_limit(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants) -> ASGIApp:
     return BodyLimit(app, max_bytes=policy.max_body, timeout=policy.body_timeout, refuse=parts.problems.refuse)
 
 
-def _authentication(app: ASGIApp, policy: RoutePolicy, parts: Components, _roles: Roles) -> ASGIApp:
+def _authentication(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants) -> ASGIApp:
     if policy.public:
         return app
     return Authentication(
@@ -184,13 +209,13 @@ def _authentication(app: ASGIApp, policy: RoutePolicy, parts: Components, _roles
     )
 
 
-def _authorization(app: ASGIApp, policy: RoutePolicy, parts: Components, roles: Roles) -> ASGIApp:
+def _authorization(app: ASGIApp, policy: RoutePolicy, parts: Components, grants: Grants) -> ASGIApp:
     if policy.public:
         return app
-    return Authorization(app, required=policy.allow, roles=roles, refuse=parts.problems.refuse)
+    return Authorization(app, required=policy.allow, roles=grants.roles, refuse=parts.problems.refuse)
 
 
-def _rate_limit(app: ASGIApp, policy: RoutePolicy, parts: Components, _roles: Roles) -> ASGIApp:
+def _rate_limit(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants) -> ASGIApp:
     if policy.rate is None:
         return app
 
@@ -204,12 +229,71 @@ def _rate_limit(app: ASGIApp, policy: RoutePolicy, parts: Components, _roles: Ro
     return RateLimit(app, limiter=parts.limiter, rate=policy.rate, name=name, key=caller, refuse=parts.problems.refuse)
 
 
+def _unit_of_work(app: ASGIApp, policy: RoutePolicy, parts: Components, grants: Grants) -> ASGIApp:
+    scope_of = lru_cache(maxsize=256)(partial(grants.policy.scope, policy.allow))
+
+    def sessions(scope: Scope, read_only: bool) -> RequestSession:  # noqa: FBT001 - the pattern's signature
+        principal = scope["state"].get("principal")
+        if principal is None:
+            caller = OwnerScope(subject=_anonymous(parts, scope), tenant="", reach="none")
+        else:
+            caller = OwnerScope(principal.subject, principal.tenant or "", scope_of(principal.roles))
+        return parts.database.session(caller, read_only=read_only, remaining=partial(remaining, scope))
+
+    return UnitOfWork(app, sessions=sessions, verify=parts.database.verify)
+
+
+def _idempotency(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants) -> ASGIApp:
+    if policy.idempotency in {"off", "none"}:
+        return app
+    settings = parts.settings
+    config = IdempotencyConfig(
+        required=policy.idempotency == "required",
+        external=policy.effects == "external",
+        lifetime=settings.idempotency_lifetime,
+        lease=policy.timeout + LEASE_MARGIN,
+        max_request=policy.max_body,
+        max_keys=settings.idempotency_keys_per_caller,
+    )
+
+    def principal(scope: Scope) -> str:
+        caller = scope["state"].get("principal")
+        return row_principal(*((caller.subject, caller.tenant or "") if caller else (_anonymous(parts, scope), "")))
+
+    def store(scope: Scope) -> SqlIdempotencyStore:
+        unit = scope["state"]["session"]
+        return SqlIdempotencyStore(
+            IDEMPOTENCY,
+            session=unit(),
+            transaction=parts.database.transaction,
+            give_up=unit.give_up,
+            options={TRUSTED: True},
+        )
+
+    return Idempotency(
+        app,
+        config=config,
+        route=f"{policy.method} {policy.path}",
+        principal=principal,
+        store=store,
+        now=time.time,
+        refuse=parts.problems.refuse,
+    )
+
+
+def _anonymous(parts: Components, scope: Scope) -> str:
+    """Return what stands for the caller of a public route: its address is all that is known."""
+    return f"anonymous@{parts.client(scope)}"
+
+
 GUARDS = (
     Guard("deadline", _deadline),  # outside of everything that may wait
     Guard("body_limit", _body_limit),  # a declared length that is too large is refused before a token is looked at
     Guard("authentication", _authentication),
     Guard("authorization", _authorization),
     Guard("rate_limit", _rate_limit),  # counts known callers; who is unknown was counted by address
+    Guard("unit_of_work", _unit_of_work),  # inside of what refuses: who gets no further takes no connection
+    Guard("idempotency", _idempotency),  # its record is part of the transaction, so it stands in it
 )
 """What stands round each route, outermost first. A request is judged before its body is read."""
 
@@ -357,6 +441,7 @@ def read_definition(settings: Settings, *, check: bool = True) -> Definition:
         except PolicyError as error:
             problems += map(str, error.problems)
         problems += _public_routes_with_a_caller(definition)
+        problems += _streaming_writes(definition)
         if problems:
             raise BootRefused(problems)
     return definition
@@ -371,7 +456,7 @@ def compose(
 ) -> Service:
     """Put every route behind its guards."""
     policy, settings = definition.policy, parts.settings
-    roles = Roles(policy.roles)
+    grants = Grants(Roles(policy.roles), policy)
     policies = {(handler.route.method, handler.route.path): _entry(policy, handler) for handler in definition.handlers}
     service = Service(
         title=settings.service_name,
@@ -387,7 +472,7 @@ def compose(
     def guarded(handler: Handler, entry: RoutePolicy) -> GuardedRoute:
         def wrap(app: ASGIApp, _route: MountedRoute) -> ASGIApp:
             for guard in reversed(guards):
-                app = guard.build(app, entry, parts, roles)
+                app = guard.build(app, entry, parts, grants)
             return app
 
         return GuardedRoute(handler, wrap=wrap, openapi_extra=operation_extra(entry))
@@ -420,6 +505,7 @@ def _docs_policy(handler: Handler) -> RoutePolicy:
         body_timeout=5.0,
         idempotency="none",
         idempotency_reason="",
+        effects="local",
         outbound=frozenset(),
         stage="active",
         line=0,
@@ -437,6 +523,16 @@ def _public_routes_with_a_caller(definition: Definition) -> list[str]:
                 f"({handler.route.file}:{handler.route.line}) asks for the Caller; name permissions in `allow`"
             )
     return problems
+
+
+def _streaming_writes(definition: Definition) -> list[str]:
+    """Name the handlers that stream while they write: what has left cannot be taken back when the commit fails."""
+    return [
+        f"{handler.route.file}:{handler.route.line}: {handler.route.method} {handler.route.path} streams its answer, which "
+        "would leave before the commit; return a model, or stream from a GET"
+        for handler in definition.handlers
+        if handler.route.method not in SAFE_METHODS and streams(handler)
+    ]
 
 
 def _asks_for_caller(dependant: Dependant) -> bool:

@@ -35,6 +35,7 @@ _DESCRIPTIONS = {
     401: "No valid token.",
     403: "The caller's roles do not grant this.",
     405: "The path exists, the method does not.",
+    409: "What is there, or a request with the same key, stands against it.",
     408: "The body did not arrive in time.",
     413: "The body is larger than this route takes.",
     422: "A value is missing, unknown or out of bounds.",
@@ -45,11 +46,21 @@ _DESCRIPTIONS = {
 }
 
 
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "New for each request, and the same each time it is tried again: it is done once, and answered alike.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
+}
+
+
 def operation_extra(policy: RoutePolicy) -> dict[str, Any]:
-    """Return what the policy of one route adds to its operation object: the scopes that a token must grant."""
-    if policy.public:
-        return {}
-    return {"security": [{SCHEME: sorted(policy.allow)}]}
+    """Return what the policy of one route adds to its operation: the scopes that a token must grant, and a key's header."""
+    extra: dict[str, Any] = {} if policy.public else {"security": [{SCHEME: sorted(policy.allow)}]}
+    if policy.idempotency in {"required", "optional"}:
+        extra["parameters"] = [{**IDEMPOTENCY_KEY, "required": policy.idempotency == "required"}]
+    return extra
 
 
 def complete(document: dict[str, Any], policies: dict[tuple[str, str], RoutePolicy]) -> dict[str, Any]:
@@ -91,6 +102,8 @@ def _refusals(policy: RoutePolicy, operation: dict[str, Any]) -> list[int]:
         statuses |= {401, 403}
     if "requestBody" in operation:
         statuses |= {408, 413}
+    if policy.idempotency in {"required", "optional"}:
+        statuses |= {409, 422}
     if "requestBody" in operation or operation.get("parameters"):
         statuses.add(422)
     # A handler's own 4xx (a 404, say) is rendered as a problem too.

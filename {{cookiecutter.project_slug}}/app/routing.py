@@ -24,6 +24,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.convertors import PathConvertor
 from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, StreamingResponse
 from starlette.routing import Route
 
 from app.policy import MountedRoute
@@ -303,6 +304,26 @@ def _line_of(file: str, endpoint: Callable[..., Any] | None, calls: tuple[str, .
         if lines:
             return min(lines)
     return 1
+
+
+def streams(handler: Handler) -> bool:
+    """Tell whether a handler's answer is a stream, as far as that can be seen before it runs.
+
+    A generator, a streaming class declared as ``response_class`` or as what is returned, or one that the function names.
+    """
+    endpoint = inspect.unwrap(handler.context.endpoint) if handler.context.endpoint else None
+    function = getattr(endpoint, "__func__", endpoint)
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        return True
+    code, scope = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+    named = [scope.get(name) for name in code.co_names] if code is not None else []
+    declared = getattr(handler.context, "response_class", None)
+    returned = inspect.signature(function).return_annotation if callable(function) else None
+    returned = scope.get(returned) if isinstance(returned, str) else returned
+    return any(
+        isinstance(kind, type) and issubclass(kind, StreamingResponse | FileResponse)
+        for kind in (*named, returned, getattr(declared, "value", declared))
+    )
 
 
 def _conflicts(handlers: Iterable[Handler]) -> list[str]:

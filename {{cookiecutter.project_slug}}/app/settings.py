@@ -100,6 +100,38 @@ class Settings(BaseSettings):
         ROOT / ".development-issuer.json", description="where the development issuer keeps its key"
     )
 
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///app.db"),
+        description="sqlite:///file, relative to the project, or postgresql://user:password@host/name",
+    )
+    database_owner_url: SecretStr | None = Field(
+        None, description="who owns the tables and migrates them; unset: APP_DATABASE_URL, in development only"
+    )
+    row_security_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="signs the caller of a transaction for PostgreSQL; unset: derived from the password in the URL",
+    )
+    database_pool_size: int = Field(
+        10, ge=1, le=200, description="connections a process; all processes together stay under the server's maximum"
+    )
+    database_pool_timeout: float = Field(
+        2.0, gt=0, le=30, description="seconds to wait for one of them, then 503: a queue longer than that only grows"
+    )
+    database_connect_timeout: int = Field(
+        3, ge=2, le=30, description="seconds to connect; libpq counts whole ones and takes 2 at least"
+    )
+    database_lock_timeout: float = Field(
+        2.0, gt=0, le=30, description="seconds to wait for a lock that another transaction holds, then 503"
+    )
+
+    idempotency_lifetime: int = Field(
+        86_400, ge=60, le=2_592_000, description="seconds that an answer is kept for a repeated request"
+    )
+    idempotency_keys_per_caller: int = Field(
+        10_000, ge=1, le=1_000_000, description="answers kept for one caller at a time; past it 429"
+    )
+
     redis_url: SecretStr | None = Field(
         None, description="redis:// or rediss://; unset: rate limits are counted in each process"
     )
@@ -196,6 +228,10 @@ class Settings(BaseSettings):
                 problems.append(f"APP_CORS_ORIGINS: {origin!r} is not an origin; write for example https://app.example")
         if self.redis_url and urlsplit(self.redis_url.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
             problems.append("APP_REDIS_URL: must start with redis://, rediss:// or unix://")
+        for name in ("database_url", "database_owner_url"):
+            problem = database_url_problem(getattr(self, name))
+            if problem is not None:
+                problems.append(f"APP_{name.upper()}: {problem}")
         if self.jwks_url and urlsplit(self.jwks_url).scheme not in {"http", "https"}:
             problems.append("APP_JWKS_URL: must start with https://")
         if self.jwks_url and self.issuer == DEVELOPMENT_ISSUER:
@@ -235,6 +271,18 @@ class Settings(BaseSettings):
             return True
 
         return [network for network in self.trusted_proxies if parses(network)]
+
+
+def database_url_problem(url: SecretStr | None) -> str | None:
+    """Return what is wrong with a database URL, without repeating it: it holds a password."""
+    if url is None:
+        return None
+    scheme, _, rest = url.get_secret_value().partition("://")
+    if scheme not in {"sqlite", "sqlite+aiosqlite", "postgresql", "postgresql+psycopg"}:
+        return "must start with sqlite:///, postgresql:// or postgresql+psycopg://"
+    if scheme.startswith("sqlite") and rest.strip("/").partition("?")[0] in {"", ":memory:"}:
+        return "a database in memory is another one for each connection; name a file, such as sqlite:///app.db"
+    return None
 
 
 class _UnsafeError(ValueError):

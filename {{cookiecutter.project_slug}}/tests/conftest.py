@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.support.databases import database_url, postgres, postgres_database, postgres_url, sqlite_url
 from tests.support.redis_server import redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+__all__ = ["database_url", "postgres", "postgres_database", "postgres_url", "sqlite_url"]  # fixtures, found by name
 
 # The same examples each time, and no time limit for one of them: a loaded machine is no fault of the code.
 settings.register_profile("reproducible", derandomize=True, deadline=None)

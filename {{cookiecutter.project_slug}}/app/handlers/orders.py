@@ -1,26 +1,25 @@
 """Orders: the worked example of a handler.
 
-It is plain FastAPI. Who may call it, how often, for how long and with how large a body stands in policy.toml; that
-it is authenticated, bounded, logged and traced is the service's business. What remains is the handler's own: models
-that bound every field, an answer model that names what leaves, and objects that belong to somebody.
+It is plain FastAPI and plain SQLAlchemy. Who may call it, how often, for how long and with how large a body stands in
+policy.toml. That its writes are committed together and once, that a repeated request is answered and not done again, and
+that a caller sees its own orders and nobody else's, is the service's business. What remains is the handler's own: models
+that bound every field, answers that name what leaves, a race decided by the database, a page that stays cheap.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from datetime import UTC, datetime
-from typing import Annotated
-from uuid import UUID, uuid4
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select, tuple_, update
 
-from app.dependencies import Caller
+from app.dependencies import Session
+from app.models.orders import Order, Stock
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
-
-MAX_ORDERS = 10_000
-"""Orders kept in memory; the oldest go first. A database takes this place in a later release."""
 
 
 class OrderIn(BaseModel):
@@ -30,91 +29,83 @@ class OrderIn(BaseModel):
 
     sku: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", examples=["chair-oak"])
     quantity: int = Field(ge=1, le=1000, strict=True, examples=[2])
-    note: str | None = Field(None, max_length=500, examples=["leave at the door"])
+    note: str | None = Field(None, max_length=500, pattern=r"^[^\x00]*$", examples=["leave at the door"])
 
 
-class Order(BaseModel):
+class OrderOut(BaseModel):
     """An order as its owner sees it."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     sku: str
     quantity: int
     note: str | None
+    status: Literal["placed", "cancelled"]
     placed_at: datetime
 
 
 class OrderPage(BaseModel):
-    """Some of the caller's orders, newest first."""
+    """Some orders, newest first. ``next`` goes into ``after`` to read on; null on the last page."""
 
-    items: list[Order]
-
-
-class OrderStore:
-    """Orders by id, each with the subject that owns it; bounded."""
-
-    def __init__(self, capacity: int = MAX_ORDERS) -> None:
-        self._orders: OrderedDict[UUID, tuple[str, Order]] = OrderedDict()
-        self._capacity = capacity
-
-    def add(self, owner: str, order: Order) -> None:
-        """Keep an order; past the capacity the oldest one is dropped."""
-        self._orders[order.id] = (owner, order)
-        if len(self._orders) > self._capacity:
-            self._orders.popitem(last=False)
-
-    def get(self, order_id: UUID) -> tuple[str, Order] | None:
-        """Return an order and its owner, or None."""
-        return self._orders.get(order_id)
-
-    def of(self, owner: str, limit: int) -> list[Order]:
-        """Return at most ``limit`` orders of one owner, newest first."""
-        found: list[Order] = []
-        for holder, order in reversed(self._orders.values()):
-            if holder == owner:
-                found.append(order)
-                if len(found) == limit:
-                    break
-        return found
-
-    def remove(self, order_id: UUID) -> None:
-        """Forget an order."""
-        self._orders.pop(order_id, None)
+    items: list[OrderOut]
+    next: UUID | None
 
 
-store = OrderStore()
+@router.post("", status_code=201, responses={409: {"description": "Not enough in stock."}})
+async def place_order(wanted: OrderIn, session: Session) -> OrderOut:
+    """Place an order and take it from the stock."""
+    # One statement decides: to look first and take later would let two callers take the last one.
+    reserved = await session.scalar(
+        update(Stock)
+        .where(Stock.sku == wanted.sku, Stock.available >= wanted.quantity)
+        .values(available=Stock.available - wanted.quantity)
+        .returning(Stock.sku)
+    )
+    if reserved is None:
+        raise HTTPException(409, "Not enough in stock.")
+    order = Order(sku=wanted.sku, quantity=wanted.quantity, note=wanted.note)
+    session.add(order)
+    await session.flush()
+    return OrderOut.model_validate(order)
 
 
-@router.post("", status_code=201)
-async def place_order(wanted: OrderIn, caller: Caller) -> Order:
-    """Place an order for the caller."""
-    order = Order(id=uuid4(), sku=wanted.sku, quantity=wanted.quantity, note=wanted.note, placed_at=datetime.now(UTC))
-    store.add(caller.subject, order)
-    return order
-
-
-@router.get("")
-async def list_orders(caller: Caller, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> OrderPage:
-    """List the caller's own orders, newest first."""
-    return OrderPage(items=store.of(caller.subject, limit))
+@router.get("", responses={404: {"description": "There is no order `after`."}})
+async def list_orders(
+    session: Session, after: UUID | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20
+) -> OrderPage:
+    """List orders, newest first: the caller's own, or as many people's as its role reaches."""
+    page = select(Order).order_by(Order.placed_at.desc(), Order.id.desc()).limit(limit + 1)
+    if after is not None:
+        last = await session.get(Order, after)
+        if last is None:
+            raise HTTPException(404, "No such order.")
+        # Where the page before ended, and not how many rows ago: the thousandth page costs what the first does.
+        page = page.where(tuple_(Order.placed_at, Order.id) < (last.placed_at, last.id))
+    orders = (await session.scalars(page)).all()
+    more = len(orders) > limit
+    items = [OrderOut.model_validate(order) for order in orders[:limit]]
+    return OrderPage(items=items, next=items[-1].id if more else None)
 
 
 @router.get("/{order_id}", responses={404: {"description": "No such order of yours."}})
-async def read_order(order_id: UUID, caller: Caller) -> Order:
-    """Read an order: one's own, or anybody's with `orders:read-any`."""
-    found = store.get(order_id)
-    if found is None or not _sees(caller, found[0]):
-        # Somebody else's order does not exist for this caller: a 403 would tell that it does.
+async def read_order(order_id: UUID, session: Session) -> OrderOut:
+    """Read an order. Somebody else's does not exist for this caller, so there is nothing to check here."""
+    order = await session.get(Order, order_id)
+    if order is None:
         raise HTTPException(404, "No such order.")
-    return found[1]
+    return OrderOut.model_validate(order)
 
 
-@router.delete("/{order_id}", status_code=204, responses={404: {"description": "No such order."}})
-async def delete_order(order_id: UUID) -> None:
-    """Remove an order, whoever placed it; the policy grants this to administrators."""
-    if store.get(order_id) is None:
+@router.post("/{order_id}/cancel", responses={404: {"description": "No such order of yours."}})
+async def cancel_order(order_id: UUID, session: Session) -> OrderOut:
+    """Cancel an order and give its articles back to the stock; once cancelled it stays so."""
+    order = await session.get(Order, order_id, with_for_update=True)
+    if order is None:
         raise HTTPException(404, "No such order.")
-    store.remove(order_id)
-
-
-def _sees(caller: Caller, owner: str) -> bool:
-    return owner == caller.subject or "orders:read-any" in caller.permissions
+    if order.status == "placed":
+        order.status = "cancelled"
+        await session.execute(
+            update(Stock).where(Stock.sku == order.sku).values(available=Stock.available + order.quantity)
+        )
+    return OrderOut.model_validate(order)

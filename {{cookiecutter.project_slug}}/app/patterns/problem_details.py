@@ -65,8 +65,8 @@ class Problem:
     reason: str | None = None
 
 
-Rule = Callable[[Any], Problem]
-"""Makes a :class:`Problem` of one type of exception; gets the exception instance."""
+Rule = Callable[[Any], Problem | None]
+"""Makes a :class:`Problem` of one type of exception; gets the instance. None leaves it unhandled, which is a 500."""
 
 ProblemHook = Callable[["Scope", Problem], None]
 """Told of each problem that is rendered, for a counter."""

@@ -13,6 +13,7 @@ and ``table``. Nothing here runs per request.
 from app.policy.check import check_routes, render_missing
 from app.policy.model import (
     CLOSED,
+    Effects,
     Idempotency,
     MountedRoute,
     Policy,
@@ -20,6 +21,7 @@ from app.policy.model import (
     PolicyError,
     PolicyProblem,
     RoutePolicy,
+    Scope,
     Stage,
 )
 from app.policy.parse import load_policy
@@ -27,6 +29,7 @@ from app.policy.table import render_table, table_rows
 
 __all__ = [
     "CLOSED",
+    "Effects",
     "Idempotency",
     "MountedRoute",
     "Policy",
@@ -34,6 +37,7 @@ __all__ = [
     "PolicyError",
     "PolicyProblem",
     "RoutePolicy",
+    "Scope",
     "Stage",
     "check_routes",
     "load_policy",

@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 Idempotency = Literal["required", "optional", "off", "none"]
 """``none`` is what a method has for which HTTP promises it already (RFC 9110, 9.2.2): it is never written."""
 
 Stage = Literal["active", "probation"]
+
+Scope = Literal["own", "tenant", "all"]
+"""Whose objects a role reaches: the caller's own, its tenant's, everybody's. From narrow to wide."""
+
+Effects = Literal["local", "external"]
+"""``external``: the handler has an effect elsewhere while it runs, such as a charge, which no rollback undoes."""
+
+SCOPES: tuple[Scope, ...] = ("own", "tenant", "all")
+_WIDTH: dict[Scope, int] = {scope: width for width, scope in enumerate(SCOPES)}
 
 CLOSED = "breakwater:closed"
 """The reserved permission: no role may hold it, so a route that asks for it is closed to everyone."""
@@ -67,6 +76,7 @@ class RoutePolicy:
         body_timeout: seconds for the body to arrive, at most ``timeout``.
         idempotency: whether an Idempotency-Key is asked for.
         idempotency_reason: why it is off; empty otherwise.
+        effects: whether the handler has effects that a rollback does not undo.
         outbound: the upstreams that the handler may reach.
         stage: ``probation`` for a handler that has yet to earn trust.
         line: of the entry in the policy file.
@@ -82,6 +92,7 @@ class RoutePolicy:
     body_timeout: float
     idempotency: Idempotency
     idempotency_reason: str
+    effects: Effects
     outbound: frozenset[str]
     stage: Stage
     line: int
@@ -109,12 +120,14 @@ class Policy:
 
     Attributes:
         roles: the permissions of each role; read-only.
+        scopes: whose objects a role reaches, for roles that reach further than the caller's own; read-only.
         routes: the entry of each (method, path template), in the file's order; read-only.
         defaults: the file's defaults.
         source: the file.
     """
 
     roles: Mapping[str, frozenset[str]]
+    scopes: Mapping[str, Scope]
     routes: Mapping[tuple[str, str], RoutePolicy]
     defaults: PolicyDefaults
     source: Path
@@ -127,6 +140,23 @@ class Policy:
         have the router's convertors.
         """
         return self.routes.get(("GET" if method == "HEAD" else method, without_convertors(path)))
+
+    def scope(self, required: frozenset[str], roles: Iterable[str]) -> Scope:
+        """Return whose objects a caller with ``roles`` reaches on a route that demands ``required``.
+
+        A role widens only what it grants itself: of each permission the widest scope of the caller's roles that grant
+        it counts, and of all permissions the narrowest. Somebody who reads everybody's orders as support, and places
+        her own as a customer, does not cancel everybody's.
+        """
+        held = [role for role in roles if role in self.roles]
+        narrowest = min(
+            (
+                max((_WIDTH[self.scopes.get(role, "own")] for role in held if permission in self.roles[role]), default=0)
+                for permission in required
+            ),
+            default=0,
+        )
+        return SCOPES[narrowest]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from app.policy.model import (
     Policy,
     PolicyDefaults,
     RoutePolicy,
+    Scope,
 )
 from app.policy.names import is_name, is_permission, nearest, suggest_name, suggest_permission
 from app.policy.report import Report, Section
@@ -31,6 +32,7 @@ from app.policy.values import (
     parse_default_idempotency,
     parse_duration,
     parse_rate,
+    parse_scope,
     parse_size,
     parse_stage,
     parse_texts,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 _TABLES = ("roles", "defaults", "routes")
 _DEFAULT_KEYS = ("rate", "timeout", "max_body", "body_timeout", "stage", "idempotency")
+_ROLE_KEYS = ("permissions", "scope")
 _NO_DEFAULT = "has no default: each entry says it for itself"
 
 
@@ -59,14 +62,14 @@ def load_policy(path: str | Path, *, upstreams: frozenset[str] = frozenset()) ->
     text, document = read_document(file)
     report = Report(printable(str(file)), locate(text))
     tables = _tables(report, document)
-    roles, granted = _read_roles(Section(report, ("roles",), tables["roles"]))
+    roles, scopes, granted = _read_roles(Section(report, ("roles",), tables["roles"]))
     defaults = _read_defaults(Section(report, ("defaults",), tables["defaults"]))
     # A [roles] that is misspelt or no table is one mistake, not one more for every permission that it grants.
     unread = not isinstance(document.get("roles"), dict) and any(nearest(key, _TABLES) == "roles" for key in document)
     reader = RouteReader(report, defaults, roles, None if unread else granted, upstreams)
     routes = _read_routes(reader, tables["routes"])
     report.close()
-    return Policy(MappingProxyType(roles), MappingProxyType(routes), defaults, file)
+    return Policy(MappingProxyType(roles), MappingProxyType(scopes), MappingProxyType(routes), defaults, file)
 
 
 def _tables(report: Report, document: Mapping[str, object]) -> dict[str, Mapping[str, object]]:
@@ -99,9 +102,10 @@ def _table_example(table: str) -> str:
     }[table]
 
 
-def _read_roles(section: Section) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
-    """Return the roles, and the permissions that they grant once their mistakes are corrected."""
+def _read_roles(section: Section) -> tuple[dict[str, frozenset[str]], dict[str, Scope], frozenset[str]]:
+    """Return the roles, their scopes, and the permissions that they grant once their mistakes are corrected."""
     roles: dict[str, frozenset[str]] = {}
+    scopes: dict[str, Scope] = {}
     granted: set[str] = set()
     for count, (name, value) in enumerate(section.table.items()):
         if count == MAX_ROLES:
@@ -109,6 +113,9 @@ def _read_roles(section: Section) -> tuple[dict[str, frozenset[str]], frozenset[
         elif not is_name(name):
             message = f"{shown(name)} is no role's name: write lower-case letters, digits, - and _, a letter first"
             section.add(name, message, toml_line(suggest_name(name), value))
+        if isinstance(value, dict):
+            scopes[name] = _read_scope(section, name, value)
+            value = value.get("permissions", [])  # noqa: PLW2901 - the list that the short form is
         try:
             permissions = parse_texts(value)
         except BadValue as error:
@@ -118,10 +125,26 @@ def _read_roles(section: Section) -> tuple[dict[str, frozenset[str]], frozenset[
             continue
         correct = [item if is_permission(item) else suggest_permission(item) for item in permissions]
         correct = [item for item in dict.fromkeys(correct) if item != CLOSED]
-        _check_role(section, name, permissions, toml_line(name, correct))
+        _check_role(section, name, permissions, toml_line(*_role_pair(name, correct, scopes)))
         granted |= set(correct)
         roles[name] = frozenset(correct)
-    return roles, frozenset(granted)
+    return roles, scopes, frozenset(granted)
+
+
+def _read_scope(section: Section, name: str, table: Mapping[str, object]) -> Scope:
+    """Return whose objects a role reaches, and report what else its table has or lacks."""
+    role = Section(section.report, (*section.path, name), table)
+    role.unknown_keys(_ROLE_KEYS, {})
+    if "permissions" not in table:
+        fix = toml_line("permissions", ["things:read"])
+        section.add(name, f"role {shown(name)} does not say what it may do: permissions", fix)
+    return role.read("scope", parse_scope, "own")
+
+
+def _role_pair(name: str, permissions: list[str], scopes: Mapping[str, Scope]) -> tuple[str, object]:
+    if name not in scopes:
+        return name, permissions
+    return name, {"permissions": permissions, "scope": scopes[name]}
 
 
 def _check_role(section: Section, name: str, permissions: list[str], fix: str) -> None:
@@ -130,7 +153,8 @@ def _check_role(section: Section, name: str, permissions: list[str], fix: str) -
         section.add(name, message, comment(toml_line(name, [])))
         return
     for index, permission in enumerate(permissions):
-        path = (*section.path, name, index)
+        written = (name, index) if isinstance(section.table[name], list) else (name, "permissions", index)
+        path = (*section.path, *written)
         if permission == CLOSED:
             message = f"role {shown(name)}: {CLOSED} is reserved: no role may hold it"
             section.report.add(path, message, fix)

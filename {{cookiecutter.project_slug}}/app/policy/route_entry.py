@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.policy.model import CLOSED, MAX_ALLOW, MAX_OUTBOUND, Idempotency, PolicyDefaults, RoutePolicy
+from app.policy.model import CLOSED, MAX_ALLOW, MAX_OUTBOUND, Effects, Idempotency, PolicyDefaults, RoutePolicy
 from app.policy.names import is_permission, nearest, nearest_permission, suggest_permission
 from app.policy.report import Report, Section
 from app.policy.route_key import likely_permission
@@ -14,6 +14,7 @@ from app.policy.values import (
     BadValue,
     format_duration,
     parse_duration,
+    parse_effects,
     parse_idempotency,
     parse_rate,
     parse_reason,
@@ -36,6 +37,7 @@ ROUTE_KEYS = (
     "body_timeout",
     "idempotency",
     "idempotency_reason",
+    "effects",
     "outbound",
     "stage",
 )
@@ -89,6 +91,7 @@ class RouteReader:
             body_timeout=self._body_timeout(section, timeout),
             idempotency=idempotency,
             idempotency_reason=reason,
+            effects=_effects(section, idempotency),
             outbound=self._outbound(section),
             stage=section.read("stage", parse_stage, self._defaults.stage),
             line=self.report.positions.line(("routes", key)),
@@ -205,6 +208,15 @@ def _parse_allow(value: object) -> list[str]:
         return parse_texts(value)
     except BadValue as error:
         raise BadValue(str(error), error.suggestion or [CLOSED]) from None
+
+
+def _effects(section: Section, idempotency: Idempotency) -> Effects:
+    """Return a route's effects; what no rollback undoes has to be keyed, or a retry does it twice."""
+    effects: Effects = section.read("effects", parse_effects, "local")
+    if effects == "external" and idempotency != "required":
+        message = "effects: external needs an Idempotency-Key on every request, or a retry does it twice"
+        section.add("effects", message, toml_line("idempotency", "required"))
+    return effects
 
 
 def _idempotency(

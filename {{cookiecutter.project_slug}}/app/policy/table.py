@@ -23,7 +23,7 @@ _HEADINGS = {
     "rate": "RATE",
     "timeout": "TIMEOUT",
     "max_body": "MAX BODY",
-    "idempotency": "IDEMPOTENCY*",
+    "idempotency": "IDEMPOTENCY",
     "outbound": "OUTBOUND*",
     "stage": "STAGE*",
     "source": "SOURCE",
@@ -64,6 +64,11 @@ def render_table(policy: Policy, mounted: Iterable[MountedRoute]) -> str:
         for row in rows
         if row["idempotency_reason"]
     ]
+    notes += [
+        f"{row['method']} {row['path']}: has effects elsewhere; its key is claimed before the handler runs"
+        for row in rows
+        if row["effects"] == "external"
+    ]
     return "\n".join([*lines, "", *notes])
 
 
@@ -75,7 +80,7 @@ def _row(
     route: MountedRoute | None,
 ) -> dict[str, str]:
     source = _NO_HANDLER if route is None else f"{handler_file(policy, route)}:{route.line}"
-    row = dict.fromkeys((*_HEADINGS, "body_timeout", "idempotency_reason", "handler", "policy"), "")
+    row = dict.fromkeys((*_HEADINGS, "body_timeout", "idempotency_reason", "effects", "handler", "policy"), "")
     row |= {"method": method, "path": path, "source": source, "who": _NOBODY_YET}
     row["handler"] = "" if route is None else printable(route.name)
     if entry is not None:
@@ -87,6 +92,7 @@ def _row(
             "body_timeout": format_duration(entry.body_timeout),
             "idempotency": entry.idempotency,
             "idempotency_reason": entry.idempotency_reason,
+            "effects": entry.effects,
             "outbound": ", ".join(sorted(entry.outbound)) or "none",
             "stage": entry.stage,
             "policy": f"{printable(policy.source.name)}:{entry.line}",
@@ -106,7 +112,10 @@ def _who(policy: Policy, entry: RoutePolicy) -> str:
 
 
 def _holders(policy: Policy, permission: str) -> str:
-    return ", ".join(sorted(role for role, held in policy.roles.items() if permission in held)) or "nobody"
+    """Return the roles that hold a permission, with how far they reach where that is further than their own."""
+    roles = sorted(role for role, held in policy.roles.items() if permission in held)
+    reach = {role: policy.scopes.get(role, "own") for role in roles}
+    return ", ".join(role if reach[role] == "own" else f"{role} ({reach[role]})" for role in roles) or "nobody"
 
 
 def _widths(rows: Sequence[dict[str, str]]) -> dict[str, int]:

@@ -21,6 +21,9 @@ from app.policy.model import (
     MAX_TIMEOUT_MS,
     MAX_VALUE,
     MIN_TIMEOUT_MS,
+    SCOPES,
+    Effects,
+    Scope,
 )
 from app.policy.names import nearest
 from app.policy.write import shown
@@ -215,6 +218,23 @@ def parse_default_idempotency(value: object) -> Literal["required", "optional"]:
     if value == "optional":
         return "optional"
     raise _bad_choice("the default of idempotency", value, ("required", "optional"), "required")
+
+
+def parse_effects(value: object) -> Effects:
+    """Return whether a route's handler has effects that a rollback does not undo."""
+    if value == "local":
+        return "local"
+    if value == "external":
+        return "external"
+    raise _bad_choice("effects", value, ("local", "external"), "external")
+
+
+def parse_scope(value: object) -> Scope:
+    """Return whose objects a role reaches."""
+    for scope in SCOPES:
+        if value == scope:
+            return scope
+    raise _bad_choice("scope", value, SCOPES, "own")
 
 
 def _bad_choice(what: str, value: object, choices: Sequence[str], strictest: str) -> BadValue:

@@ -159,3 +159,27 @@ def rate_limit(service: Service) -> None:
     assert answers[0].headers["ratelimit"].startswith('"default";r=2;t=')
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
     assert httpx2.get(url, headers=service.bearer("writer", subject="patient")).status_code == 200
+
+
+@_guard
+def unit_of_work(service: Service) -> None:
+    """What a handler wrote is there after a success, and only then."""
+    url, headers = f"{service.url}/probe/notes", service.bearer("writer", subject="uma")
+    assert httpx2.put(url, params={"text": "kept"}, headers=headers).status_code == 200
+    keyed = {**headers, "idempotency-key": "unit-of-work"}
+    assert httpx2.post(url, params={"text": "lost", "then": "fail"}, headers=keyed).status_code == 409
+    is_problem(httpx2.post(url, params={"text": "lost", "then": "commit"}, headers=keyed), 500, "internal_error")
+    assert httpx2.get(url, headers=headers).json() == {"notes": ["kept"]}
+
+
+@_guard
+def idempotency(service: Service) -> None:
+    """A request without a key is refused; one that is sent again is answered again, and not done again."""
+    url, headers = f"{service.url}/probe/notes", service.bearer("writer", subject="ida")
+    is_problem(httpx2.post(url, params={"text": "a"}, headers=headers), 400, "idempotency_key_missing")
+    keyed = {**headers, "idempotency-key": "guard"}
+    first, second = (httpx2.post(url, params={"text": "a"}, headers=keyed) for _ in range(2))
+    assert (first.status_code, first.content) == (second.status_code, second.content)
+    assert second.headers["idempotent-replayed"] == "true"
+    is_problem(httpx2.post(url, params={"text": "b"}, headers=keyed), 422, "idempotency_key_reused")
+    assert httpx2.get(url, headers=headers).json() == {"notes": ["a"]}

@@ -56,6 +56,7 @@ stage = "probation"
             body_timeout=0.1,
             idempotency="off",
             idempotency_reason="a second order is caught by its number",
+            effects="local",
             outbound=frozenset({"payments"}),
             stage="probation",
             line=5,
@@ -251,3 +252,38 @@ def test_a_permission_that_is_accepted_here_is_accepted_by_the_authorization(tex
             assert permission == parse_permission(permission)
         else:
             assert permission == text, "a suggestion is always a permission"
+
+
+SCOPED = """
+[roles]
+customer = ["orders:read", "orders:write"]
+support = { permissions = ["orders:read", "orders:refund"], scope = "tenant" }
+[roles.admin]
+permissions = ["orders:read"]
+scope = "all"
+"""
+
+
+def test_a_role_may_reach_further_than_the_callers_own(load: Load) -> None:
+    policy = load(SCOPED)
+    assert policy.roles["support"] == {"orders:read", "orders:refund"}
+    assert dict(policy.scopes) == {"support": "tenant", "admin": "all"}
+
+
+@pytest.mark.parametrize(
+    ("required", "roles", "scope"),
+    [
+        ({"orders:read"}, ("customer",), "own"),
+        ({"orders:read"}, ("customer", "support"), "tenant"),
+        ({"orders:read"}, ("support", "admin"), "all"),
+        # What a role does not grant, it does not widen.
+        ({"orders:write"}, ("customer", "admin"), "own"),
+        ({"orders:read", "orders:write"}, ("customer", "admin"), "own"),
+        ({"orders:read", "orders:refund"}, ("support", "admin"), "tenant"),
+        (set(), ("admin",), "own"),
+        ({"orders:read"}, ("stranger",), "own"),
+        ({"orders:read"}, (), "own"),
+    ],
+)
+def test_a_role_widens_only_what_it_grants(load: Load, required: set[str], roles: tuple[str, ...], scope: str) -> None:
+    assert load(SCOPED).scope(frozenset(required), roles) == scope

@@ -312,7 +312,15 @@ def test_a_wrong_default(problems: Problems, line: str, message: str, fix: str) 
         ('Admin = ["a:b"]', "is no role's name", 'admin = ["a:b"]'),
         ('"" = ["a:b"]', "is no role's name", 'name = ["a:b"]'),
         (f'{"r" * 65} = ["a:b"]', "is no role's name", f'{"r" * 64} = ["a:b"]'),
-        ("admin.sub = []", "it is a list of strings, not { sub = [] }", "admin = []"),
+        ("admin.scope = 'own'", "does not say what it may do", 'permissions = ["things:read"]'),
+        ('admin = { permissions = ["a:b"], scope = "world" }', "scope is one of own, tenant, all", 'scope = "own"'),
+        ('admin = { permissions = ["a:b"], scop = "all" }', "did you mean", 'scope = "all"'),
+        ('admin = { permissions = "a:b" }', "it is a list, not", 'admin = ["a:b"]'),
+        (
+            'admin = { permissions = ["a.b"], scope = "all" }',
+            "is no permission",
+            'admin = { permissions = ["a:b"], scope = "all" }',
+        ),
         (f"admin = {['a:b'] * 201}", "has more than 200 permissions", "# admin = []"),
     ],
 )
@@ -460,3 +468,14 @@ def test_the_corrected_file_loads(load: Load) -> None:
         .replace('[routes."GET /v1/orders/{order_id}/"]\npublic = true', ""),
     )
     assert len(policy.routes) == 3
+
+
+def test_external_effects_need_a_key(problems: Problems) -> None:
+    entry = '[routes."POST /x"]\nallow = ["a:b"]\nidempotency = "optional"\neffects = "external"\n'
+    problem = only(problems(f'[roles]\nr = ["a:b"]\n{entry}'))
+    assert (problem.line, problem.fix) == (6, 'idempotency = "required"')
+
+
+def test_unknown_effects_are_taken_for_the_stricter_kind(problems: Problems) -> None:
+    problem = only(problems('[roles]\nr = ["a:b"]\n[routes."POST /x"]\nallow = ["a:b"]\neffects = "some"\n'))
+    assert (problem.line, problem.fix) == (5, 'effects = "external"')

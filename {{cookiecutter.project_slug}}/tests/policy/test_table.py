@@ -67,6 +67,7 @@ def test_a_row_has_everything_that_is_in_force_as_text(load: Load, policy_file: 
         "body_timeout": "5s",
         "idempotency": "off",
         "idempotency_reason": "the order's number catches a second one",
+        "effects": "local",
         "outbound": "payments, stock",
         "stage": "probation",
         "source": "app/handlers/orders.py:11",
@@ -151,7 +152,17 @@ def test_the_table_says_what_is_not_enforced_and_why_a_guard_is_off(load: Load, 
         NOT_YET,
         "POST /v1/orders: idempotency is off: the order's number catches a second one",
     ]
-    assert {"IDEMPOTENCY*", "OUTBOUND*", "STAGE*"} == {word for word in lines[0].split() if word.endswith("*")}
+    assert {"OUTBOUND*", "STAGE*"} == {word for word in lines[0].split() if word.endswith("*")}
+
+
+def test_the_table_says_who_reaches_further_than_her_own_and_what_has_effects_elsewhere(load: Load) -> None:
+    policy = load(
+        '[roles]\nclerk = ["a:write"]\nboss = { permissions = ["a:write"], scope = "tenant" }\n'
+        '[routes."POST /a"]\nallow = ["a:write"]\neffects = "external"\n'
+    )
+    text = render_table(policy, [MountedRoute("POST", "/a", "/srv/a.py", 1, "a")])
+    assert "a:write -> boss (tenant), clerk" in text
+    assert text.endswith("POST /a: has effects elsewhere; its key is claimed before the handler runs")
 
 
 def test_a_table_of_nothing_is_its_head(load: Load) -> None:

@@ -26,10 +26,13 @@ def create(*, lifecycle: Lifecycle, http_guard: HttpGuard, without: str) -> ASGI
 
 
 def main(without: str, port: int) -> int:
+    from app.cli import migrate_in_development
     from app.server import config_of, serve
     from app.settings import load_settings
 
-    config = config_of(load_settings())
+    settings = load_settings()
+    migrate_in_development(settings)
+    config = config_of(settings)
     return serve("tests.support.compose:create", port=port, arguments={"without": without}, config=config)
 
 

@@ -45,12 +45,18 @@ def copy_project(target: Path, *, dropped: bool = True) -> Path:
     """
     target.mkdir(parents=True, exist_ok=True)
     shutil.copytree(ROOT / "app", target / "app", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("policy.toml", "pyproject.toml"):
+    shutil.copytree(ROOT / "migrations", target / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("policy.toml", "pyproject.toml", "alembic.ini"):
         shutil.copy(ROOT / name, target / name)
     policy = target / "policy.toml"
     policy.write_text(policy.read_text("utf-8").replace("\n[roles]\n", f"\n[roles]\n{ROLES}", 1), "utf-8")
     if dropped:
         shutil.copy(DROPPED / "probe.py", target / "app" / "handlers" / "probe.py")
+        shutil.copy(DROPPED / "notes.py", target / "app" / "models" / "notes.py")
+        migrations = target / "migrations" / "versions"
+        newest = max(path.stem.partition("_")[0] for path in migrations.glob("*.py"))
+        migration = (DROPPED / "0999_notes.py").read_text("utf-8").replace("@HEAD@", newest)
+        (migrations / "0999_notes.py").write_text(migration, "utf-8")
         with policy.open("a", encoding="utf-8") as entries:
             entries.write((DROPPED / "policy.toml").read_text("utf-8"))
     return target

@@ -5,9 +5,13 @@ import logging
 from typing import Any
 
 import structlog
-from fastapi import Body, FastAPI, Request
+from fastapi import Body, FastAPI, HTTPException, Request
 from opentelemetry import trace
 from pydantic import BaseModel
+from sqlalchemy import select, text
+
+from app.dependencies import EffectKey, Session
+from app.models.notes import Note
 
 app = FastAPI(title="Probe")
 logger = logging.getLogger(__name__)
@@ -71,3 +75,63 @@ async def open_to_all():
 @app.get("/probe/thread")
 def thread():
     return {"thread": True}
+
+
+@app.post("/probe/notes", status_code=201)
+async def write_note(session: Session, text: str = "", then: str = "ok"):
+    note = Note(text=text)
+    session.add(note)
+    await session.flush()
+    if then == "fail":
+        raise HTTPException(409, "no")
+    if then == "crash":
+        raise RuntimeError("after the insert")
+    if then == "commit":
+        await session.commit()
+    if then == "swallow":
+        try:
+            await session.execute(text_of("SELECT 1 / 0 FROM nowhere"))
+        except Exception:
+            pass
+    if then == "wait":
+        await asyncio.sleep(60)
+    return {"id": note.id}
+
+
+def text_of(sql):
+    return text(sql)
+
+
+@app.put("/probe/notes")
+async def replace_note(session: Session, text: str):
+    session.add(Note(text=text))
+    return {"ok": True}
+
+
+@app.get("/probe/notes")
+async def read_notes(session: Session, write: bool = False):
+    if write:
+        session.add(Note(text="from a GET"))
+        await session.flush()
+    notes = (await session.scalars(select(Note).order_by(Note.id))).all()
+    return {"notes": [note.text for note in notes]}
+
+
+CHARGED = []
+
+
+@app.post("/probe/charges", status_code=201)
+async def charge(session: Session, effect_key: EffectKey, then: str = "ok"):
+    CHARGED.append(effect_key("charge"))
+    session.add(Note(text=CHARGED[-1]))
+    await session.flush()
+    if then == "fail" and len(CHARGED) < 3:
+        raise RuntimeError("after the charge")
+    return {"charged": CHARGED[-1], "tries": len(CHARGED)}
+
+
+@app.post("/probe/sql")
+async def run_sql(session: Session, sql: str = Body()):
+    result = await session.execute(text(sql))
+    rows = [list(map(str, row)) for row in result] if result.returns_rows else []
+    return {"rows": rows, "count": getattr(result, "rowcount", None)}

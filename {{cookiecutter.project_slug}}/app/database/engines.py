@@ -1,0 +1,180 @@
+"""Engines with bounds on everything that waits, and with the rules that hold below any session.
+
+SQLite: WAL, so that readers and the one writer do not stop each other; ``synchronous=FULL``, so that what was committed
+survives a power cut; a writer takes its lock when it begins (``BEGIN IMMEDIATE``), because a reader that becomes a writer
+half-way fails with SQLITE_BUSY whatever it waits for. One connection writes, in order of arrival; others read, and can do
+nothing else.
+
+PostgreSQL: one pool, whose size is the bound; a lock, a connection and a place in the queue are waited for so long and no
+longer; a peer that has vanished is noticed by the kernel.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.patterns import ownership
+from app.patterns.database_errors import translate_values
+from app.patterns.unit_of_work import TransactionOwned
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection
+    from sqlalchemy.engine import ExecutionContext
+
+    from app.settings import Settings
+
+SQLITE_READERS: Final = 4
+"""Connections that read at the same time: SQLite reads from the page cache, so more only share the cores."""
+
+RECYCLE: Final = 1800
+"""Seconds after which a connection is replaced: below the idle cut of common proxies and firewalls (an hour)."""
+
+SLACK: Final = 50
+"""Milliseconds between the end of a request's time and that of its statement: the deadline speaks first, with a 504."""
+
+LONGEST: Final = 300_000
+"""Milliseconds of a statement without a deadline: the longest timeout that a policy may give."""
+
+OF_A_REQUEST: Final = "of_a_request"
+"""Execution option of the connection that a request's session uses."""
+
+_CONTROL: Final = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*+"
+    r"(commit|end|abort|begin|start|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction|"
+    r"set|reset|discard|listen|attach|detach|vacuum|pragma)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What ends the transaction, or changes the connection for whoever gets it next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Where requests read, and where they write; one and the same on PostgreSQL.
+
+    Attributes:
+        reading: for GET and HEAD.
+        writing: for everything else.
+    """
+
+    reading: AsyncEngine
+    writing: AsyncEngine
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self.reading.dispose()
+        await self.writing.dispose()
+
+
+def make_engines(url: URL, settings: Settings) -> Engines:
+    """Return the engines for ``url``; nothing is connected to yet."""
+    if url.get_backend_name() == "sqlite":
+        reading = _sqlite(url, settings, size=SQLITE_READERS, read_only=True)
+        return Engines(reading, _sqlite(url, settings, size=1, read_only=False))
+    engine = create_async_engine(
+        url,
+        pool_size=settings.database_pool_size,
+        max_overflow=0,
+        pool_timeout=settings.database_pool_timeout,
+        pool_recycle=RECYCLE,
+        pool_use_lifo=True,  # few warm connections rather than many lukewarm ones
+        hide_parameters=True,  # values do not belong into the text of an error
+        connect_args={
+            "connect_timeout": settings.database_connect_timeout,
+            "application_name": settings.service_name,
+            "options": f"-c timezone=UTC -c lock_timeout={round(settings.database_lock_timeout * 1000)}",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+        },
+    )
+    _watch(engine)
+    return Engines(engine, engine)
+
+
+def _sqlite(url: URL, settings: Settings, *, size: int, read_only: bool) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=settings.database_pool_timeout,
+        hide_parameters=True,
+        connect_args={"timeout": settings.database_lock_timeout},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver would begin by itself, and deferred
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+            cursor.execute(f"PRAGMA {pragma}")
+        if read_only:
+            cursor.execute("PRAGMA query_only=ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        cursor = connection.connection.cursor()
+        cursor.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        cursor.close()
+
+    ownership.guard_engine(engine.sync_engine)  # there is no row security behind it
+    _watch(engine)
+    return engine
+
+
+def _watch(engine: AsyncEngine) -> None:
+    """Hold every statement to the rules, however it was written."""
+    translate_values(engine.sync_engine)
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def before(
+        connection: Connection, cursor: Any, statement: str, _values: Any, context: ExecutionContext | None, _many: bool
+    ) -> None:
+        found = _CONTROL.match(statement)
+        if found is not None and context is not None and context.execution_options.get(OF_A_REQUEST):
+            raise TransactionOwned(
+                found[1].lower(), "Remove the statement: it would end the transaction or outlive the request."
+            )
+        allowance: Allowance | None = connection.info.get("allowance")
+        if allowance is not None:
+            allowance.shorten(cursor)
+
+
+class Allowance:
+    """The time that PostgreSQL gives the statements of one transaction, from what is left of the request's.
+
+    Told when the transaction begins, and again whenever less than half of what was told is left: a request of many
+    statements costs a handful more, and none runs on for long after its caller was answered.
+
+    Args:
+        remaining: returns the seconds left, or None without a deadline.
+    """
+
+    __slots__ = ("_remaining", "_told")
+
+    def __init__(self, remaining: Callable[[], float | None]) -> None:
+        self._remaining = remaining
+        self._told = 0
+
+    def tell(self) -> int:
+        """Return the milliseconds to begin with."""
+        self._told = self._left()
+        return self._told
+
+    def shorten(self, cursor: Any) -> None:
+        """Tell the server through ``cursor``, if much less is left than it knows."""
+        if self._told and self._left() < self._told // 2:
+            self._told = self._left()
+            cursor.execute(f"SET LOCAL statement_timeout = {self._told}")
+
+    def _left(self) -> int:
+        left = self._remaining()
+        # At least 1: to PostgreSQL 0 means no bound at all.
+        return LONGEST if left is None else max(1, min(LONGEST, int(left * 1000) + SLACK))

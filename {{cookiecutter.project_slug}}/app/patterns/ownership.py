@@ -1,0 +1,343 @@
+"""Ownership: every statement of a request reaches only what its caller may reach.
+
+Threat: a handler fetches, lists, changes or counts by an id that the caller chose, and forgets to ask whose it is (OWASP
+API1:2023, broken object level authorization). Or it takes the owner from the request.
+
+What it does: a model that inherits :class:`Owned` has an owner and a tenant. A session is bound to one caller. From then
+on each ORM statement of that session, whatever its shape, carries the condition that its rows are the caller's; what is
+inserted is stamped with the caller; and owner and tenant can be neither set nor changed. Another's row is not there:
+``get`` returns None, and the handler's 404 is the same as for a row that never was.
+
+What cannot be scoped is refused, with what to write instead: statements on the bare table, textual statements that name
+an owned table where the database has no row security of its own, ON CONFLICT DO UPDATE, the legacy bulk methods, and
+flushing changes of an object that no scoped query has loaded. A session that nobody bound refuses everything owned.
+
+What it does not do: hide that a primary key is taken from who inserts the same one; stop code that works on a session
+or an engine of its own. Behind it, on PostgreSQL, belongs row security.
+
+Costs: a lookup in a cache and one condition a statement.
+
+To lift it: needs ``sqlalchemy`` 2.1. ``class Order(Owned, Base)``; ``guard_sessions(MySession)`` once, and
+``bind(session, OwnerScope(...))`` for each request.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from sqlalchemy import Connection, String, Table, event
+from sqlalchemy.orm import Mapped, ORMExecuteState, Session, declared_attr, mapped_column, with_loader_criteria
+from sqlalchemy.orm.exc import ObjectDeletedError
+from sqlalchemy.sql.dml import Insert, Update, UpdateBase
+from sqlalchemy.sql.elements import ColumnClause, TextClause
+from sqlalchemy.sql.selectable import SelectBase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sqlalchemy.engine import Engine, ExecutionContext
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Mapper, SessionTransaction, UOWTransaction
+
+Reach = Literal["none", "own", "tenant", "all"]
+
+MAX_NAME: Final = 255
+"""Characters of an owner or a tenant: what identity providers promise for a subject (OpenID Connect Core, section 2)."""
+
+TRUSTED: Final = "ownership_trusted"
+"""Execution option of statements of the service's own on a request's session, such as those on a protected table."""
+
+_BINDING: Final = "ownership_binding"
+_SCOPED: Final = "ownership_scoped"
+_COLUMNS: Final = frozenset({"owner_id", "tenant_id"})
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerScope:
+    """Who asks, and how far it reaches.
+
+    Attributes:
+        subject: the caller; owner of what it inserts.
+        tenant: its tenant, ``""`` for none.
+        reach: ``none`` of the owned rows (nobody knows who asks), its ``own``, its ``tenant``'s, or ``all``.
+    """
+
+    subject: str
+    tenant: str
+    reach: Reach
+
+
+class OwnershipError(Exception):
+    """A statement or a change that cannot be held to its caller; the text says what to write instead."""
+
+
+class OwnerNotYours(OwnershipError):
+    """Code tried to set or change an owner or a tenant."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"{model}: owner_id and tenant_id are stamped by the service; remove them from your code")
+
+
+class Unscoped(OwnershipError):
+    """A statement on owned rows that is not bound to a caller."""
+
+
+@dataclass(slots=True)
+class _Binding:
+    """A session's caller, and whether the session is flushing: its own statements are no handler's."""
+
+    scope: OwnerScope
+    flushing: bool = False
+
+
+_protected: dict[str, re.Pattern[str]] = {}
+"""Tables that no textual statement may name where the database does not guard them itself, with how they are found."""
+
+
+def protect(table: str) -> None:
+    """Have a table that is not :class:`Owned` treated like one: only trusted statements may name it."""
+    _protected[table] = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(table)}(?![A-Za-z0-9_])", re.IGNORECASE)
+
+
+def _stamp(field: str) -> Callable[[ExecutionContext], str]:
+    """Return a column's default: the caller of the session whose connection inserts."""
+
+    def stamp(context: ExecutionContext) -> str:
+        binding: _Binding | None = context.execution_options.get(_BINDING)
+        if binding is None or binding.scope.reach == "none":
+            raise Unscoped("an owned row can only be inserted for a known caller, through the session of its request")
+        return binding.scope.subject if field == "owner_id" else binding.scope.tenant
+
+    return stamp
+
+
+class Owned:
+    """Mixin of a model whose rows belong to somebody: ``class Order(Owned, Base)``."""
+
+    @declared_attr
+    def owner_id(cls) -> Mapped[str]:  # noqa: N805 - SQLAlchemy calls it on the class
+        """The subject who inserted the row."""
+        return mapped_column(String(MAX_NAME), default=_stamp("owner_id"), nullable=False)
+
+    @declared_attr
+    def tenant_id(cls) -> Mapped[str]:  # noqa: N805
+        """The tenant of that subject, ``""`` for none."""
+        return mapped_column(String(MAX_NAME), default=_stamp("tenant_id"), nullable=False)
+
+
+@event.listens_for(Owned, "mapper_configured", propagate=True)
+def _configured(mapper: Mapper[Any], model: type[Any]) -> None:
+    """Protect the table, and refuse every assignment to the two columns, a constructor's keyword included."""
+    for table in mapper.tables:
+        protect(table.name)  # type: ignore[attr-defined]
+
+    def refuse(_target: object, _value: object, _old: object, _initiator: object) -> None:
+        raise OwnerNotYours(model.__name__)
+
+    for column in _COLUMNS:
+        event.listen(getattr(model, column), "set", refuse)
+
+
+def bind(session: Session | AsyncSession, scope: OwnerScope) -> None:
+    """Bind a session to a caller, for as long as it lives.
+
+    Raises:
+        OwnershipError: it is bound to another one.
+    """
+    if session.info.setdefault(_BINDING, _Binding(scope)).scope != scope:
+        raise OwnershipError("the session is bound to another caller")
+
+
+def guard_sessions(session_class: type[Session]) -> None:
+    """Hold every session of a class to its caller. Once a class; sessions of other classes are not affected."""
+    event.listen(session_class, "after_begin", _begun)
+    event.listen(session_class, "do_orm_execute", _before_statement)
+    event.listen(session_class, "before_flush", _before_flush)
+    event.listen(session_class, "after_flush_postexec", _flushed)
+    event.listen(session_class, "after_soft_rollback", _flushed)
+
+
+def guard_engine(engine: Engine) -> None:
+    """Refuse what reaches owned tables past the hooks of a session; for databases without row security of their own.
+
+    Args:
+        engine: of sessions that are guarded; of an asynchronous one its ``sync_engine``.
+    """
+    event.listen(engine, "before_cursor_execute", _before_cursor)
+
+
+def _binding_of(session: Session) -> _Binding:
+    binding: _Binding | None = session.info.get(_BINDING)
+    if binding is None:
+        raise Unscoped("the session is not bound to a caller")
+    return binding
+
+
+def _begun(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+    connection.execution_options(**{_BINDING: _binding_of(session)})
+
+
+def _before_statement(state: ORMExecuteState) -> None:
+    """Give a statement its condition, or refuse it."""
+    scope = _binding_of(state.session).scope
+    if not state.execution_options.get(TRUSTED) and not (state.is_relationship_load or state.is_column_load):
+        _check(state, textual=state.session.get_bind().dialect.name != "postgresql")
+    state.update_execution_options(**{_SCOPED: True})
+    if scope.reach != "all":
+        state.statement = state.statement.options(_criteria(scope))
+
+
+def _criteria(scope: OwnerScope) -> Any:
+    """Return the condition that goes with every statement, into its subqueries and into what it loads later."""
+    subject, tenant = scope.subject, scope.tenant
+    if scope.reach == "own":
+        return with_loader_criteria(
+            Owned,
+            lambda cls: (cls.owner_id == subject) & (cls.tenant_id == tenant),
+            include_aliases=True,
+            propagate_to_loaders=True,
+        )
+    if scope.reach == "tenant":
+        return with_loader_criteria(
+            Owned, lambda cls: cls.tenant_id == tenant, include_aliases=True, propagate_to_loaders=True
+        )
+    return with_loader_criteria(Owned, lambda cls: cls.owner_id.is_(None), include_aliases=True, propagate_to_loaders=True)
+
+
+def _check(state: ORMExecuteState, *, textual: bool) -> None:
+    """Refuse what a condition does not reach.
+
+    Raises:
+        OwnershipError: with what to write instead.
+    """
+    statement = state.statement
+    for scope in _scopes(statement):
+        if bare := scope.bare - scope.mapped:
+            raise Unscoped(f"a statement on the bare table {min(bare)!r} has no owner: use the model's class")
+        if textual:
+            for text in scope.texts:
+                _check_text(text)
+    if isinstance(statement, UpdateBase):
+        _check_write(state, statement)
+
+
+@dataclass(slots=True)
+class _Scope:
+    """What one SELECT, or the statement itself, names.
+
+    Attributes:
+        mapped: protected tables that are there as mapped classes, and so get their condition.
+        bare: protected tables that are there by themselves or by a column of theirs.
+        texts: what is there as text.
+    """
+
+    mapped: set[str] = field(default_factory=set)
+    bare: set[str] = field(default_factory=set)
+    texts: list[str] = field(default_factory=list)
+
+
+def _scopes(statement: Any) -> Iterable[_Scope]:
+    """Return what each SELECT of a statement names, without looking into what belongs to a mapped class."""
+    outermost = _Scope()
+    found, stack = [outermost], [(statement, outermost)]
+    while stack:
+        element, scope = stack.pop()
+        entity = element._annotations.get("parententity")  # noqa: SLF001 - no public way to ask
+        if entity is not None:
+            if entity.is_mapper:
+                scope.mapped.update(table.name for table in entity.tables)
+            continue
+        if isinstance(element, SelectBase):
+            scope = _Scope()  # noqa: PLW2901 - what is below belongs to this one
+            found.append(scope)
+        elif isinstance(element, Table):
+            scope.bare.update({element.name} & _protected.keys())
+        elif isinstance(element, TextClause):
+            scope.texts.append(element.text)
+        elif isinstance(element, ColumnClause):
+            if element.is_literal:
+                scope.texts.append(element.name)
+            elif isinstance(element.table, Table):
+                scope.bare.update({element.table.name} & _protected.keys())
+            continue
+        stack.extend((child, scope) for child in element.get_children())
+    return found
+
+
+def _check_text(text: str) -> None:
+    for name, pattern in _protected.items():
+        if pattern.search(text):
+            raise Unscoped(f"a textual statement on {name!r} cannot be scoped here: use select() on the model's class")
+
+
+def _check_write(state: ORMExecuteState, statement: UpdateBase) -> None:
+    """Refuse writes that name an owner, or that find their rows by another way than a condition."""
+    mapper = state.bind_mapper
+    if mapper is None or not issubclass(mapper.class_, Owned):
+        return
+    if _COLUMNS & _written(state, statement):
+        raise OwnerNotYours(mapper.class_.__name__)
+    if isinstance(statement, Insert) and hasattr(statement._post_values_clause, "update_values_to_set"):  # noqa: SLF001
+        raise Unscoped("ON CONFLICT DO UPDATE may change another's row: insert in a savepoint, or select and change")
+    if isinstance(statement, Update) and state.is_executemany:
+        raise Unscoped("an update by a list of primary keys has no condition: use update().where(), or change objects")
+
+
+def _written(state: ORMExecuteState, statement: UpdateBase) -> set[str]:
+    """Return the names of the columns to which a statement or its parameters give a value."""
+    values: list[Any] = [*(getattr(statement, "_values", None) or ())]
+    for pairs in getattr(statement, "_multi_values", None) or ():
+        for row in pairs:
+            values += row if isinstance(row, dict) else ()
+    values += [name for name, _ in getattr(statement, "_ordered_values", None) or ()]
+    values += getattr(statement, "_select_names", None) or ()
+    parameters = state.parameters
+    rows: Iterable[Any] = parameters if isinstance(parameters, list | tuple) else [parameters or {}]
+    return {getattr(value, "key", value) for value in values} | {name for row in rows for name in row}
+
+
+def _before_flush(session: Session, _context: UOWTransaction, _instances: object) -> None:
+    """Let a flush change only rows that the caller may reach.
+
+    Raises:
+        OwnershipError: an object is not the caller's, or says whose it is.
+    """
+    binding = _binding_of(session)
+    for instance in session.new:
+        if isinstance(instance, Owned) and _COLUMNS & instance.__dict__.keys():
+            raise OwnerNotYours(type(instance).__name__)
+    for instance in (*session.dirty, *session.deleted):
+        if isinstance(instance, Owned) and not _reaches(binding.scope, instance):
+            raise Unscoped(f"this {type(instance).__name__} is not one that the caller may change: load it by a query first")
+    binding.flushing = True
+
+
+def _reaches(scope: OwnerScope, instance: Owned) -> bool:
+    try:
+        owner, tenant = instance.owner_id, instance.tenant_id  # from a scoped query, now if not before
+    except ObjectDeletedError:
+        return False
+    match scope.reach:
+        case "all":
+            return True
+        case "tenant":
+            return tenant == scope.tenant
+        case "own":
+            return tenant == scope.tenant and owner == scope.subject
+    return False
+
+
+def _flushed(session: Session, *_: object) -> None:
+    _binding_of(session).flushing = False
+
+
+def _before_cursor(
+    _connection: Connection, _cursor: object, statement: str, _values: object, context: ExecutionContext | None, _many: bool  # noqa: FBT001
+) -> None:
+    options = context.execution_options if context is not None else {}
+    binding: _Binding | None = options.get(_BINDING)
+    if binding is None or binding.flushing or options.get(_SCOPED):
+        return
+    _check_text(statement)

@@ -1,0 +1,22 @@
+"""Runs the migrations on the connection that ``app.database.schema`` hands over; alone, on the settings' database."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from app.database.schema import add_row_security, metadata, migrate
+from app.settings import load_settings
+
+connection = context.config.attributes.get("connection")
+if connection is None:
+    # `alembic upgrade head` by hand goes the way that `app migrate` goes.
+    migrate(load_settings())
+else:
+    context.configure(
+        connection=connection,
+        target_metadata=metadata(),
+        render_as_batch=connection.dialect.name == "sqlite",  # SQLite alters a table by making it anew
+        process_revision_directives=add_row_security,
+    )
+    with context.begin_transaction():
+        context.run_migrations()

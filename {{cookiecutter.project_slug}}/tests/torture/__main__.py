@@ -1,0 +1,126 @@
+"""Takes the service apart: ``make torture``, or ``python -m tests.torture kills --kills 500 --points 50``.
+
+Prints what it did and found, as a table for people and, with ``--json FILE``, for programs. Ends with 1 if anything was
+lost, doubled or stuck.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.support.postgres_server import PostgresServer, postgres_server
+from tests.torture.duplicates import storm
+from tests.torture.kills import campaign
+from tests.torture.outage import outage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def databases(which: str) -> Iterator[tuple[str, str, PostgresServer | None]]:
+    """Yield the URL for the service, the URL for the comparison, and the server if there is one."""
+    with tempfile.TemporaryDirectory(prefix="torture-data-") as folder:
+        if which == "sqlite":
+            url = f"sqlite:///{folder}/app.db"
+            yield url, url, None
+            return
+        with postgres_server(durable=True) as server:
+            name = server.create_database()
+            yield server.url(name), server.superuser_url(name), server
+
+
+def tell(text: str) -> None:
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
+
+
+def kills(arguments: argparse.Namespace) -> dict[str, Any]:
+    report: dict[str, Any] = {}
+    for which in arguments.database:
+        with databases(which) as (url, audit_url, _server):
+            started = time.monotonic()
+            tell(f"{which}: {arguments.kills} kills at random, {arguments.points} at each of five places")
+            done = asyncio.run(
+                campaign(url, audit_url, at_random=arguments.kills, at_points=arguments.points, tell=tell)
+            )
+            recovery = sorted(done.ledger.recovery) or [0.0]
+            report[which] = {
+                "kills": dict(done.kills),
+                "orders acknowledged": done.orders,
+                "answers replayed": done.ledger.replayed,
+                "tried again after": dict(done.ledger.refused),
+                "recovery of a broken request, s": {
+                    "median": round(recovery[len(recovery) // 2], 3),
+                    "p99": round(recovery[int(len(recovery) * 0.99)], 3),
+                    "max": round(recovery[-1], 3),
+                },
+                "seconds": round(time.monotonic() - started),
+                "faults": done.faults,
+            }
+    return report
+
+
+def duplicates(arguments: argparse.Namespace) -> dict[str, Any]:
+    with databases("postgresql") as (url, audit_url, _server):
+        done = asyncio.run(storm(url, audit_url, keys=arguments.keys, copies=arguments.copies, processes=4))
+    return {
+        "postgresql": {
+            "answers": dict(done.answers),
+            "unrelated request, idle, ms (median, p99)": done.idle,
+            "unrelated request, under the storm, ms (median, p99)": done.loaded,
+            "p99 ratio": round(done.loaded[1] / done.idle[1], 2),
+            "faults": done.faults,
+        }
+    }
+
+
+def away(_arguments: argparse.Namespace) -> dict[str, Any]:
+    with databases("postgresql") as (url, audit_url, server):
+        assert server is not None
+        done = asyncio.run(outage(server, url, audit_url))
+    return {
+        "postgresql": {
+            "orders acknowledged": done.orders,
+            "clients met": dict(done.statuses),
+            "slowest answer, s": round(done.slowest, 2),
+            "first order after its return, s": round(done.recovery, 2),
+            "connections before and after": done.connections,
+            "faults": done.faults,
+        }
+    }
+
+
+CAMPAIGNS = {"kills": kills, "duplicates": duplicates, "outage": away}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
+    parser.add_argument("campaign", nargs="*", choices=[*CAMPAIGNS, []], help="which; all by default")
+    parser.add_argument("--database", nargs="+", choices=["postgresql", "sqlite"], default=["postgresql", "sqlite"])
+    parser.add_argument("--kills", type=int, default=500, help="kills at random moments, on each database")
+    parser.add_argument("--points", type=int, default=50, help="kills at each of the five places")
+    parser.add_argument("--keys", type=int, default=200)
+    parser.add_argument("--copies", type=int, default=50)
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    arguments = parser.parse_args()
+    report: dict[str, Any] = {}
+    for name in arguments.campaign or CAMPAIGNS:
+        report[name] = CAMPAIGNS[name](arguments)
+        print(json.dumps({name: report[name]}, indent=2), flush=True)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    faults = [fault for results in report.values() for result in results.values() for fault in result["faults"]]
+    print(f"{len(faults)} faults" if faults else "nothing lost, nothing doubled, nothing stuck")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""What clients were told, held against what the database has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlalchemy import create_engine, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass
+class Ledger:
+    """Every key that was sent, and the order that was acknowledged for it, if any.
+
+    Attributes:
+        acknowledged: key -> id of the order that a client was told.
+        sent: every key.
+        replayed: answers that were marked as a replay.
+        refused: statuses and connection failures that clients met and tried again after.
+        slowest: seconds of the slowest answer.
+        recovery: of each key whose request was broken off: seconds from when a process could be reached again, on the
+            request that got the first answer of any kind, to the acknowledgement.
+        faults: what should never be.
+    """
+
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    sent: set[str] = field(default_factory=set)
+    replayed: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    slowest: float = 0.0
+    recovery: list[float] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def acknowledge(self, key: str, order: str, *, replayed: bool) -> None:
+        known = self.acknowledged.setdefault(key, order)
+        if known != order:
+            self.faults.append(f"{key}: answered with {known}, then with {order}")
+        self.replayed += replayed
+
+
+def audit(ledger: Ledger, owner_url: str, stock_before: Mapping[str, int]) -> list[str]:
+    """Return what is wrong: orders that are missing, doubled or unknown, and articles that vanished or appeared."""
+    engine = create_engine(owner_url.replace("sqlite+aiosqlite", "sqlite"))
+    with engine.connect() as connection:
+        orders = connection.execute(text("SELECT note, id, sku, quantity FROM orders")).all()
+        stock = dict(connection.execute(text("SELECT sku, available FROM stock")).tuples().all())
+    engine.dispose()
+    faults = list(ledger.faults)
+    count = Counter(order.note for order in orders)
+    ids = {order.note: str(order.id).replace("-", "") for order in orders}
+    faults += [f"{key}: {number} orders" for key, number in count.items() if number > 1]
+    faults += [f"{key}: acknowledged, and lost" for key in ledger.acknowledged if count[key] == 0]
+    faults += [f"{key}: nobody asked for it" for key in count if key not in ledger.sent]
+    faults += [
+        f"{key}: acknowledged as {order}, is {ids[key]}"
+        for key, order in ledger.acknowledged.items()
+        if key in ids and ids[key] != order.replace("-", "")
+    ]
+    taken: Counter[str] = Counter()
+    for order in orders:
+        taken[order.sku] += order.quantity
+    faults += [
+        f"{sku}: {before} - {taken[sku]} ordered is not {stock[sku]}"
+        for sku, before in stock_before.items()
+        if before - taken[sku] != stock[sku]
+    ]
+    return faults
+
+
+def read_stock(owner_url: str) -> dict[str, int]:
+    """Return how many there are of each article."""
+    engine = create_engine(owner_url.replace("sqlite+aiosqlite", "sqlite"))
+    with engine.connect() as connection:
+        stock = dict(connection.execute(text("SELECT sku, available FROM stock")).tuples().all())
+    engine.dispose()
+    return stock

@@ -1,0 +1,72 @@
+"""The service as it is, with five places where it can be told to die.
+
+``python -m tests.torture.serve PORT``. A place is asked for by a file in the folder ``TORTURE_TICKETS``, named after it;
+the process that reaches the place first takes the file away and kills itself with signal 9, so that nothing runs any more:
+no ``finally``, no ``atexit``, no rollback of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import event
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from app.patterns.graceful_shutdown import Lifecycle
+    from app.patterns.guarded_http import HttpGuard
+
+POINTS = ("after-claim", "before-effect", "after-effect", "before-commit", "after-commit")
+
+
+def die_if_asked(point: str) -> None:
+    """End this process here and now, if there is a ticket for ``point`` and nobody took it before."""
+    folder = os.environ.get("TORTURE_TICKETS")
+    if folder is None:
+        return
+    ticket = Path(folder) / point
+    try:
+        ticket.rename(ticket.with_suffix(f".{os.getpid()}"))
+    except FileNotFoundError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class AfterClaim:
+    """Stands inside of the idempotency guard: whoever comes this far has its key."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "POST":
+            die_if_asked("after-claim")
+        await self.app(scope, receive, send)
+
+
+def create(*, lifecycle: Lifecycle, http_guard: HttpGuard) -> ASGIApp:
+    from app.database.service import RequestSyncSession
+    from app.main import GUARDS, Guard, create_app
+
+    event.listen(RequestSyncSession, "before_flush", lambda *_: die_if_asked("before-effect"))
+    event.listen(RequestSyncSession, "after_flush", lambda *_: die_if_asked("after-effect"))
+    event.listen(RequestSyncSession, "before_commit", lambda *_: die_if_asked("before-commit"))
+    event.listen(RequestSyncSession, "after_commit", lambda *_: die_if_asked("after-commit"))
+    last = Guard("after_claim", lambda app, _policy, _parts, _grants: AfterClaim(app))
+    return create_app(lifecycle=lifecycle, http_guard=http_guard, guards=(*GUARDS, last))
+
+
+def main(port: int) -> int:
+    from app.server import config_of, serve
+    from app.settings import load_settings
+
+    return serve("tests.torture.serve:create", port=port, config=config_of(load_settings()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))
