@@ -74,7 +74,7 @@ def run(host: str, port: int, workers: int) -> None:
 
 
 def migrate_in_development(settings: Settings) -> None:
-    """Bring development's database up to date; in production that is a step of its own, and its absence refuses the boot.
+    """Bring development's database up to date; in production that is a step of its own, and the boot asks for it.
 
     Raises:
         BootRefused: the database is away, or a migration failed.

@@ -99,7 +99,10 @@ _DATABASE: Mapping[Fault, Problem] = {
         504, "database_timeout", "Gateway Timeout", "The database did not answer in time; nothing was done."
     ),
     Fault.CONFLICT: Problem(
-        409, "conflict", "Conflict", "What is to be made exists already, or what it refers to does not; nothing was done."
+        409,
+        "conflict",
+        "Conflict",
+        "What is to be made exists already, or what it refers to does not; nothing was done.",
     ),
     Fault.INVALID: Problem(
         422,

@@ -23,7 +23,6 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import docs, health
 from app.components import Components, build_components, running
-from app.database import RequestSession
 from app.dependencies import caller_of
 from app.models.base import IDEMPOTENCY
 from app.openapi import complete, operation_extra
@@ -32,8 +31,8 @@ from app.patterns.authorization import Authorization, Roles
 from app.patterns.body_limit import BodyLimit
 from app.patterns.deadline import Deadline, remaining
 from app.patterns.idempotency import Idempotency, IdempotencyConfig
-from app.patterns.metrics import RequestMetrics
 from app.patterns.idempotency_store import SqlIdempotencyStore
+from app.patterns.metrics import RequestMetrics
 from app.patterns.ownership import TRUSTED, OwnerScope
 from app.patterns.rate_limit import FloodLimit, RateLimit
 from app.patterns.request_log import RequestLog
@@ -62,13 +61,14 @@ if TYPE_CHECKING:
     from fastapi.dependencies.models import Dependant
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from app.database import RequestSession
     from app.patterns.graceful_shutdown import Lifecycle
     from app.patterns.guarded_http import HttpGuard
 
 HANDLERS_FOLDER = ROOT / "app" / "handlers"
 
 LEASE_MARGIN = 1.0
-"""Seconds by which the lease of an external claim outlasts the route's timeout: the deadline's grace, and a rollback."""
+"""Seconds by which the lease of an external claim outlasts the route's timeout: the deadline's grace, a rollback."""
 
 UPSTREAMS: frozenset[str] = frozenset()
 """Outbound services that a policy may name; none are declared yet."""
@@ -528,8 +528,8 @@ def _public_routes_with_a_caller(definition: Definition) -> list[str]:
 def _streaming_writes(definition: Definition) -> list[str]:
     """Name the handlers that stream while they write: what has left cannot be taken back when the commit fails."""
     return [
-        f"{handler.route.file}:{handler.route.line}: {handler.route.method} {handler.route.path} streams its answer, which "
-        "would leave before the commit; return a model, or stream from a GET"
+        f"{handler.route.file}:{handler.route.line}: {handler.route.method} {handler.route.path} streams its "
+        "answer, which would leave before the commit; return a model, or stream from a GET"
         for handler in definition.handlers
         if handler.route.method not in SAFE_METHODS and streams(handler)
     ]

@@ -49,14 +49,14 @@ _DESCRIPTIONS = {
 IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "New for each request, and the same each time it is tried again: it is done once, and answered alike.",
+    "description": "New for each request, and the same each time it is tried again: it is done once.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }
 
 
 def operation_extra(policy: RoutePolicy) -> dict[str, Any]:
-    """Return what the policy of one route adds to its operation: the scopes that a token must grant, and a key's header."""
+    """Return what the policy of one route adds to its operation: scopes of the token, and a key's header."""
     extra: dict[str, Any] = {} if policy.public else {"security": [{SCHEME: sorted(policy.allow)}]}
     if policy.idempotency in {"required", "optional"}:
         extra["parameters"] = [{**IDEMPOTENCY_KEY, "required": policy.idempotency == "required"}]

@@ -309,7 +309,8 @@ def _line_of(file: str, endpoint: Callable[..., Any] | None, calls: tuple[str, .
 def streams(handler: Handler) -> bool:
     """Tell whether a handler's answer is a stream, as far as that can be seen before it runs.
 
-    A generator, a streaming class declared as ``response_class`` or as what is returned, or one that the function names.
+    A generator, a streaming class declared as ``response_class`` or as what is returned, or one that the function
+    names.
     """
     endpoint = inspect.unwrap(handler.context.endpoint) if handler.context.endpoint else None
     function = getattr(endpoint, "__func__", endpoint)

@@ -1,18 +1,17 @@
 """Engines with bounds on everything that waits, and with the rules that hold below any session.
 
-SQLite: WAL, so that readers and the one writer do not stop each other; ``synchronous=FULL``, so that what was committed
-survives a power cut; a writer takes its lock when it begins (``BEGIN IMMEDIATE``), because a reader that becomes a writer
-half-way fails with SQLITE_BUSY whatever it waits for. One connection writes, in order of arrival; others read, and can do
-nothing else.
+SQLite: WAL, so that readers and the one writer do not stop each other; ``synchronous=FULL``, so that what was
+committed survives a power cut; a writer takes its lock when it begins (``BEGIN IMMEDIATE``), because a reader that
+becomes a writer half-way fails with SQLITE_BUSY whatever it waits for. One connection writes, in order of arrival;
+others read, and can do nothing else.
 
-PostgreSQL: one pool, whose size is the bound; a lock, a connection and a place in the queue are waited for so long and no
-longer; a peer that has vanished is noticed by the kernel.
+PostgreSQL: one pool, whose size is the bound; a lock, a connection and a place in the queue are waited for so long and
+no longer; a peer that has vanished is noticed by the kernel.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +23,8 @@ from app.patterns.database_errors import translate_values
 from app.patterns.unit_of_work import TransactionOwned
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import URL, Connection
     from sqlalchemy.engine import ExecutionContext
 
@@ -135,7 +136,7 @@ def _watch(engine: AsyncEngine) -> None:
 
     @event.listens_for(engine.sync_engine, "before_cursor_execute")
     def before(
-        connection: Connection, cursor: Any, statement: str, _values: Any, context: ExecutionContext | None, _many: bool
+        connection: Connection, cursor: Any, statement: str, _values: Any, context: ExecutionContext | None, *_: object
     ) -> None:
         found = _CONTROL.match(statement)
         if found is not None and context is not None and context.execution_options.get(OF_A_REQUEST):

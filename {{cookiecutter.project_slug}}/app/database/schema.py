@@ -107,7 +107,10 @@ def problems(connection: Connection, *, production: bool) -> list[str]:
             found += [f"APP_DATABASE_URL: {problem}" for problem in row_security.service_role_problems(connection)]
         if at == newest:
             bare = row_security.unprotected_tables(connection, sorted(protected_tables()))
-            found += [f"table {name}: has no forced row security; protect it in a migration: op.protect_rows({name!r})" for name in bare]
+            found += [
+                f"table {name}: has no forced row security; protect it in a migration: op.protect_rows({name!r})"
+                for name in bare
+            ]
     return found
 
 
@@ -125,9 +128,9 @@ def _make_role(connection: Connection, url: URL) -> None:
     """Make the role that development serves with, or bring its password up to date."""
     quoted = connection.dialect.identifier_preparer.quote(url.username or "")
     exists = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": url.username})
-    verb = "ALTER" if exists else "CREATE"
+    made = f"ALTER ROLE {quoted}" if exists else f"CREATE ROLE {quoted} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE"
     # The password is hexadecimal, made by us: a role's cannot be a bind parameter.
-    connection.exec_driver_sql(f"{verb} ROLE {quoted} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD '{url.password}'")
+    connection.exec_driver_sql(f"{made} PASSWORD '{url.password}'")
 
 
 @contextlib.contextmanager
@@ -206,9 +209,7 @@ def _protect(operations: Operations, operation: ProtectRows) -> None:
 
 def _protecting(table: str) -> list[str]:
     if table == IDEMPOTENCY.name:
-        return row_security.enable_statements(
-            table, visible=row_security.PRINCIPAL, writable=row_security.PRINCIPAL
-        )
+        return row_security.enable_statements(table, visible=row_security.PRINCIPAL, writable=row_security.PRINCIPAL)
     return row_security.enable_statements(table)
 
 

@@ -19,7 +19,6 @@ from app.database.urls import database_url, service_url, signing_key
 from app.models.base import IDEMPOTENCY
 from app.patterns import ownership
 from app.patterns.idempotency_store import reap
-from app.patterns.ownership import OwnerScope
 from app.patterns.row_security import CallerProof, service_role_problems
 from app.patterns.unit_of_work import OwnedSession, UnitOfWorkError, UnitSession
 from app.settings import BootRefused, Settings
@@ -30,12 +29,15 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session, SessionTransaction
 
+    from app.patterns.ownership import OwnerScope
+
 PROBE_SECONDS: Final = 2.0
 """Between two looks at the database, each with a bound of its own: readiness follows within twice that."""
 
 REAP_SECONDS: Final = 60.0
 REAP_BATCH: Final = 1000
-"""Expired answers that are removed at a time: some milliseconds, so that nobody waits for it. What is left goes with the
+"""Expired answers that are removed at a time: some milliseconds, so that nobody waits for it. What is left goes with
+the
 next batch, at once."""
 
 OWN_TIMEOUT: Final = 10.0
@@ -156,7 +158,11 @@ class Database:
         return session
 
     def _introduce(
-        self, caller: OwnerScope | None, allowance: Allowance, read_only: bool, connection: Connection  # noqa: FBT001
+        self,
+        caller: OwnerScope | None,
+        allowance: Allowance,
+        read_only: bool,  # noqa: FBT001 - bound beforehand
+        connection: Connection,
     ) -> None:
         """Tell PostgreSQL in one statement who is asking (None: the service), for how long, and whether to write."""
         reach = caller.reach if caller is not None else "service"
@@ -175,13 +181,16 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Run a transaction of the service's own, apart from any request's; it commits unless the block raises."""
         end = time.monotonic() + OWN_TIMEOUT
-        async with asyncio.timeout(OWN_TIMEOUT), AsyncSession(self.engines.writing, expire_on_commit=False) as session:
-            async with session.begin():
-                if self.dialect == "postgresql":
-                    connection = await session.connection()
-                    allowance = Allowance(lambda: end - time.monotonic())
-                    await connection.run_sync(partial(self._introduce, None, allowance, False))
-                yield session
+        async with (
+            asyncio.timeout(OWN_TIMEOUT),
+            AsyncSession(self.engines.writing, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            if self.dialect == "postgresql":
+                connection = await session.connection()
+                allowance = Allowance(lambda: end - time.monotonic())
+                await connection.run_sync(partial(self._introduce, None, allowance, False))
+            yield session
 
     async def verify(self, session: UnitSession) -> None:
         """Look once more before the commit whether there still is what is to be committed.

@@ -1,9 +1,9 @@
 """Orders: the worked example of a handler.
 
 It is plain FastAPI and plain SQLAlchemy. Who may call it, how often, for how long and with how large a body stands in
-policy.toml. That its writes are committed together and once, that a repeated request is answered and not done again, and
-that a caller sees its own orders and nobody else's, is the service's business. What remains is the handler's own: models
-that bound every field, answers that name what leaves, a race decided by the database, a page that stays cheap.
+policy.toml. That its writes are committed together and once, that a repeated request is answered and not done again,
+and that a caller sees its own orders and nobody else's, is the service's business. What remains is the handler's own:
+models that bound every field, answers that name what leaves, a race decided by the database, a page that stays cheap.
 """
 
 from __future__ import annotations

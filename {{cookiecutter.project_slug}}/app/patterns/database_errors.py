@@ -4,10 +4,10 @@ Threat: every database error looks the same to a handler. A dead server, a lock,
 text with a NUL all become a 500, so clients retry what can never work and give up on what would work in a second; or
 the error's text, with statement and values in it, is shown to them.
 
-What it does: :func:`classify` sorts an exception of SQLAlchemy by its SQLSTATE (PostgreSQL, appendix A of its manual) or
-its extended result code (SQLite) into one of a few faults, and leaves alone what is a mistake of ours: a missing
-column, a NULL where none may be, a failed CHECK. :func:`translate_values` makes the driver's own complaints about a value
-(an integer past 64 bits, a lone surrogate) errors of the database like all others.
+What it does: :func:`classify` sorts an exception of SQLAlchemy by its SQLSTATE (PostgreSQL, appendix A of its manual)
+or its extended result code (SQLite) into one of a few faults, and leaves alone what is a mistake of ours: a missing
+column, a NULL where none may be, a failed CHECK. :func:`translate_values` makes the driver's own complaints about a
+value (an integer past 64 bits, a lone surrogate) errors of the database like all others.
 
 What it does not do: retry. A handler ran already; whether it may run again is known to whoever sent the request.
 
@@ -21,7 +21,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import event
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, TimeoutError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine, ExceptionContext
@@ -80,7 +81,7 @@ _SQLITE: Final = {
 
 def classify(error: BaseException) -> Fault | None:
     """Return what a database error means for the caller, or None for a mistake of ours and for any other exception."""
-    if isinstance(error, TimeoutError):  # no connection became free
+    if isinstance(error, PoolTimeoutError):  # no connection became free
         return Fault.BUSY
     if not isinstance(error, DBAPIError):
         return None
@@ -95,7 +96,9 @@ def classify(error: BaseException) -> Fault | None:
         return Fault.INVALID
     # Without a code nothing was said by a server: there was no connection, or there is none any more.
     operational = type(error.orig).__name__ == "OperationalError"
-    return Fault.UNAVAILABLE if operational or error.connection_invalidated or isinstance(error, InterfaceError) else None
+    return (
+        Fault.UNAVAILABLE if operational or error.connection_invalidated or isinstance(error, InterfaceError) else None
+    )
 
 
 def translate_values(engine: Engine) -> None:

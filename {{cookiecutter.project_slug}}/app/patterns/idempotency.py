@@ -20,15 +20,16 @@ Defaults:
 Whose key: it belongs to a caller and a route. The same key of somebody else, or on another route, is another key. This
 guard stands inside authentication and authorization, so a replay passes both again.
 
-Effects elsewhere (``external``): a charge is not undone by a rollback. There the key is claimed in a transaction of its
-own before the handler runs, with a lease and a token. A process that dies leaves its claim to whoever comes after the
-lease; one that was merely slow finds its token outdated and keeps nothing. What makes the charge happen once is the
-derived key, which the handler sends along (``scope["state"]["idempotency"].key_for("charge")``): it is the same each time.
+Effects elsewhere (``external``): a charge is not undone by a rollback. There the key is claimed in a transaction of
+its own before the handler runs, with a lease and a token. A process that dies leaves its claim to whoever comes after
+the lease; one that was merely slow finds its token outdated and keeps nothing. What makes the charge happen once is
+the derived key, which the handler sends along (``scope["state"]["idempotency"].key_for("charge")``): it is the same
+each time.
 
 What it does not do: make an external effect happen once by itself, if the other side knows no keys.
 
-To lift it: needs ``starlette`` for its types only, this file, a store (``idempotency_store.py`` has one for SQLAlchemy), and
-a transaction round it that commits when the answer passes, before it leaves.
+To lift it: needs ``starlette`` for its types only, this file, a store (``idempotency_store.py`` has one for
+SQLAlchemy), and a transaction round it that commits when the answer passes, before it leaves.
 """
 
 from __future__ import annotations
@@ -104,8 +105,10 @@ class KeyMissing(IdempotencyError):
     code = "idempotency_key_missing"
 
     def __init__(self) -> None:
-        super().__init__('Send an Idempotency-Key, such as "8e03978e-40d5-43dd-bc93-6894a57f9324": new for each request, '
-                         "the same each time it is tried again.")
+        super().__init__(
+            'Send an Idempotency-Key, such as "8e03978e-40d5-43dd-bc93-6894a57f9324": new for each request, '
+            "the same each time it is tried again."
+        )
 
 
 class KeyInvalid(IdempotencyError):
@@ -166,7 +169,7 @@ class ClaimLost(IdempotencyError):
 
 
 class ResponseNotStorable(Exception):
-    """The answer is larger than ``limit`` bytes, so it could not be given again. The handler's fault, not the caller's."""
+    """The answer is larger than ``limit`` bytes, so it could not be given again: the handler's fault."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the answer to a request with an Idempotency-Key may have at most {limit} bytes")
@@ -231,9 +234,7 @@ class Store(Protocol):
     async def claim(self, claim: Claim, *, now: float, max_keys: int) -> Found:
         """Claim a key in the request's own transaction."""
 
-    async def save(
-        self, claim: Claim, *, status: int, headers: str, body: bytes, now: float, expires: float
-    ) -> bool:
+    async def save(self, claim: Claim, *, status: int, headers: str, body: bytes, now: float, expires: float) -> bool:
         """Store an answer in the request's own transaction; False if somebody else has."""
 
     async def claim_external(self, claim: Claim, *, now: float, lease: float, expires: float, max_keys: int) -> Found:
@@ -266,7 +267,9 @@ def parse_key(values: list[bytes], *, max_key: int) -> str:
     elif _BARE.fullmatch(text):
         key = text
     else:
-        raise KeyInvalid('An Idempotency-Key is a text of visible ASCII characters in double quotes; the quotes may be left out.')
+        raise KeyInvalid(
+            "An Idempotency-Key is a text of visible ASCII characters in double quotes; the quotes may be left out."
+        )
     if not 0 < len(key) <= max_key or not key.isascii() or not key.isprintable():
         raise KeyInvalid(f"An Idempotency-Key has 1 to {max_key} visible ASCII characters.")
     return key
@@ -353,9 +356,14 @@ class Idempotency:
     def _claim(self, scope: Scope, key: str, body: bytes) -> Claim:
         principal = self.principal(scope)
         # The path with its values belongs to the request and not to the key: the same key for another order is a
-        # mistake that the client has to hear of. So does the query. The headers do not: a retry may come by another way.
+        # mistake that the client has to hear of. So does the query. The headers do not: a retry may come by another
+        # way.
         fingerprint = _digest(scope["path"].encode("utf-8", "surrogatepass"), scope.get("query_string", b""), body)
-        return Claim(_digest(principal.encode("utf-8", "surrogatepass"), self.route.encode(), key.encode()), principal, fingerprint)
+        return Claim(
+            _digest(principal.encode("utf-8", "surrogatepass"), self.route.encode(), key.encode()),
+            principal,
+            fingerprint,
+        )
 
     async def _once(self, claim: Claim, scope: Scope, receive: Receive, send: Send) -> None:
         if claim.id in self._running:
@@ -418,7 +426,9 @@ class Idempotency:
             case "answered":
                 answer = found.answer
                 assert answer is not None  # noqa: S101 - for the type checker: the store's promise
-                headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in json.loads(answer.headers)]
+                headers = [
+                    (name.encode("latin-1"), value.encode("latin-1")) for name, value in json.loads(answer.headers)
+                ]
                 headers += [(b"content-length", b"%d" % len(answer.body)), (b"idempotent-replayed", b"true")]
                 scope.setdefault("state", {})["idempotent_replayed"] = True
                 await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -3,8 +3,8 @@
 Threat: the note that a request was done lives elsewhere than what it did. The process dies between the two, and the
 request is done twice, or never again.
 
-What it does: the answer is one more row of the request's own transaction. A running request is marked by a lock that dies
-with its transaction, so that a killed process leaves nothing to clean up:
+What it does: the answer is one more row of the request's own transaction. A running request is marked by a lock that
+dies with its transaction, so that a killed process leaves nothing to clean up:
 
 * PostgreSQL: ``pg_try_advisory_xact_lock``, taken and asked together with the look at the record, in one statement. Who
   does not get it is told at once, and waits for nobody. (An INSERT that two make at once would have the second wait,
@@ -12,8 +12,8 @@ with its transaction, so that a killed process leaves nothing to clean up:
   seen: then the record's primary key decides, and the second one's work is rolled back.
 * SQLite: a writing transaction is alone from its beginning (``BEGIN IMMEDIATE``), so a look is enough.
 
-A claim that has to outlive its transaction (an effect elsewhere) is a row with a token and a lease, made by one statement
-that commits before the work begins.
+A claim that has to outlive its transaction (an effect elsewhere) is a row with a token and a lease, made by one
+statement that commits before the work begins.
 
 What it costs: two statements a request, one to claim and one to store.
 
@@ -27,8 +27,6 @@ To lift it: needs ``sqlalchemy[asyncio]``. ``table = idempotency_table(metadata)
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -52,6 +50,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
+
     from sqlalchemy import Row, Select
     from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -165,8 +166,7 @@ class SqlIdempotencyStore:
     ) -> bool:
         """Store the answer in the request's own transaction; False if another one was stored meanwhile."""
         values = {"status": status, "headers": headers, "body": body, "token": None, "lease_until": None}
-        saved = await self._upsert(self._session, claim, now, expires, values, self._options)
-        return saved
+        return await self._upsert(self._session, claim, now=now, expires=expires, values=values, options=self._options)
 
     async def claim_external(
         self, claim: HasIdentity, *, now: float, lease: float, expires: float, max_keys: int
@@ -179,7 +179,7 @@ class SqlIdempotencyStore:
             if known.state != "granted" and not (known.state == "busy" and row.lease_until <= _ms(now)):
                 return known
             values = {"token": token, "lease_until": _ms(now + lease), "status": None, "headers": None, "body": None}
-            taken = await self._upsert(session, claim, now, expires, values, {})
+            taken = await self._upsert(session, claim, now=now, expires=expires, values=values)
         return Finding("granted", token=token) if taken else _BUSY
 
     async def settle(
@@ -219,10 +219,11 @@ class SqlIdempotencyStore:
         self,
         session: AsyncSession,
         claim: HasIdentity,
+        *,
         now: float,
         expires: float,
         values: dict[str, Any],
-        options: dict[str, Any],
+        options: Mapping[str, Any] | None = None,
     ) -> bool:
         """Insert the record, or take over one that is dead; tell whether that was possible."""
         table = self._table
@@ -244,7 +245,7 @@ class SqlIdempotencyStore:
             )
             .returning(table.c.id)
         )
-        return (await session.execute(statement, execution_options=options)).first() is not None
+        return (await session.execute(statement, execution_options=dict(options or {}))).first() is not None
 
 
 def _judge(row: Row[Any], claim: HasIdentity, max_keys: int) -> Finding:

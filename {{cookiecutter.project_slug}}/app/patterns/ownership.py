@@ -1,12 +1,12 @@
 """Ownership: every statement of a request reaches only what its caller may reach.
 
-Threat: a handler fetches, lists, changes or counts by an id that the caller chose, and forgets to ask whose it is (OWASP
-API1:2023, broken object level authorization). Or it takes the owner from the request.
+Threat: a handler fetches, lists, changes or counts by an id that the caller chose, and forgets to ask whose it is
+(OWASP API1:2023, broken object level authorization). Or it takes the owner from the request.
 
-What it does: a model that inherits :class:`Owned` has an owner and a tenant. A session is bound to one caller. From then
-on each ORM statement of that session, whatever its shape, carries the condition that its rows are the caller's; what is
-inserted is stamped with the caller; and owner and tenant can be neither set nor changed. Another's row is not there:
-``get`` returns None, and the handler's 404 is the same as for a row that never was.
+What it does: a model that inherits :class:`Owned` has an owner and a tenant. A session is bound to one caller. From
+then on each ORM statement of that session, whatever its shape, carries the condition that its rows are the caller's;
+what is inserted is stamped with the caller; and owner and tenant can be neither set nor changed. Another's row is not
+there: ``get`` returns None, and the handler's 404 is the same as for a row that never was.
 
 What cannot be scoped is refused, with what to write instead: statements on the bare table, textual statements that name
 an owned table where the database has no row security of its own, ON CONFLICT DO UPDATE, the legacy bulk methods, and
@@ -27,15 +27,15 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sqlalchemy import Connection, String, Table, event
+from sqlalchemy import Connection, Select, String, Table, event
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, declared_attr, mapped_column, with_loader_criteria
 from sqlalchemy.orm.exc import ObjectDeletedError
 from sqlalchemy.sql.dml import Insert, Update, UpdateBase
 from sqlalchemy.sql.elements import ColumnClause, TextClause
-from sqlalchemy.sql.selectable import SelectBase
+from sqlalchemy.sql.selectable import Alias, SelectBase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from sqlalchemy.engine import Engine, ExecutionContext
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 Reach = Literal["none", "own", "tenant", "all"]
 
 MAX_NAME: Final = 255
-"""Characters of an owner or a tenant: what identity providers promise for a subject (OpenID Connect Core, section 2)."""
+"""Characters of an owner or a tenant: what identity providers promise for a subject (OpenID Connect Core, 2)."""
 
 TRUSTED: Final = "ownership_trusted"
 """Execution option of statements of the service's own on a request's session, such as those on a protected table."""
@@ -131,7 +131,7 @@ class Owned:
 def _configured(mapper: Mapper[Any], model: type[Any]) -> None:
     """Protect the table, and refuse every assignment to the two columns, a constructor's keyword included."""
     for table in mapper.tables:
-        protect(table.name)  # type: ignore[attr-defined]
+        protect(table.name)
 
     def refuse(_target: object, _value: object, _old: object, _initiator: object) -> None:
         raise OwnerNotYours(model.__name__)
@@ -203,7 +203,9 @@ def _criteria(scope: OwnerScope) -> Any:
         return with_loader_criteria(
             Owned, lambda cls: cls.tenant_id == tenant, include_aliases=True, propagate_to_loaders=True
         )
-    return with_loader_criteria(Owned, lambda cls: cls.owner_id.is_(None), include_aliases=True, propagate_to_loaders=True)
+    return with_loader_criteria(
+        Owned, lambda cls: cls.owner_id.is_(None), include_aliases=True, propagate_to_loaders=True
+    )
 
 
 def _check(state: ORMExecuteState, *, textual: bool) -> None:
@@ -213,14 +215,29 @@ def _check(state: ORMExecuteState, *, textual: bool) -> None:
         OwnershipError: with what to write instead.
     """
     statement = state.statement
-    for scope in _scopes(statement):
+    found = _scopes(statement)
+    for scope in found:
         if bare := scope.bare - scope.mapped:
             raise Unscoped(f"a statement on the bare table {min(bare)!r} has no owner: use the model's class")
-        if textual:
-            for text in scope.texts:
+    if textual:
+        owned = any(scope.mapped for scope in found)
+        for scope in found:
+            for text, condition in scope.texts:
                 _check_text(text)
+                if owned and not (_NUMBER if condition else _PLAIN).fullmatch(text):
+                    raise Unscoped(
+                        f"text ({text[:60]!r}) may undo the condition of a statement on owned rows: "
+                        "use the model's columns"
+                    )
     if isinstance(statement, UpdateBase):
         _check_write(state, statement)
+
+
+_PLAIN: Final = re.compile(r"[\w\s.,*]*+(?:\([\w\s.,*]*+\)[\w\s.,*]*+)*+")
+"""Text that can stand in a list of columns or an order and do no more: names, numbers, calls; no comment, no quote."""
+
+_NUMBER: Final = re.compile(r"[0-9]+|\*")
+"""Text that SQLAlchemy itself puts into conditions: the 1 of an EXISTS, the * of a count."""
 
 
 @dataclass(slots=True)
@@ -229,41 +246,81 @@ class _Scope:
 
     Attributes:
         mapped: protected tables that are there as mapped classes, and so get their condition.
-        bare: protected tables that are there by themselves or by a column of theirs.
-        texts: what is there as text.
+        sources: tables that are there by themselves or by a column of theirs, and aliases of them.
+        bare: the protected ones among these.
+        texts: what is there as text, and whether it stands where conditions stand.
     """
 
     mapped: set[str] = field(default_factory=set)
+    sources: list[Any] = field(default_factory=list)
     bare: set[str] = field(default_factory=set)
-    texts: list[str] = field(default_factory=list)
+    texts: list[tuple[str, bool]] = field(default_factory=list)
 
 
-def _scopes(statement: Any) -> Iterable[_Scope]:
+def _scopes(statement: Any) -> list[_Scope]:
     """Return what each SELECT of a statement names, without looking into what belongs to a mapped class."""
     outermost = _Scope()
-    found, stack = [outermost], [(statement, outermost)]
+    found, stack = [outermost], [(statement, outermost, False)]
+    aliases: set[int] = set()
     while stack:
-        element, scope = stack.pop()
+        element, scope, condition = stack.pop()
         entity = element._annotations.get("parententity")  # noqa: SLF001 - no public way to ask
         if entity is not None:
             if entity.is_mapper:
-                scope.mapped.update(table.name for table in entity.tables)
+                scope.mapped.update({table.name for table in entity.tables} & _protected.keys())
+            else:
+                aliases.add(id(entity.selectable))
+                scope.mapped.add("")  # an alias of a class: there is a condition that text could undo
             continue
         if isinstance(element, SelectBase):
-            scope = _Scope()  # noqa: PLW2901 - what is below belongs to this one
+            scope = _Scope()
             found.append(scope)
-        elif isinstance(element, Table):
-            scope.bare.update({element.name} & _protected.keys())
-        elif isinstance(element, TextClause):
-            scope.texts.append(element.text)
-        elif isinstance(element, ColumnClause):
-            if element.is_literal:
-                scope.texts.append(element.name)
-            elif isinstance(element.table, Table):
-                scope.bare.update({element.table.name} & _protected.keys())
-            continue
-        stack.extend((child, scope) for child in element.get_children())
+        _note(element, scope, condition=condition)
+        stack.extend((child, scope, conditional or condition) for child, conditional in _children(element))
+    for scope in found:
+        scope.bare.update(
+            {_table_name(table) for table in scope.sources if id(table) not in aliases} & _protected.keys()
+        )
     return found
+
+
+def _note(element: Any, scope: _Scope, *, condition: bool) -> None:
+    """Note what one element is, if it is a table, a column of one, or text."""
+    if isinstance(element, Table):
+        scope.sources.append(element)
+    elif isinstance(element, TextClause):
+        scope.texts.append((element.text, condition))
+    elif isinstance(element, ColumnClause):
+        if element.is_literal:
+            scope.texts.append((element.name, condition))
+        elif "parentmapper" not in element._annotations:  # noqa: SLF001 - else it came from a class, by its relationship
+            scope.sources.append(element.table)
+
+
+def _table_name(source: Any) -> str:
+    """Return the name of the table that a column's source is, or is an alias of; empty for anything else."""
+    while isinstance(source, Alias):
+        source = source.element
+    return source.name if isinstance(source, Table) else ""
+
+
+def _children(element: Any) -> Iterator[tuple[Any, bool]]:
+    """Yield the parts of an element, and whether each stands where conditions stand."""
+    conditions = {id(part) for name in _CONDITIONS for part in getattr(element, name, ())}
+    joins = getattr(element, "_setup_joins", ())
+    conditions |= {id(onclause) for _, onclause, *_ in joins}
+    named = {id(part) for name in ("_raw_columns", "_from_obj") for part in getattr(element, name, ())}
+    named |= {id(target) for target, *_ in joins}
+    if isinstance(element, ColumnClause):
+        return
+    for child in element.get_children():
+        # A SELECT also lists the tables that follow from its columns and joins; it is these that are judged.
+        if isinstance(element, Select) and id(child) not in named and _table_name(child):
+            continue
+        yield child, id(child) in conditions
+
+
+_CONDITIONS: Final = ("_where_criteria", "_having_criteria")
 
 
 def _check_text(text: str) -> None:
@@ -310,7 +367,9 @@ def _before_flush(session: Session, _context: UOWTransaction, _instances: object
             raise OwnerNotYours(type(instance).__name__)
     for instance in (*session.dirty, *session.deleted):
         if isinstance(instance, Owned) and not _reaches(binding.scope, instance):
-            raise Unscoped(f"this {type(instance).__name__} is not one that the caller may change: load it by a query first")
+            raise Unscoped(
+                f"this {type(instance).__name__} is not one that the caller may change: load it by a query first"
+            )
     binding.flushing = True
 
 
@@ -334,7 +393,12 @@ def _flushed(session: Session, *_: object) -> None:
 
 
 def _before_cursor(
-    _connection: Connection, _cursor: object, statement: str, _values: object, context: ExecutionContext | None, _many: bool  # noqa: FBT001
+    _connection: Connection,
+    _cursor: object,
+    statement: str,
+    _values: object,
+    context: ExecutionContext | None,
+    _many: bool,  # noqa: FBT001
 ) -> None:
     options = context.execution_options if context is not None else {}
     binding: _Binding | None = options.get(_BINDING)

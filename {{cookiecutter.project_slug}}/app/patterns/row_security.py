@@ -1,26 +1,28 @@
 """Row security: PostgreSQL itself hands out only the rows of the caller, whatever SQL it is sent.
 
-Threat: a handler builds SQL from input, or forgets a condition in raw SQL, and reads or changes what belongs to somebody
-else. Scoping in the ORM does not see raw SQL.
+Threat: a handler builds SQL from input, or forgets a condition in raw SQL, and reads or changes what belongs to
+somebody else. Scoping in the ORM does not see raw SQL.
 
 What it does: each protected table gets a policy, forced on its owner too, that compares the row with the caller of the
-transaction. Who the caller is, the service says in settings that end with the transaction. SQL that was smuggled in could
-set them as well; so they are signed. The key lies in a table that only the owner of the database reads, and a function
-with the owner's rights checks the signature. Without a valid one there is no caller, and without a caller no row.
+transaction. Who the caller is, the service says in settings that end with the transaction. SQL that was smuggled in
+could set them as well; so they are signed. The key lies in a table that only the owner of the database reads, and a
+function with the owner's rights checks the signature. Without a valid one there is no caller, and without a caller no
+row.
 
 * ``own``: rows of the caller; ``tenant``: rows of its tenant; ``all``: every row; ``service``: the service's own work;
   ``none``: an unknown caller, who has no rows.
-* A new row has to carry the caller's name and tenant, whatever it may see. Nobody may change them afterwards: the serving
-  role has no right to update these columns.
-* The serving role owns nothing, so it can neither switch a policy off nor drop a table, make a function or read the key.
+* A new row has to carry the caller's name and tenant, whatever it may see. Nobody may change them afterwards: the
+  serving role has no right to update these columns.
+* The serving role owns nothing, so it can neither switch a policy off nor drop a table, make a function or read the
+key.
 
 What it does not do: hide that a row exists from a foreign key that points at it, or from a unique constraint; bind a
 superuser, or a role with BYPASSRLS: :func:`service_role_problems` finds these.
 
 Costs: one statement when a transaction begins; the function runs once a statement and field, not once a row.
 
-To lift it: needs ``sqlalchemy``. In a migration run :func:`install_statements` and :func:`enable_statements`; as the owner
-:func:`set_key` and :func:`grant_statements`; at the beginning of each transaction the statement of
+To lift it: needs ``sqlalchemy``. In a migration run :func:`install_statements` and :func:`enable_statements`; as the
+owner :func:`set_key` and :func:`grant_statements`; at the beginning of each transaction the statement of
 :class:`CallerProof`.
 """
 
@@ -45,7 +47,7 @@ OWNED: Final = (
     f" AND ((SELECT {SCHEMA}.caller('reach')) = 'tenant'"
     f" OR ((SELECT {SCHEMA}.caller('reach')) = 'own' AND owner_id = (SELECT {SCHEMA}.caller('subject')))))"
 )
-"""Which rows with an owner and a tenant the caller sees. Each field is a subselect, so that it is asked once a statement."""
+"""Which rows with an owner and a tenant the caller sees. Each field is a subselect: it is asked once a statement."""
 
 STAMPED: Final = (
     f"(SELECT {SCHEMA}.caller('reach')) = 'service'"
@@ -88,7 +90,7 @@ class CallerProof:
     def statement(
         self, *, subject: str, tenant: str, reach: str, statement_timeout_ms: int, read_only: bool
     ) -> tuple[TextClause, dict[str, str]]:
-        """Return the one statement, with its values, that says at the beginning of a transaction who asks, and how long.
+        """Return the one statement, with its values, that says when a transaction begins who asks, and how long.
 
         Args:
             subject: the caller.
@@ -145,7 +147,7 @@ RETURN (
     FROM {SCHEMA}.key
     WHERE field IN ('subject', 'tenant', 'reach')
     AND encode(sha256(outer_pad || sha256(inner_pad || {message})), 'hex') = {proof}
-)""",
+)""",  # noqa: S608 - made of constants
         f"REVOKE ALL ON FUNCTION {SCHEMA}.caller(text) FROM PUBLIC",
     ]
 
@@ -165,8 +167,8 @@ def set_key(connection: Connection, key: bytes) -> None:
     block = hashlib.sha256(key).digest() if len(key) > _BLOCK else key
     block = block.ljust(_BLOCK, b"\0")
     pads = {"inner": bytes(byte ^ 0x36 for byte in block), "outer": bytes(byte ^ 0x5C for byte in block)}
-    connection.execute(text(f"DELETE FROM {SCHEMA}.key"))
-    connection.execute(text(f"INSERT INTO {SCHEMA}.key VALUES (:inner, :outer)"), pads)
+    connection.execute(text(f"DELETE FROM {SCHEMA}.key"))  # noqa: S608 - a constant
+    connection.execute(text(f"INSERT INTO {SCHEMA}.key VALUES (:inner, :outer)"), pads)  # noqa: S608
 
 
 def enable_statements(table: str, *, visible: str = OWNED, writable: str = STAMPED) -> list[str]:
@@ -195,7 +197,11 @@ def disable_statements(table: str) -> list[str]:
     """Return what takes a table out of row security again."""
     _check(table)
     drop = [f"DROP POLICY {SCHEMA}_{what} ON {table}" for what in ("read", "update", "delete", "insert")]
-    return [*drop, f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY", f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"]
+    return [
+        *drop,
+        f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY",
+        f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY",
+    ]
 
 
 def grant(connection: Connection, role: str, *, schema: str = "public") -> None:

@@ -12,8 +12,8 @@ text that says why; savepoints (``begin_nested``) are the handler's own.
 * The transaction begins with the first statement: a request that needs no database takes no connection.
 * GET and HEAD get a session for reading; what they write is refused by the database. Their connection goes back
   before the answer leaves, except where the answer is a stream, which may read on.
-* The answer to a writing method is held back, so it has a bound: 1 MiB by default, ample for a document and small enough
-  that a hundred at a time do no harm. Past it the request fails and nothing is kept.
+* The answer to a writing method is held back, so it has a bound: 1 MiB by default, ample for a document and small
+  enough that a hundred at a time do no harm. Past it the request fails and nothing is kept.
 * After the commit the session is closed for good: a background task that uses it gets an error, not a transaction
   that nobody will ever commit.
 
@@ -96,37 +96,45 @@ class OwnedSession(Session):
     """The synchronous side: here a call arrives however the handler came by the session."""
 
     def commit(self) -> NoReturn:
+        """Refuse."""
         raise TransactionOwned("commit", "Remove the call; flush() if you need a generated value.")
 
     def rollback(self) -> NoReturn:
+        """Refuse."""
         raise TransactionOwned("rollback", "Raise an HTTPException to give up, or use begin_nested() for a savepoint.")
 
     def close(self) -> NoReturn:
+        """Refuse."""
         raise TransactionOwned("close", "Remove the call, and any `async with session`.")
 
     def reset(self) -> NoReturn:
+        """Refuse."""
         raise TransactionOwned("reset", "Remove the call.")
 
     def invalidate(self) -> NoReturn:
+        """Refuse."""
         raise TransactionOwned("invalidate", "Remove the call.")
 
     def begin(self, nested: bool = False) -> Any:  # noqa: FBT001, FBT002 - the base class's signature
+        """Refuse, but for a savepoint."""
         if not nested:
             raise TransactionOwned("begin", "It has begun already; use begin_nested() for a savepoint.")
         return super().begin(nested=True)
 
     def begin_nested(self) -> Any:
+        """Begin a savepoint, which the handler may end as it likes."""
         return super().begin(nested=True)
 
     def prepare(self) -> NoReturn:
+        """Refuse."""
         raise TransactionOwned("prepare", "Remove the call.")
 
 
 class UnitSession(AsyncSession):
     """The session of one request; belongs to :class:`UnitOfWork`, which alone ends its transaction.
 
-    Args: as of ``AsyncSession``. Objects stay readable after the commit (``expire_on_commit=False``), and a session that
-    was ended stays so (``close_resets_only=False``).
+    Args: as of ``AsyncSession``. Objects stay readable after the commit (``expire_on_commit=False``), and a session
+    that was ended stays so (``close_resets_only=False``).
     """
 
     sync_session_class = OwnedSession

@@ -151,7 +151,9 @@ class Policy:
         held = [role for role in roles if role in self.roles]
         narrowest = min(
             (
-                max((_WIDTH[self.scopes.get(role, "own")] for role in held if permission in self.roles[role]), default=0)
+                max(
+                    (_WIDTH[self.scopes.get(role, "own")] for role in held if permission in self.roles[role]), default=0
+                )
                 for permission in required
             ),
             default=0,

@@ -179,9 +179,7 @@ def test_what_is_not_in_stock_is_not_sold_and_leaves_nothing(service: Service) -
 def test_of_many_callers_one_gets_the_last_one(service: Service) -> None:
     put_stock(service, "contested", 1)
     with ThreadPoolExecutor(8) as pool:
-        statuses = list(
-            pool.map(lambda n: place(service, f"c{n}", sku="contested", quantity=1).status_code, range(8))
-        )
+        statuses = list(pool.map(lambda n: place(service, f"c{n}", sku="contested", quantity=1).status_code, range(8)))
     assert sorted(statuses) == [201, *[409] * 7]
 
 
@@ -233,9 +231,7 @@ def test_pages_follow_each_other_without_a_gap(service: Service) -> None:
     assert read(service, f"?after={ids[0]}", "mallory", "customer").status_code == 404
 
 
-@pytest.mark.parametrize(
-    "note", ["a\x00b", "\ud800"], ids=["NUL", "a lone surrogate"]
-)
+@pytest.mark.parametrize("note", ["a\x00b", "\ud800"], ids=["NUL", "a lone surrogate"])
 def test_a_text_that_no_database_takes_is_refused(service: Service, note: str) -> None:
     headers = {**service.bearer("customer"), "idempotency-key": uuid4().hex, "content-type": "application/json"}
     body = json.dumps({"sku": "chair-oak", "quantity": 1, "note": note}).encode()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A real PostgreSQL. Each process of a distributed run has one: to start it costs a second, to share it a protocol."""
+    """A real PostgreSQL. Each process of a distributed run has one: to start it takes a second, to share it a lock."""
     with postgres_server() as server:
         yield server
 

@@ -115,7 +115,15 @@ class PostgresServer:
             who = pwd.getpwnam(self._user)
             for path in (self._folder, data, secret):
                 os.chown(path, who.pw_uid, who.pw_gid)
-        command = [self._binaries / "initdb", "--pgdata", data, "--username", "postgres", "--auth", "scram-sha-256"]
+        command: list[str | Path] = [
+            self._binaries / "initdb",
+            "--pgdata",
+            data,
+            "--username",
+            "postgres",
+            "--auth",
+            "scram-sha-256",
+        ]
         command += ["--pwfile", secret, "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"]
         made = subprocess.run(command, **self._run_as(), capture_output=True, text=True, check=False)
         secret.unlink()

@@ -38,9 +38,12 @@ class Outcome:
 async def storm(database_url: str, audit_url: str, *, keys: int, copies: int, processes: int) -> Outcome:
     """Send ``keys`` orders, each ``copies`` times at once, to ``processes`` processes."""
     ledger, answers = Ledger(), Counter[str]()
-    async with Fleet(database_url, processes) as fleet, httpx2.AsyncClient(
-        timeout=30, limits=httpx2.Limits(max_connections=copies * 2, max_keepalive_connections=copies * 2)
-    ) as client:
+    async with (
+        Fleet(database_url, processes) as fleet,
+        httpx2.AsyncClient(
+            timeout=30, limits=httpx2.Limits(max_connections=copies * 2, max_keepalive_connections=copies * 2)
+        ) as client,
+    ):
         before = read_stock(audit_url)
         headers = fleet.bearer("alice")
         probe = asyncio.create_task(_probe(fleet, stop := asyncio.Event()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import httpx2
+from pydantic import SecretStr
 
 from app.cli import migrate_in_development
 from app.patterns.development_issuer import DevelopmentIssuer
@@ -79,7 +79,7 @@ class Fleet:
         }
 
     async def __aenter__(self) -> Self:
-        migrate_in_development(Settings(database_url=self.database_url))  # type: ignore[arg-type]  # pydantic makes it a secret
+        migrate_in_development(Settings(database_url=SecretStr(self.database_url)))
         for process in self.processes:
             await self.start(process)
         return self
@@ -108,7 +108,7 @@ class Fleet:
             "-m",
             "tests.torture.serve",
             str(process.port),
-            env={**environment(self._environ), "PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": os.getcwd()},
+            env={**environment(self._environ), "PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": str(Path.cwd())},
             stdout=self._log,
             stderr=self._log,
         )

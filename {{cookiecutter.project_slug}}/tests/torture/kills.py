@@ -61,7 +61,8 @@ async def campaign(
         before = read_stock(audit_url)
         keeper = asyncio.create_task(fleet.keep_alive())
         clients = [
-            asyncio.create_task(order_until(stop, fleet, ledger, f"client-{number}", number)) for number in range(CLIENTS)
+            asyncio.create_task(order_until(stop, fleet, ledger, f"client-{number}", number))
+            for number in range(CLIENTS)
         ]
         try:
             for number, point in enumerate(plan, start=1):
@@ -69,7 +70,9 @@ async def campaign(
                     await (_kill_at_random(fleet, chance) if point == "random" else _kill_at(fleet, point))
                 kills[point] += 1
                 if number % 25 == 0:
-                    tell(f"{number} of {len(plan)} kills, {len(ledger.acknowledged)} orders, {len(ledger.faults)} faults")
+                    tell(
+                        f"{number} of {len(plan)} kills, {len(ledger.acknowledged)} orders, {len(ledger.faults)} faults"
+                    )
                 if keeper.done():
                     await keeper
         finally:
@@ -83,7 +86,11 @@ async def _kill_at_random(fleet: Fleet, chance: random.Random) -> None:
     """Kill a process that serves, some milliseconds from now."""
     await asyncio.sleep(chance.uniform(0.0, 0.15))
     while True:
-        serving = [process for process in fleet.processes if process.running and process.running.returncode is None and process.ready_at]
+        serving = [
+            process
+            for process in fleet.processes
+            if process.running and process.running.returncode is None and process.ready_at
+        ]
         if len(serving) > 1:
             victim = chance.choice(serving)
             victim.ready_at = 0.0

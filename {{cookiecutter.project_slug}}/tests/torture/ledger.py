@@ -47,7 +47,9 @@ def audit(ledger: Ledger, owner_url: str, stock_before: Mapping[str, int]) -> li
     engine = create_engine(owner_url.replace("sqlite+aiosqlite", "sqlite"))
     with engine.connect() as connection:
         orders = connection.execute(text("SELECT note, id, sku, quantity FROM orders")).all()
-        stock = dict(connection.execute(text("SELECT sku, available FROM stock")).tuples().all())
+        stock: dict[str, int] = {
+            row.sku: row.available for row in connection.execute(text("SELECT sku, available FROM stock"))
+        }
     engine.dispose()
     faults = list(ledger.faults)
     count = Counter(order.note for order in orders)
@@ -75,6 +77,8 @@ def read_stock(owner_url: str) -> dict[str, int]:
     """Return how many there are of each article."""
     engine = create_engine(owner_url.replace("sqlite+aiosqlite", "sqlite"))
     with engine.connect() as connection:
-        stock = dict(connection.execute(text("SELECT sku, available FROM stock")).tuples().all())
+        stock: dict[str, int] = {
+            row.sku: row.available for row in connection.execute(text("SELECT sku, available FROM stock"))
+        }
     engine.dispose()
     return stock

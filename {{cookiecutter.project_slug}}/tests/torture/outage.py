@@ -50,7 +50,8 @@ async def outage(server: PostgresServer, database_url: str, audit_url: str) -> O
     async with Fleet(database_url) as fleet:
         before = read_stock(audit_url)
         clients = [
-            asyncio.create_task(order_until(stop, fleet, ledger, f"client-{number}", number)) for number in range(CLIENTS)
+            asyncio.create_task(order_until(stop, fleet, ledger, f"client-{number}", number))
+            for number in range(CLIENTS)
         ]
         await asyncio.sleep(WARM)
         connections = _connections(audit_url)
@@ -86,7 +87,9 @@ async def outage(server: PostgresServer, database_url: str, audit_url: str) -> O
 def _connections(audit_url: str) -> int:
     engine = create_engine(audit_url)
     with engine.connect() as connection:
-        mine = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        mine = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
         count = int(connection.scalar(mine) or 0)
     engine.dispose()
     return count

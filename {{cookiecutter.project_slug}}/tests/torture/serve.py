@@ -1,8 +1,8 @@
 """The service as it is, with five places where it can be told to die.
 
-``python -m tests.torture.serve PORT``. A place is asked for by a file in the folder ``TORTURE_TICKETS``, named after it;
-the process that reaches the place first takes the file away and kills itself with signal 9, so that nothing runs any more:
-no ``finally``, no ``atexit``, no rollback of its own.
+``python -m tests.torture.serve PORT``. A place is asked for by a file in the folder ``TORTURE_TICKETS``, named after
+it; the process that reaches the place first takes the file away and kills itself with signal 9, so that nothing runs
+any more: no ``finally``, no ``atexit``, no rollback of its own.
 """
 
 from __future__ import annotations
