@@ -158,7 +158,6 @@ class PostgresServer:
             **self._run_as(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a group of its own, to freeze and to kill
         )
         self._process = process
         # Drained for the process's whole life, or a full pipe would freeze it.
@@ -182,30 +181,30 @@ class PostgresServer:
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
-        os.killpg(process.pid, signal.SIGCONT)
+        _signal_all(process, signal.SIGCONT)
         process.send_signal(signal.SIGINT)
         try:
             process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            _signal_all(process, signal.SIGKILL)
             process.wait()
 
     def kill(self) -> None:
         """Kill every process of it where it stands."""
         process, self._process = self._process, None
         assert process is not None
-        os.killpg(process.pid, signal.SIGKILL)
+        _signal_all(process, signal.SIGKILL)
         process.wait()
 
     def freeze(self) -> None:
         """Stop every process of it without closing a socket: it accepts connections and answers nothing."""
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGSTOP)
+        _signal_all(self._process, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let a frozen one go on."""
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGCONT)
+        _signal_all(self._process, signal.SIGCONT)
 
     @contextlib.contextmanager
     def _superuser(self, database: str = "postgres") -> Iterator[Any]:
@@ -231,6 +230,14 @@ class PostgresServer:
         with self._superuser() as connection:
             connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
             connection.execute(text(f"DROP ROLE IF EXISTS {name}_service"))
+
+
+def _signal_all(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signal a server and its children, each of which leads a session of its own."""
+    folder = Path(f"/proc/{process.pid}/task/{process.pid}")
+    for pid in (process.pid, *map(int, (folder / "children").read_text().split())):
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, number)
 
 
 def _readable(binaries: Path, aside: Path, user: str | None) -> Path:
