@@ -79,23 +79,36 @@ def migrate_in_development(settings: Settings) -> None:
     Raises:
         BootRefused: the database is away, or a migration failed.
     """
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - only commands that start something need it
+
+    from app.database import schema  # noqa: PLC0415
+
     if settings.production:
         return
+    try:
+        if schema.is_up_to_date(settings):
+            return
+    except SQLAlchemyError as error:
+        raise _cannot_migrate(error) from error
     for line in _migrate(settings, "head"):
         click.echo(line, err=True)
+
+
+def _cannot_migrate(error: Exception) -> BootRefused:
+    reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    return BootRefused([f"APP_DATABASE_URL: cannot migrate, and nothing was changed: {reason}"])
 
 
 def _migrate(settings: Settings, revision: str) -> list[str]:
     from alembic.util import CommandError  # noqa: PLC0415 - only these commands migrate
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
-    from app.database import schema  # noqa: PLC0415
+    from app.database import migrations  # noqa: PLC0415
 
     try:
-        moved = schema.migrate(settings, revision)
+        moved = migrations.migrate(settings, revision)
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        raise BootRefused([f"APP_DATABASE_URL: cannot migrate, and nothing was changed: {reason}"]) from error
+        raise _cannot_migrate(error) from error
     except CommandError as error:
         raise BootRefused([f"migrations: {error}"]) from error
     return [f"database migrated: {' -> '.join(moved)}"] if moved else []
@@ -117,12 +130,12 @@ def migration(name: str) -> None:
     """Write a migration from what the models have and the database lacks. Read it before you keep it."""
     from alembic.util import CommandError  # noqa: PLC0415 - only these commands migrate
 
-    from app.database import schema  # noqa: PLC0415
+    from app.database import migrations  # noqa: PLC0415
 
     settings = load_settings()
     try:
         _migrate(settings, "head")
-        path = schema.new_migration(settings, name)
+        path = migrations.new_migration(settings, name)
     except CommandError as error:
         raise BootRefused([f"migrations: {error}"]) from error
     click.echo(path or "the models and the database agree; there is nothing to migrate")

@@ -1,10 +1,11 @@
-"""Runs the migrations on the connection that ``app.database.schema`` hands over; alone, on the settings' database."""
+"""Runs the migrations on the connection that ``app.database.migrations`` hands over, or on the settings' database."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from app.database.schema import add_row_security, metadata, migrate
+from app.database.migrations import add_row_security, migrate
+from app.database.schema import metadata
 from app.settings import load_settings
 
 connection = context.config.attributes.get("connection")

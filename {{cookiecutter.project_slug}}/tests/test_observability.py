@@ -83,9 +83,11 @@ def test_control_characters_cannot_forge_a_line(service: Service) -> None:
         peer.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\nuser-agent: a\x1b[31m\r\nconnection: close\r\n\r\n".encode())
         answer = peer.recv(4096)
     assert b" 404 " in answer or b" 400 " in answer
-    httpx2.get(f"{service.url}/probe/logs", params={"name": f"x\n{forged}\r\x1b[2J"}, headers=service.bearer("writer"))
-    service.lines(event="signing in", logger="probe", count=2)
-    assert all(line.startswith("{") for line in service.output)
+    hostile = {"name": f"x\n{forged}\r\x1b[2J"}
+    logged = httpx2.get(f"{service.url}/probe/logs", params=hostile, headers=service.bearer("writer"))
+    service.lines(event="signing in", logger="probe", request_id=logged.headers["x-request-id"])
+    # The command's own line comes before there is a log.
+    assert all(line.startswith("{") for line in service.output if not line.startswith("database migrated: "))
     assert [line for line in service.parsed() if line.get("caller") == "admin"] == []
 
 
@@ -114,7 +116,8 @@ def test_a_handlers_own_span_belongs_to_the_request(service: Service, receiver: 
 
 def test_boot_logs_what_stands_in_front_of_what(service: Service) -> None:
     (line,) = service.lines(event="composed")
-    assert line["guards"] == ["deadline", "body_limit", "authentication", "authorization", "rate_limit"]
+    names = ["deadline", "body_limit", "authentication", "authorization", "rate_limit", "unit_of_work", "idempotency"]
+    assert line["guards"] == names
     routes = service.lines(event="route", count=line["routes"])
     assert {"POST /probe/echo", "GET /livez"} <= {f"{route['method']} {route['path']}" for route in routes}
 

@@ -100,6 +100,7 @@ def test_production_does_not_watch(project: Path) -> None:
         "APP_JWKS_URL": "https://127.0.0.1:1/jwks.json",
         "APP_DRAIN_DELAY": "0",
     }
+    assert run_to_end(project, "migrate").returncode == 0
     with running(project, environ=settings) as service:
         (project / "app" / "handlers" / "greeting.py").write_text(HANDLER.format(text="changed"))
         assert httpx2.get(f"{service.url}/greeting").json() == {"says": "hello"}

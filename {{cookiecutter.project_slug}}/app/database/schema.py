@@ -1,38 +1,30 @@
-"""The schema: migrations forward and back, and whether what is there is what this code needs.
+"""The schema as it is and as it should be: which revision, whose tables, and what keeps a database from being used.
 
-Migrations run as the owner of the tables, in one transaction on either database, and one at a time whatever machines
-start together. On PostgreSQL they end with what does not belong into a migration, because it follows from settings: the
-key that signs callers, and the role that serves.
+Nothing here needs Alembic, so that a service that is up to date starts without it.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
-import alembic.command
-from alembic.autogenerate import renderers
-from alembic.config import Config
-from alembic.operations import MigrateOperation, Operations, ops
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, create_engine, event, text
+from sqlalchemy import URL, Connection, create_engine, event, inspect, text
 
 from app.database.urls import database_url, owner_url, service_url, signing_key
 from app.models import Base, Owned, load_models
 from app.models.base import IDEMPOTENCY
 from app.patterns import row_security
-from app.settings import ROOT, Settings
+from app.settings import ROOT, BootRefused, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy import MetaData
 
-_LOCK: Final = 0x627265616B77  # a number of our own for pg_advisory_xact_lock
-logging.getLogger("alembic").setLevel(logging.WARNING)  # which revision came after which is said by the command
+MIGRATIONS: Final = ROOT / "migrations" / "versions"
 
+_LOCK: Final = 0x627265616B77  # a number of our own for pg_advisory_xact_lock
 LOCK_TIMEOUT: Final = 60_000
 """Milliseconds that a migration waits for another one, or for the requests that use a table, before it gives up."""
 
@@ -54,43 +46,72 @@ def protected_tables() -> set[str]:
     return owned_tables() | {IDEMPOTENCY.name}
 
 
-def migrate(settings: Settings, revision: str = "head") -> list[str]:
-    """Bring the database to a revision, up or down, and return the revisions that it went through.
-
-    Raises:
-        sqlalchemy.exc.SQLAlchemyError: the database is away, or a migration failed; nothing of it was kept.
-    """
-    with _owner(settings) as connection:
-        before = current(connection)
-        config = _config(connection)
-        going_down = revision != "head" and revision in {*_ancestors(before), "base"}
-        (alembic.command.downgrade if going_down else alembic.command.upgrade)(config, revision)
-        after = current(connection)
-        if connection.dialect.name == "postgresql" and after is not None:
-            prepare_service_role(connection, settings)
-    return [] if before == after else [before or "empty", after or "empty"]
-
-
-def new_migration(settings: Settings, name: str) -> str | None:
-    """Write a migration for what differs between the models and the database; return its file, None if nothing does.
-
-    Raises:
-        sqlalchemy.exc.SQLAlchemyError: the database is away.
-        alembic.util.exc.CommandError: the database is not at the newest revision.
-    """
-    with _owner(settings) as connection:
-        script = alembic.command.revision(_config(connection), name, autogenerate=True)
-    return None if script is None or isinstance(script, list) else script.path
-
-
 def current(connection: Connection) -> str | None:
     """Return the revision that a database is at."""
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
+def revisions() -> dict[str, tuple[str, ...]]:
+    """Return each revision that this code has, with those that come right before it; read, not imported.
+
+    Raises:
+        BootRefused: a file of migrations/versions says neither.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for file in sorted(MIGRATIONS.glob("*.py")):
+        names: dict[str, Any] = {}
+        try:
+            for node in ast.parse(file.read_text("utf-8")).body:
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    with contextlib.suppress(ValueError):
+                        names[node.targets[0].id] = ast.literal_eval(node.value)
+            before = names["down_revision"]
+            found[names["revision"]] = (before,) if isinstance(before, str) else tuple(before or ())
+        except (SyntaxError, ValueError, KeyError) as error:
+            raise BootRefused([f"{file.relative_to(ROOT)}:1: no migration: it names no revision"]) from error
+    return found
 
 
 def head() -> str | None:
-    """Return the newest revision that this code has."""
-    return _scripts().get_current_head()
+    """Return the newest revision that this code has.
+
+    Raises:
+        BootRefused: there are two that nothing follows.
+    """
+    known = revisions()
+    heads = sorted(known.keys() - {before for parents in known.values() for before in parents})
+    if len(heads) > 1:
+        raise BootRefused([f"migrations/versions: nothing follows {' and '.join(heads)}; let one follow the other"])
+    return heads[0] if heads else None
+
+
+def ancestors(revision: str | None) -> set[str]:
+    """Return a revision and everything before it; nothing for one that this code does not know."""
+    known, found = revisions(), set()
+    todo = [revision] if revision in known else []
+    while todo:
+        name = todo.pop()
+        if name is not None and name not in found:
+            found.add(name)
+            todo.extend(known.get(name, ()))
+    return found
+
+
+def is_up_to_date(settings: Settings) -> bool:
+    """Tell whether there is nothing to migrate; if so, see to the serving role, whose settings may have changed.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database is away.
+    """
+    with as_owner(settings) as connection:
+        if current(connection) != head():
+            return False
+        if connection.dialect.name == "postgresql":
+            prepare_service_role(connection, settings)
+    return True
 
 
 def problems(connection: Connection, *, production: bool) -> list[str]:
@@ -98,7 +119,7 @@ def problems(connection: Connection, *, production: bool) -> list[str]:
     found = []
     at, newest = current(connection), head()
     if at != newest:
-        known = at is None or at in _ancestors(newest)
+        known = at is None or at in ancestors(newest)
         what = f"the database is at revision {at or 'nothing'}, this code needs {newest}"
         todo = "run `app migrate`" if known else "it is newer than this code: deploy the code that belongs to it"
         found.append(f"APP_DATABASE_URL: {what}; {todo}")
@@ -134,7 +155,7 @@ def _make_role(connection: Connection, url: URL) -> None:
 
 
 @contextlib.contextmanager
-def _owner(settings: Settings) -> Iterator[Connection]:
+def as_owner(settings: Settings) -> Iterator[Connection]:
     """Yield a connection of the owner's in a transaction that no other migration shares."""
     url = owner_url(settings)
     sqlite = url.get_backend_name() == "sqlite"
@@ -157,108 +178,3 @@ def _owner(settings: Settings) -> Iterator[Connection]:
 def _sqlite_connected(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode=WAL")
-
-
-def _config(connection: Connection | None = None) -> Config:
-    config = Config(str(ROOT / "alembic.ini"))
-    if connection is not None:
-        config.attributes["connection"] = connection
-    return config
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
-
-
-def _ancestors(revision: str | None) -> set[str]:
-    """Return a revision and everything before it; nothing for one that this code does not know."""
-    scripts = _scripts()
-    if revision is None or revision not in {script.revision for script in scripts.walk_revisions()}:
-        return set()
-    return {script.revision for script in scripts.iterate_revisions(revision, "base")}
-
-
-@Operations.register_operation("protect_rows")
-class ProtectRows(MigrateOperation):
-    """Put a table under row security (PostgreSQL); elsewhere nothing is done.
-
-    Args:
-        table: its name; it has the columns of ``Owned``, or of the idempotency records.
-    """
-
-    def __init__(self, table: str) -> None:
-        self.table = table
-
-    @classmethod
-    def protect_rows(cls, operations: Operations, table: str) -> None:
-        """Run it in a migration: ``op.protect_rows("orders")``."""
-        operations.invoke(cls(table))
-
-    def reverse(self) -> MigrateOperation:
-        """Return nothing to do: with its table its policy goes too."""
-        return ops.UpgradeOps([])
-
-
-@Operations.implementation_for(ProtectRows)
-def _protect(operations: Operations, operation: ProtectRows) -> None:
-    connection = operations.get_bind()
-    if connection.dialect.name == "postgresql":
-        for sql in _protecting(operation.table):
-            connection.exec_driver_sql(sql)
-
-
-def _protecting(table: str) -> list[str]:
-    if table == IDEMPOTENCY.name:
-        return row_security.enable_statements(table, visible=row_security.PRINCIPAL, writable=row_security.PRINCIPAL)
-    return row_security.enable_statements(table)
-
-
-@Operations.register_operation("install_row_security")
-class InstallRowSecurity(MigrateOperation):
-    """Make what row security stands on (PostgreSQL): its schema, the place of its key, its functions."""
-
-    @classmethod
-    def install_row_security(cls, operations: Operations) -> None:
-        """Run it in the first migration: ``op.install_row_security()``."""
-        operations.invoke(cls())
-
-
-@Operations.implementation_for(InstallRowSecurity)
-def _install(operations: Operations, _operation: InstallRowSecurity) -> None:
-    connection = operations.get_bind()
-    if connection.dialect.name == "postgresql":
-        for sql in row_security.install_statements():
-            connection.exec_driver_sql(sql)
-
-
-@Operations.register_operation("remove_row_security")
-class RemoveRowSecurity(MigrateOperation):
-    """Take back what :class:`InstallRowSecurity` made."""
-
-    @classmethod
-    def remove_row_security(cls, operations: Operations) -> None:
-        """Run it in the first migration's downgrade: ``op.remove_row_security()``."""
-        operations.invoke(cls())
-
-
-@Operations.implementation_for(RemoveRowSecurity)
-def _remove(operations: Operations, _operation: RemoveRowSecurity) -> None:
-    connection = operations.get_bind()
-    if connection.dialect.name == "postgresql":
-        for sql in row_security.uninstall_statements():
-            connection.exec_driver_sql(sql)
-
-
-def add_row_security(_context: object, _revision: object, directives: list[Any]) -> None:
-    """Have a new migration protect every table of ``Owned`` rows that it makes; an empty one is not written."""
-    script = directives[0]
-    if script.upgrade_ops.is_empty():
-        directives.clear()
-        return
-    made = [item.table_name for item in script.upgrade_ops.ops if isinstance(item, ops.CreateTableOp)]
-    script.upgrade_ops.ops += [ProtectRows(table) for table in made if table in protected_tables()]
-
-
-@renderers.dispatch_for(ProtectRows)
-def _render(_context: object, operation: ProtectRows) -> str:
-    return f"op.protect_rows({operation.table!r})"

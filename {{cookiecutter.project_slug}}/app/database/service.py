@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from app.database import schema
 from app.database.engines import OF_A_REQUEST, Allowance, Engines, make_engines
 from app.database.urls import database_url, service_url, signing_key
 from app.models.base import IDEMPOTENCY
@@ -112,8 +113,6 @@ class Database:
         Raises:
             BootRefused: with what is wrong, and what to do.
         """
-        from app.database import schema  # noqa: PLC0415 - Alembic is needed at boot and never again
-
         try:
             if self.dialect == "postgresql" and not self._settings.production:
                 await self._become_the_service()

@@ -13,7 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Bring the database to this revision."""
-    op.install_row_security()  # type: ignore[attr-defined]  # an operation of app.database.schema
+    op.install_row_security()  # type: ignore[attr-defined]  # an operation of app.database.migrations
     op.create_table(
         "idempotency_record",
         sa.Column("id", sa.LargeBinary(32), nullable=False),

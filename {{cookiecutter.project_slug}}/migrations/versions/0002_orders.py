@@ -28,7 +28,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_orders_page", "orders", ["tenant_id", "owner_id", sa.text("placed_at DESC"), sa.text("id DESC")]
     )
-    op.protect_rows("orders")  # type: ignore[attr-defined]  # an operation of app.database.schema
+    op.protect_rows("orders")  # type: ignore[attr-defined]  # an operation of app.database.migrations
     stock = op.create_table(
         "stock",
         sa.Column("sku", sa.String(64), nullable=False),

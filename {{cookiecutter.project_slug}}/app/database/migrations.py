@@ -1,0 +1,147 @@
+"""Migrations, forward and back, by Alembic; what they need to know of row security is an operation of its own.
+
+They run as the owner of the tables, in one transaction on either database, and one at a time whatever machines start
+together. On PostgreSQL they end with what does not belong into a migration, because it follows from settings: the key
+that signs callers, and the role that serves.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+logging.getLogger("alembic").setLevel(logging.WARNING)  # which revision came after which is said by the command
+
+import alembic.command  # noqa: E402 - after its logger was told to be quiet: it speaks while it is imported
+from alembic.autogenerate import renderers  # noqa: E402
+from alembic.config import Config  # noqa: E402
+from alembic.operations import MigrateOperation, Operations, ops  # noqa: E402
+
+from app.database.schema import ancestors, as_owner, current, prepare_service_role, protected_tables  # noqa: E402
+from app.models.base import IDEMPOTENCY  # noqa: E402
+from app.patterns import row_security  # noqa: E402
+from app.settings import ROOT, Settings  # noqa: E402
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def migrate(settings: Settings, revision: str = "head") -> list[str]:
+    """Bring the database to a revision, up or down, and return the revisions that it went through.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database is away, or a migration failed; nothing of it was kept.
+    """
+    with as_owner(settings) as connection:
+        before = current(connection)
+        config = _config(connection)
+        going_down = revision != "head" and revision in {*ancestors(before), "base"}
+        (alembic.command.downgrade if going_down else alembic.command.upgrade)(config, revision)
+        after = current(connection)
+        if connection.dialect.name == "postgresql" and after is not None:
+            prepare_service_role(connection, settings)
+    return [] if before == after else [before or "empty", after or "empty"]
+
+
+def new_migration(settings: Settings, name: str) -> str | None:
+    """Write a migration for what differs between the models and the database; return its file, None if nothing does.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database is away.
+        alembic.util.exc.CommandError: the database is not at the newest revision.
+    """
+    with as_owner(settings) as connection:
+        script = alembic.command.revision(_config(connection), name, autogenerate=True)
+    return None if script is None or isinstance(script, list) else script.path
+
+
+def _config(connection: Connection) -> Config:
+    config = Config(str(ROOT / "alembic.ini"))
+    config.attributes["connection"] = connection
+    return config
+
+
+@Operations.register_operation("protect_rows")
+class ProtectRows(MigrateOperation):
+    """Put a table under row security (PostgreSQL); elsewhere nothing is done.
+
+    Args:
+        table: its name; it has the columns of ``Owned``, or of the idempotency records.
+    """
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+
+    @classmethod
+    def protect_rows(cls, operations: Operations, table: str) -> None:
+        """Run it in a migration: ``op.protect_rows("orders")``."""
+        operations.invoke(cls(table))
+
+    def reverse(self) -> MigrateOperation:
+        """Return nothing to do: with its table its policy goes too."""
+        return ops.UpgradeOps([])
+
+
+@Operations.implementation_for(ProtectRows)
+def _protect(operations: Operations, operation: ProtectRows) -> None:
+    connection = operations.get_bind()
+    if connection.dialect.name == "postgresql":
+        for sql in _protecting(operation.table):
+            connection.exec_driver_sql(sql)
+
+
+def _protecting(table: str) -> list[str]:
+    if table == IDEMPOTENCY.name:
+        return row_security.enable_statements(table, visible=row_security.PRINCIPAL, writable=row_security.PRINCIPAL)
+    return row_security.enable_statements(table)
+
+
+@Operations.register_operation("install_row_security")
+class InstallRowSecurity(MigrateOperation):
+    """Make what row security stands on (PostgreSQL): its schema, the place of its key, its functions."""
+
+    @classmethod
+    def install_row_security(cls, operations: Operations) -> None:
+        """Run it in the first migration: ``op.install_row_security()``."""
+        operations.invoke(cls())
+
+
+@Operations.implementation_for(InstallRowSecurity)
+def _install(operations: Operations, _operation: InstallRowSecurity) -> None:
+    connection = operations.get_bind()
+    if connection.dialect.name == "postgresql":
+        for sql in row_security.install_statements():
+            connection.exec_driver_sql(sql)
+
+
+@Operations.register_operation("remove_row_security")
+class RemoveRowSecurity(MigrateOperation):
+    """Take back what :class:`InstallRowSecurity` made."""
+
+    @classmethod
+    def remove_row_security(cls, operations: Operations) -> None:
+        """Run it in the first migration's downgrade: ``op.remove_row_security()``."""
+        operations.invoke(cls())
+
+
+@Operations.implementation_for(RemoveRowSecurity)
+def _remove(operations: Operations, _operation: RemoveRowSecurity) -> None:
+    connection = operations.get_bind()
+    if connection.dialect.name == "postgresql":
+        for sql in row_security.uninstall_statements():
+            connection.exec_driver_sql(sql)
+
+
+def add_row_security(_context: object, _revision: object, directives: list[Any]) -> None:
+    """Have a new migration protect every table of ``Owned`` rows that it makes; an empty one is not written."""
+    script = directives[0]
+    if script.upgrade_ops.is_empty():
+        directives.clear()
+        return
+    made = [item.table_name for item in script.upgrade_ops.ops if isinstance(item, ops.CreateTableOp)]
+    script.upgrade_ops.ops += [ProtectRows(table) for table in made if table in protected_tables()]
+
+
+@renderers.dispatch_for(ProtectRows)
+def _render(_context: object, operation: ProtectRows) -> str:
+    return f"op.protect_rows({operation.table!r})"
