@@ -39,6 +39,7 @@ test-service: | $(UV_READY)  ## run `make check` and `make test` in services fre
 
 bench: | $(UV_READY)  ## measure the hardened service against bare FastAPI and the usual middleware
 	@$(RUN) --group bench python benchmarks/run.py $(ARGS)
+	@$(RUN) --group bench python benchmarks/data.py
 
 torture: | $(UV_READY)  ## kill the service, flood it, take its database away, and count; about an hour; ARGS: see --help
 	@$(RUN_IN_SERVICE) python -m tests.torture $(ARGS)

@@ -277,6 +277,7 @@ async def reap(session: AsyncSession, table: Table, *, now: float, limit: int) -
         .order_by(table.c.expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
+        .cte("dead")  # evaluated once: as a subquery PostgreSQL may ask it again, and skip what it has locked itself
     )
-    gone = await session.execute(delete(table).where(table.c.id.in_(dead)).returning(table.c.id))
+    gone = await session.execute(delete(table).where(table.c.id.in_(select(dead.c.id))).returning(table.c.id))
     return len(gone.all())
