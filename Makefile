@@ -29,7 +29,8 @@ help:  ## show this list
 demo: | $(UV_READY)  ## generate a service, run it, and show each guard fire
 	@$(RUN) python scripts/demo.py
 
-test: test-template test-service  ## run every test: the template's, then those of a fresh service
+test: | $(UV_READY)  ## run every test: the template's, and beside them those of a fresh service
+	@"$(MAKE)" --no-print-directory -j2 test-template test-service
 
 test-template: | $(UV_READY)  ## bake, refuse, boot, update: the template's own tests; ARGS goes to pytest
 	@$(RUN) pytest $(ARGS)
