@@ -21,9 +21,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from app import docs, health
+from app import docs
 from app.components import Components, build_components, running
-from app.dependencies import caller_of
+from app.definition import Definition, read_definition
 from app.models.base import IDEMPOTENCY
 from app.openapi import complete, operation_extra
 from app.patterns.authentication import Authentication
@@ -40,25 +40,22 @@ from app.patterns.row_security import principal as row_principal
 from app.patterns.security_headers import DOCS_POLICY, HSTS, SecurityHeaders, SecurityHeadersConfig
 from app.patterns.structured_logging import REQUEST_CONTEXT
 from app.patterns.tracing import Tracing, TracingConfig
-from app.patterns.unit_of_work import SAFE_METHODS, UnitOfWork
-from app.policy import MountedRoute, Policy, PolicyError, RoutePolicy, check_routes, load_policy, table_rows
+from app.patterns.unit_of_work import UnitOfWork
+from app.policy import MountedRoute, Policy, RoutePolicy, table_rows
 from app.reload import Switch, reload_on_change, watch_files
 from app.routing import (
     GuardedRoute,
     Handler,
     RouteIndex,
-    find_handlers,
     fresh_handlers,
     handlers_of_router,
     name_allowed_methods,
-    streams,
 )
 from app.settings import ROOT, BootRefused, Settings, load_settings, unknown_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from fastapi.dependencies.models import Dependant
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from app.database import RequestSession
@@ -69,9 +66,6 @@ HANDLERS_FOLDER = ROOT / "app" / "handlers"
 
 LEASE_MARGIN = 1.0
 """Seconds by which the lease of an external claim outlasts the route's timeout: the deadline's grace, a rollback."""
-
-UPSTREAMS: frozenset[str] = frozenset()
-"""Outbound services that a policy may name; none are declared yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,55 +392,6 @@ def create(*, lifecycle: Lifecycle, http_guard: HttpGuard) -> ASGIApp:
     return create_app(lifecycle=lifecycle, http_guard=http_guard)
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """What people and models wrote: the policy and the handlers, held to each other."""
-
-    policy: Policy
-    handlers: tuple[Handler, ...]
-
-    @property
-    def mounted(self) -> list[MountedRoute]:
-        """Every route that the policy must know."""
-        return [handler.route for handler in self.handlers]
-
-
-def read_definition(settings: Settings, *, check: bool = True) -> Definition:
-    """Read the policy and the handlers.
-
-    Args:
-        settings: where the policy is.
-        check: hold the two to each other; without it a route may lack its entry.
-
-    Raises:
-        BootRefused: with every mistake in both.
-    """
-    problems: list[str] = []
-    policy: Policy | None = None
-    handlers: list[Handler] = []
-    try:
-        policy = load_policy(settings.policy_path, upstreams=UPSTREAMS)
-    except PolicyError as error:
-        problems += map(str, error.problems)
-    try:
-        handlers = [*handlers_of_router(health.router), *find_handlers()]
-    except BootRefused as refused:
-        problems += refused.problems
-    if problems or policy is None:
-        raise BootRefused(problems)
-    definition = Definition(policy, tuple(handlers))
-    if check:
-        try:
-            check_routes(policy, definition.mounted)
-        except PolicyError as error:
-            problems += map(str, error.problems)
-        problems += _public_routes_with_a_caller(definition)
-        problems += _streaming_writes(definition)
-        if problems:
-            raise BootRefused(problems)
-    return definition
-
-
 def compose(
     definition: Definition,
     parts: Components,
@@ -510,33 +455,6 @@ def _docs_policy(handler: Handler) -> RoutePolicy:
         stage="active",
         line=0,
     )
-
-
-def _public_routes_with_a_caller(definition: Definition) -> list[str]:
-    """Name the public routes whose handlers ask who is calling: nobody could ever tell them."""
-    problems = []
-    for handler in definition.handlers:
-        entry = definition.policy.find(handler.route.method, handler.route.path)
-        if entry is not None and entry.public and _asks_for_caller(handler.context.dependant):
-            problems.append(
-                f"{definition.policy.source.name}:{entry.line}: {entry.method} {entry.path} is public, but its handler "
-                f"({handler.route.file}:{handler.route.line}) asks for the Caller; name permissions in `allow`"
-            )
-    return problems
-
-
-def _streaming_writes(definition: Definition) -> list[str]:
-    """Name the handlers that stream while they write: what has left cannot be taken back when the commit fails."""
-    return [
-        f"{handler.route.file}:{handler.route.line}: {handler.route.method} {handler.route.path} streams its "
-        "answer, which would leave before the commit; return a model, or stream from a GET"
-        for handler in definition.handlers
-        if handler.route.method not in SAFE_METHODS and streams(handler)
-    ]
-
-
-def _asks_for_caller(dependant: Dependant) -> bool:
-    return dependant.call is caller_of or any(map(_asks_for_caller, dependant.dependencies))
 
 
 async def _reload(switch: Switch, parts: Components, guards: tuple[Guard, ...]) -> None:
