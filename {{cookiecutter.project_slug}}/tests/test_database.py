@@ -106,6 +106,18 @@ def test_a_charge_gets_the_same_key_until_it_is_answered(service: Service) -> No
     assert other["charged"] != charged
 
 
+def test_on_a_public_route_a_key_belongs_to_the_address_that_sent_it(service: Service) -> None:
+    def visit(address: str) -> httpx2.Response:
+        with httpx2.Client(transport=httpx2.HTTPTransport(local_address=address)) as client:
+            return client.post(f"{service.url}/probe/visits", headers={"idempotency-key": "v"})
+
+    first, again, other = visit("127.0.0.1"), visit("127.0.0.1"), visit("127.0.0.2")
+    assert [answer.status_code for answer in (first, again, other)] == [201, 201, 201]
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.content == first.content
+    assert other.json() == {"visits": 2}
+
+
 @pytest.mark.parametrize(
     "statement",
     [

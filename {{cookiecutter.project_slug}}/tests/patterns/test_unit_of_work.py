@@ -367,6 +367,31 @@ def test_a_get_may_stream_what_it_reads(bench: Bench, url: str) -> None:
     assert bench.checked_out == 0
 
 
+def test_what_a_get_read_with_goes_back_before_its_answer_leaves(bench: Bench) -> None:
+    seen: list[int] = []
+
+    @bench.app.get("/")
+    async def handler(request: Request) -> str:
+        await session_of(request).scalar(select(literal(1)))
+        seen.append(bench.checked_out)
+        return "done"
+
+    app = bench.app
+
+    class Watch:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            async def look(message: Any) -> None:
+                seen.append(bench.checked_out)
+                await send(message)
+
+            await UnitOfWork(app, sessions=lambda _s, _r: UnitSession(bench.engine))(scope, receive, look)
+
+    bench.app = Watch()  # type: ignore[assignment]
+    with serve(bench) as url:
+        assert httpx2.get(url).status_code == 200
+    assert seen == [1, 0, 0]
+
+
 def test_a_get_commits_nothing(bench: Bench, url: str) -> None:
     @bench.app.get("/")
     async def handler(request: Request) -> str:
