@@ -177,8 +177,9 @@ class SqlIdempotencyStore:
         async with self._transaction() as session:
             row = (await session.execute(_look(self._table, lock=False), _looked_for(claim, now, max_keys))).one()
             known = _judge(row, claim, max_keys)
-            if known.state != "granted" and not (known.state == "busy" and row.lease_until <= _ms(now)):
+            if known.state not in {"granted", "busy"}:
                 return known
+            # Whether a claim that is there may be taken over is decided by the statement that takes it.
             values = {"token": token, "lease_until": _ms(now + lease), "status": None, "headers": None, "body": None}
             taken = await self._upsert(session, claim, now=now, expires=expires, values=values)
         return Finding("granted", token=token) if taken else _BUSY
@@ -251,7 +252,7 @@ def _look(table: Table, *, lock: bool) -> Select[Any]:
     count = select(func.count()).select_from(counted.subquery()).scalar_subquery()
     one = select(literal_column("1").label("one")).subquery("one")
     found = one.outerjoin(table, and_(table.c.id == bindparam("key", type_=LargeBinary), live))
-    columns = (table.c.fingerprint, table.c.status, table.c.headers, table.c.body, table.c.lease_until)
+    columns = (table.c.fingerprint, table.c.status, table.c.headers, table.c.body)
     statement = select(*columns, count.label("live")).select_from(found)
     if lock:
         statement = statement.add_columns(
