@@ -12,6 +12,8 @@ from app.routing import Handler, find_handlers, handlers_of_router, streams
 from app.settings import BootRefused, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastapi.dependencies.models import Dependant
 
 UPSTREAMS: frozenset[str] = frozenset()
@@ -75,7 +77,7 @@ def _public_routes_with_a_caller(definition: Definition) -> list[str]:
     problems = []
     for handler in definition.handlers:
         entry = definition.policy.find(handler.route.method, handler.route.path)
-        if entry is not None and entry.public and _asks_for_caller(handler.context.dependant):
+        if entry is not None and entry.public and asks_for(handler, caller_of):
             problems.append(
                 f"{definition.policy.source.name}:{entry.line}: {entry.method} {entry.path} is public, but its handler "
                 f"({handler.route.file}:{handler.route.line}) asks for the Caller; name permissions in `allow`"
@@ -93,5 +95,10 @@ def _streaming_writes(definition: Definition) -> list[str]:
     ]
 
 
-def _asks_for_caller(dependant: Dependant) -> bool:
-    return dependant.call is caller_of or any(map(_asks_for_caller, dependant.dependencies))
+def asks_for(handler: Handler, dependency: Callable[..., object]) -> bool:
+    """Tell whether a handler, or anything that it depends on, asks for ``dependency``."""
+
+    def asks(dependant: Dependant) -> bool:
+        return dependant.call is dependency or any(map(asks, dependant.dependencies))
+
+    return asks(handler.context.dependant)

@@ -23,7 +23,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import docs
 from app.components import Components, build_components, running
-from app.definition import Definition, read_definition
+from app.definition import Definition, asks_for, read_definition
+from app.dependencies import session_of
 from app.models.base import IDEMPOTENCY
 from app.openapi import complete, operation_extra
 from app.patterns.authentication import Authentication
@@ -91,10 +92,15 @@ class Grants:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """One guard of a route; ``build`` returns the application itself where the policy leaves it nothing to do."""
+    """One guard of a route; ``build`` returns the application itself where the policy leaves it nothing to do.
+
+    Attributes:
+        needed: tells from the handler whether it is needed at all; None: always.
+    """
 
     name: str
     build: Callable[[ASGIApp, RoutePolicy, Components, Grants], ASGIApp]
+    needed: Callable[[Handler, RoutePolicy], bool] | None = None
 
 
 def _request_log(app: ASGIApp, parts: Components) -> ASGIApp:
@@ -275,6 +281,11 @@ def _idempotency(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: 
     )
 
 
+def _has_a_transaction(handler: Handler, policy: RoutePolicy) -> bool:
+    """Tell whether a route can have one: its handler asks for the session, or its answer is stored."""
+    return policy.idempotency in {"required", "optional"} or asks_for(handler, session_of)
+
+
 def _anonymous(parts: Components, scope: Scope) -> str:
     """Return what stands for the caller of a public route: its address is all that is known."""
     return f"anonymous@{parts.client(scope)}"
@@ -286,7 +297,9 @@ GUARDS = (
     Guard("authentication", _authentication),
     Guard("authorization", _authorization),
     Guard("rate_limit", _rate_limit),  # counts known callers; who is unknown was counted by address
-    Guard("unit_of_work", _unit_of_work),  # inside of what refuses: who gets no further takes no connection
+    Guard(
+        "unit_of_work", _unit_of_work, _has_a_transaction
+    ),  # inside of what refuses: who gets no further takes no connection
     Guard("idempotency", _idempotency),  # its record is part of the transaction, so it stands in it
 )
 """What stands round each route, outermost first. A request is judged before its body is read."""
@@ -417,7 +430,8 @@ def compose(
     def guarded(handler: Handler, entry: RoutePolicy) -> GuardedRoute:
         def wrap(app: ASGIApp, _route: MountedRoute) -> ASGIApp:
             for guard in reversed(guards):
-                app = guard.build(app, entry, parts, grants)
+                if guard.needed is None or guard.needed(handler, entry):
+                    app = guard.build(app, entry, parts, grants)
             return app
 
         return GuardedRoute(handler, wrap=wrap, openapi_extra=operation_extra(entry))
