@@ -143,7 +143,7 @@ def _cors(app: ASGIApp, parts: Components) -> ASGIApp:
         allow_origins=parts.settings.cors_origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["authorization", "content-type", "idempotency-key", "traceparent", "x-request-id"],
-        expose_headers=["x-request-id", "retry-after", "ratelimit", "ratelimit-policy"],
+        expose_headers=["x-request-id", "retry-after", "ratelimit", "ratelimit-policy", "idempotent-replayed"],
         max_age=600,
     )
 
