@@ -29,7 +29,8 @@ help:  ## show this list
 demo: | $(UV_READY)  ## generate a service, run it, and show each guard fire
 	@$(RUN) python scripts/demo.py
 
-test: test-template test-service  ## run every test: the template's, then those of a fresh service
+test: | $(UV_READY)  ## run every test: the template's, and beside them those of a fresh service
+	@"$(MAKE)" --no-print-directory -j2 test-template test-service
 
 test-template: | $(UV_READY)  ## bake, refuse, boot, update: the template's own tests; ARGS goes to pytest
 	@$(RUN) pytest $(ARGS)
@@ -39,6 +40,7 @@ test-service: | $(UV_READY)  ## run `make check` and `make test` in services fre
 
 bench: | $(UV_READY)  ## measure the hardened service against bare FastAPI and the usual middleware
 	@$(RUN) --group bench python benchmarks/run.py $(ARGS)
+	@$(RUN) --group bench python benchmarks/data.py
 
 torture: | $(UV_READY)  ## kill the service, flood it, take its database away, and count; about an hour; ARGS: see --help
 	@$(RUN_IN_SERVICE) python -m tests.torture $(ARGS)

@@ -44,5 +44,10 @@ def create(sku: str, quantity: int, token: str | None) -> Exchange:
     return Exchange(request.encode(), 201, b'{"id":"ord-')
 
 
+def authorized(method: str, path: str, token: str | None, head: str, body: str) -> bytes:
+    """Return one request with everything that the others have too."""
+    return f"{method} {path} HTTP/1.1\r\n{_HEADERS}{_authorization(token)}{head}\r\n{body}".encode()
+
+
 def _authorization(token: str | None) -> str:
     return f"Authorization: Bearer {token}\r\n" if token is not None else ""

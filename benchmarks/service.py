@@ -48,7 +48,7 @@ def settings(issuer_port: int) -> dict[str, str]:
 
 
 _NOT_COPIED = shutil.ignore_patterns(
-    ".venv", ".uv", "__pycache__", ".*_cache", ".hypothesis", ".development-issuer.json"
+    ".venv", ".uv", "__pycache__", ".*_cache", ".hypothesis", ".development-issuer.json", "app.db*"
 )
 
 
@@ -110,6 +110,22 @@ def build(directory: Path, issuer: Issuer, environment: Mapping[str, str], *, py
     # An interpreter that was lent has its own project on its path; the copy must come before it.
     first = {"PYTHONPATH": str(directory)}
     return Service(directory, python, issuer.token, {**environment, **first})
+
+
+def build_example(directory: Path, issuer: Issuer, environment: Mapping[str, str]) -> Service:
+    """Copy the service with its worked example and its tests' servers, every rate too high to be met.
+
+    Raises:
+        ServerError: uv failed.
+    """
+    shutil.copytree(TEMPLATE, directory, ignore=_NOT_COPIED)
+    policy = directory / "policy.toml"
+    text = policy.read_text("utf-8").replace('"10/minute"', f'"{NO_LIMIT}"').replace('"60/minute"', f'"{NO_LIMIT}"')
+    policy.write_text(text, "utf-8")
+    version = ".".join(map(str, sys.version_info[:3]))
+    _output((_uv(), "sync", "--quiet", "--frozen", "--python", version), directory, {})
+    python = directory / ".venv" / "bin" / "python"
+    return Service(directory, python, issuer.token, {**environment, "PYTHONPATH": str(directory)})
 
 
 def _uv() -> str:

@@ -26,6 +26,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -285,6 +286,8 @@ class Demonstration:
         header: str = "",
     ) -> Answer:
         """Send a request, show it with its answer, and judge the answer."""
+        if method == "POST":
+            headers = {"idempotency-key": uuid4().hex, **(headers or {})}
         answer = self.service.request(method, path, body=body, headers=headers)
         size = f"  ({len(body)} bytes)" if body else ""
         self.stage.say(f"{method} {path}{size}  ->  {answer.status}  {answer.body[:150]}")
@@ -383,7 +386,12 @@ class Demonstration:
             headers=self.bearer("customer"),
         )
         answers = [
-            self.service.request("POST", "/v1/reports", body=b'{"title": "Q3", "pages": 1}', headers=headers)
+            self.service.request(
+                "POST",
+                "/v1/reports",
+                body=b'{"title": "Q3", "pages": 1}',
+                headers={**headers, "idempotency-key": uuid4().hex},
+            )
             for _ in range(5)
         ]
         self.stage.say("POST /v1/reports, five more times  ->  " + " ".join(str(answer.status) for answer in answers))
@@ -398,9 +406,71 @@ class Demonstration:
             header="retry-after",
         )
 
+    def effects(self) -> None:
+        """Show that an order is placed once, and is there for who placed it."""
+        self.stage.act("7. Once, and only for its owner")
+        before = self.stock()
+        headers = {**self.bearer("customer"), "content-type": "application/json", "idempotency-key": "demo-1"}
+        body = b'{"sku": "chair-oak", "quantity": 2}'
+        self.provoke(
+            "idempotency: a request that says nothing of a retry is refused",
+            "POST",
+            "/v1/orders",
+            400,
+            "idempotency_key_invalid",
+            body=body,
+            headers={**headers, "idempotency-key": ""},
+        )
+        first = self.provoke("an order is placed", "POST", "/v1/orders", 201, body=body, headers=headers)
+        again = self.provoke(
+            "idempotency: the client lost the answer and sends it again",
+            "POST",
+            "/v1/orders",
+            201,
+            body=body,
+            headers=headers,
+            header="idempotent-replayed",
+        )
+        self.stage.say(f"in stock: {before}, then {self.stock()}")
+        self.stage.verdict(
+            "idempotency: one order, one answer, two chairs fewer",
+            good=first.body == again.body and self.stock() == before - 2,
+            why=f"{first.body} {again.body}",
+        )
+        self.provoke(
+            "idempotency: another request under the same key",
+            "POST",
+            "/v1/orders",
+            422,
+            "idempotency_key_reused",
+            body=b'{"sku": "chair-oak", "quantity": 3}',
+            headers=headers,
+        )
+        self.provoke(
+            "unit of work: an order that cannot be filled leaves nothing",
+            "POST",
+            "/v1/orders",
+            409,
+            body=b'{"sku": "no-such-thing", "quantity": 1}',
+            headers={**headers, "idempotency-key": "demo-2"},
+        )
+        self.provoke(
+            "ownership: somebody else's order does not exist",
+            "GET",
+            f"/v1/orders/{json.loads(first.body)['id']}",
+            404,
+            "not_found",
+            headers=self.bearer("stranger"),
+        )
+
+    def stock(self) -> int:
+        """Return how many chairs there are."""
+        answer = self.service.request("GET", "/v1/inventory", headers=self.bearer("customer"))
+        return int(next(item["available"] for item in json.loads(answer.body)["items"] if item["sku"] == "chair-oak"))
+
     def failures(self) -> None:
         """Show what a failure tells."""
-        self.stage.act("7. What a failure tells, and to whom")
+        self.stage.act("8. What a failure tells, and to whom")
         answer = self.provoke(
             "problem details: a crash says nothing to the client",
             "GET",
@@ -436,7 +506,7 @@ class Demonstration:
 
     def server(self) -> None:
         """Show what does not get as far as a route."""
-        self.stage.act("8. What does not get as far as a route")
+        self.stage.act("9. What does not get as far as a route")
         for what, data, status in (
             ("server: two Host headers", b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", "400"),
             ("server: a header of 64 KiB", b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"x" * 65_536 + b"\r\n\r\n", "431"),
@@ -456,7 +526,7 @@ class Demonstration:
 
     def end(self) -> None:
         """Show an orderly end."""
-        self.stage.act("9. The end")
+        self.stage.act("10. The end")
         self.stage.say("$ kill -TERM ...")
         os.kill(child_of(self.service.process.pid), signal.SIGTERM)
         status = self.service.process.wait(timeout=PATIENCE)
@@ -513,10 +583,13 @@ def show(stage: Stage, target: Path, uv: str) -> None:
             role: run(stage, uv, "run", "--frozen", "app", "token", "--role", role, cwd=folder).strip()
             for role in ("customer", "support")
         }
+        stranger = ("token", "--subject", "mallory", "--role", "customer")
+        tokens["stranger"] = run(stage, uv, "run", "--frozen", "app", *stranger, cwd=folder).strip()
         drop_in(stage, service, uv)
         demonstration = Demonstration(stage, service, tokens)
         demonstration.identity()
         demonstration.bounds()
+        demonstration.effects()
         demonstration.failures()
         demonstration.server()
         demonstration.end()

@@ -19,7 +19,7 @@ INHERITED = frozenset(
         "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES",
         "UV_FROZEN", "UV_LOCKED", "UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV",
         "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX",
-        "ARGS", "FORMAT", "HOST", "PORT", "ROLE", "SUBJECT",
+        "ARGS", "FORMAT", "HOST", "NAME", "PORT", "ROLE", "SUBJECT",
     }
 )  # fmt: skip
 

@@ -147,7 +147,7 @@ def migration(name: str) -> None:
 @_refuses
 def routes(missing: bool, form: str) -> None:  # noqa: FBT001 - click passes flags so
     """Print the effective policy of every route."""
-    from app.main import read_definition  # noqa: PLC0415 - imports the handlers
+    from app.definition import read_definition  # noqa: PLC0415 - imports the handlers
     from app.policy import render_missing, render_table, table_rows  # noqa: PLC0415
 
     definition = read_definition(load_settings(), check=not missing)
@@ -180,7 +180,8 @@ def check(form: str) -> None:
         # What a handler prints while it is imported must not get into a report that a program reads.
         with contextlib.redirect_stdout(sys.stderr):
             from app.components import build_components  # noqa: PLC0415 - imports the patterns
-            from app.main import compose, read_definition  # noqa: PLC0415
+            from app.definition import read_definition  # noqa: PLC0415
+            from app.main import compose  # noqa: PLC0415
 
             settings = load_settings(log_level="error")
             definition = read_definition(settings)

@@ -21,9 +21,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from app import docs, health
+from app import docs
 from app.components import Components, build_components, running
-from app.dependencies import caller_of
+from app.definition import Definition, asks_for, read_definition
+from app.dependencies import session_of
 from app.models.base import IDEMPOTENCY
 from app.openapi import complete, operation_extra
 from app.patterns.authentication import Authentication
@@ -40,25 +41,22 @@ from app.patterns.row_security import principal as row_principal
 from app.patterns.security_headers import DOCS_POLICY, HSTS, SecurityHeaders, SecurityHeadersConfig
 from app.patterns.structured_logging import REQUEST_CONTEXT
 from app.patterns.tracing import Tracing, TracingConfig
-from app.patterns.unit_of_work import SAFE_METHODS, UnitOfWork
-from app.policy import MountedRoute, Policy, PolicyError, RoutePolicy, check_routes, load_policy, table_rows
+from app.patterns.unit_of_work import UnitOfWork
+from app.policy import MountedRoute, Policy, RoutePolicy, table_rows
 from app.reload import Switch, reload_on_change, watch_files
 from app.routing import (
     GuardedRoute,
     Handler,
     RouteIndex,
-    find_handlers,
     fresh_handlers,
     handlers_of_router,
     name_allowed_methods,
-    streams,
 )
 from app.settings import ROOT, BootRefused, Settings, load_settings, unknown_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from fastapi.dependencies.models import Dependant
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from app.database import RequestSession
@@ -69,9 +67,6 @@ HANDLERS_FOLDER = ROOT / "app" / "handlers"
 
 LEASE_MARGIN = 1.0
 """Seconds by which the lease of an external claim outlasts the route's timeout: the deadline's grace, a rollback."""
-
-UPSTREAMS: frozenset[str] = frozenset()
-"""Outbound services that a policy may name; none are declared yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +92,15 @@ class Grants:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """One guard of a route; ``build`` returns the application itself where the policy leaves it nothing to do."""
+    """One guard of a route; ``build`` returns the application itself where the policy leaves it nothing to do.
+
+    Attributes:
+        needed: tells from the handler whether it is needed at all; None: always.
+    """
 
     name: str
     build: Callable[[ASGIApp, RoutePolicy, Components, Grants], ASGIApp]
+    needed: Callable[[Handler, RoutePolicy], bool] | None = None
 
 
 def _request_log(app: ASGIApp, parts: Components) -> ASGIApp:
@@ -143,7 +143,7 @@ def _cors(app: ASGIApp, parts: Components) -> ASGIApp:
         allow_origins=parts.settings.cors_origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["authorization", "content-type", "idempotency-key", "traceparent", "x-request-id"],
-        expose_headers=["x-request-id", "retry-after", "ratelimit", "ratelimit-policy"],
+        expose_headers=["x-request-id", "retry-after", "ratelimit", "ratelimit-policy", "idempotent-replayed"],
         max_age=600,
     )
 
@@ -281,6 +281,11 @@ def _idempotency(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: 
     )
 
 
+def _has_a_transaction(handler: Handler, policy: RoutePolicy) -> bool:
+    """Tell whether a route can have one: its handler asks for the session, or its answer is stored."""
+    return policy.idempotency in {"required", "optional"} or asks_for(handler, session_of)
+
+
 def _anonymous(parts: Components, scope: Scope) -> str:
     """Return what stands for the caller of a public route: its address is all that is known."""
     return f"anonymous@{parts.client(scope)}"
@@ -292,7 +297,9 @@ GUARDS = (
     Guard("authentication", _authentication),
     Guard("authorization", _authorization),
     Guard("rate_limit", _rate_limit),  # counts known callers; who is unknown was counted by address
-    Guard("unit_of_work", _unit_of_work),  # inside of what refuses: who gets no further takes no connection
+    Guard(
+        "unit_of_work", _unit_of_work, _has_a_transaction
+    ),  # inside of what refuses: who gets no further takes no connection
     Guard("idempotency", _idempotency),  # its record is part of the transaction, so it stands in it
 )
 """What stands round each route, outermost first. A request is judged before its body is read."""
@@ -398,55 +405,6 @@ def create(*, lifecycle: Lifecycle, http_guard: HttpGuard) -> ASGIApp:
     return create_app(lifecycle=lifecycle, http_guard=http_guard)
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """What people and models wrote: the policy and the handlers, held to each other."""
-
-    policy: Policy
-    handlers: tuple[Handler, ...]
-
-    @property
-    def mounted(self) -> list[MountedRoute]:
-        """Every route that the policy must know."""
-        return [handler.route for handler in self.handlers]
-
-
-def read_definition(settings: Settings, *, check: bool = True) -> Definition:
-    """Read the policy and the handlers.
-
-    Args:
-        settings: where the policy is.
-        check: hold the two to each other; without it a route may lack its entry.
-
-    Raises:
-        BootRefused: with every mistake in both.
-    """
-    problems: list[str] = []
-    policy: Policy | None = None
-    handlers: list[Handler] = []
-    try:
-        policy = load_policy(settings.policy_path, upstreams=UPSTREAMS)
-    except PolicyError as error:
-        problems += map(str, error.problems)
-    try:
-        handlers = [*handlers_of_router(health.router), *find_handlers()]
-    except BootRefused as refused:
-        problems += refused.problems
-    if problems or policy is None:
-        raise BootRefused(problems)
-    definition = Definition(policy, tuple(handlers))
-    if check:
-        try:
-            check_routes(policy, definition.mounted)
-        except PolicyError as error:
-            problems += map(str, error.problems)
-        problems += _public_routes_with_a_caller(definition)
-        problems += _streaming_writes(definition)
-        if problems:
-            raise BootRefused(problems)
-    return definition
-
-
 def compose(
     definition: Definition,
     parts: Components,
@@ -472,7 +430,8 @@ def compose(
     def guarded(handler: Handler, entry: RoutePolicy) -> GuardedRoute:
         def wrap(app: ASGIApp, _route: MountedRoute) -> ASGIApp:
             for guard in reversed(guards):
-                app = guard.build(app, entry, parts, grants)
+                if guard.needed is None or guard.needed(handler, entry):
+                    app = guard.build(app, entry, parts, grants)
             return app
 
         return GuardedRoute(handler, wrap=wrap, openapi_extra=operation_extra(entry))
@@ -510,33 +469,6 @@ def _docs_policy(handler: Handler) -> RoutePolicy:
         stage="active",
         line=0,
     )
-
-
-def _public_routes_with_a_caller(definition: Definition) -> list[str]:
-    """Name the public routes whose handlers ask who is calling: nobody could ever tell them."""
-    problems = []
-    for handler in definition.handlers:
-        entry = definition.policy.find(handler.route.method, handler.route.path)
-        if entry is not None and entry.public and _asks_for_caller(handler.context.dependant):
-            problems.append(
-                f"{definition.policy.source.name}:{entry.line}: {entry.method} {entry.path} is public, but its handler "
-                f"({handler.route.file}:{handler.route.line}) asks for the Caller; name permissions in `allow`"
-            )
-    return problems
-
-
-def _streaming_writes(definition: Definition) -> list[str]:
-    """Name the handlers that stream while they write: what has left cannot be taken back when the commit fails."""
-    return [
-        f"{handler.route.file}:{handler.route.line}: {handler.route.method} {handler.route.path} streams its "
-        "answer, which would leave before the commit; return a model, or stream from a GET"
-        for handler in definition.handlers
-        if handler.route.method not in SAFE_METHODS and streams(handler)
-    ]
-
-
-def _asks_for_caller(dependant: Dependant) -> bool:
-    return dependant.call is caller_of or any(map(_asks_for_caller, dependant.dependencies))
 
 
 async def _reload(switch: Switch, parts: Components, guards: tuple[Guard, ...]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -104,6 +106,18 @@ def test_a_charge_gets_the_same_key_until_it_is_answered(service: Service) -> No
     assert other["charged"] != charged
 
 
+def test_on_a_public_route_a_key_belongs_to_the_address_that_sent_it(service: Service) -> None:
+    def visit(address: str) -> httpx2.Response:
+        with httpx2.Client(transport=httpx2.HTTPTransport(local_address=address)) as client:
+            return client.post(f"{service.url}/probe/visits", headers={"idempotency-key": "v"})
+
+    first, again, other = visit("127.0.0.1"), visit("127.0.0.1"), visit("127.0.0.2")
+    assert [answer.status_code for answer in (first, again, other)] == [201, 201, 201]
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.content == first.content
+    assert other.json() == {"visits": 2}
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -150,6 +164,18 @@ def test_a_statement_is_cut_when_the_requests_time_is_over(on_postgres: Service)
     assert time.monotonic() - started < 10
     told = sql(on_postgres, "SELECT setting::int BETWEEN 1 AND 5050 FROM pg_settings WHERE name = 'statement_timeout'")
     assert told.json()["rows"] == [["True"]]
+
+
+def test_a_request_whose_time_is_over_leaves_nothing(service: Service) -> None:
+    headers = {**service.bearer("writer", subject="dee"), "idempotency-key": uuid4().hex, "x-request-timeout-ms": "300"}
+    url = f"{service.url}/probe/notes"
+    is_problem(
+        httpx2.post(url, params={"text": "a", "then": "wait"}, headers=headers, timeout=20), 504, "deadline_exceeded"
+    )
+    assert notes(service, "dee") == []
+    del headers["x-request-timeout-ms"]
+    assert httpx2.post(url, params={"text": "a"}, headers=headers).status_code == 201  # and its key is free again
+    assert notes(service, "dee") == ["a"]
 
 
 def test_development_does_not_serve_as_the_owner(on_postgres: Service) -> None:
@@ -215,6 +241,20 @@ def test_no_connection_is_lost_whatever_becomes_of_requests(on_postgres: Service
     assert open_ == 0
     assert count <= 10 + 1 + 1  # the pool's, the one that probes, and this one
     assert notes(on_postgres, "leo") == ["a"] * 20
+
+
+def test_a_file_that_another_process_is_writing_is_busy_and_says_so(project: Path, tmp_path: Path) -> None:
+    file = tmp_path / "busy.db"
+    environ = {"APP_DATABASE_URL": f"sqlite:///{file}", "APP_DATABASE_LOCK_TIMEOUT": "0.1"}
+    with running(project, environ=environ) as service, contextlib.closing(sqlite3.connect(file)) as other:
+        other.isolation_level = None
+        other.execute("BEGIN IMMEDIATE")
+        answer = post(service, "notes", "ann", params={"text": "a"})
+        is_problem(answer, 503, "database_busy")
+        assert answer.headers["retry-after"] == "1"
+        assert notes(service, "ann") == []  # who reads is not held up
+        other.execute("COMMIT")
+        assert post(service, "notes", "ann", params={"text": "a"}).status_code == 201
 
 
 def test_a_pool_that_is_exhausted_is_busy_and_says_so(project: Path, postgres: PostgresServer) -> None:

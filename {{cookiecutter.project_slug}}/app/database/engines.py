@@ -121,9 +121,7 @@ def _sqlite(url: URL, settings: Settings, *, size: int, read_only: bool) -> Asyn
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        cursor = connection.connection.cursor()
-        cursor.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
-        cursor.close()
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     ownership.guard_engine(engine.sync_engine)  # there is no row security behind it
     _watch(engine)

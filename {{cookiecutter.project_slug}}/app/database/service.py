@@ -137,6 +137,9 @@ class Database:
         )
         async with engine.connect() as connection:
             if await connection.run_sync(service_role_problems):
+                found = await connection.run_sync(schema.problems, production=False)
+                if found:  # the role is made by the migrations, so it would not be there either
+                    raise BootRefused(found)
                 self._url = service_url(self._url)
 
     def session(

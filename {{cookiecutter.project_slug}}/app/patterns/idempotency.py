@@ -430,7 +430,7 @@ class Idempotency:
                     (name.encode("latin-1"), value.encode("latin-1")) for name, value in json.loads(answer.headers)
                 ]
                 headers += [(b"content-length", b"%d" % len(answer.body)), (b"idempotent-replayed", b"true")]
-                scope.setdefault("state", {})["idempotent_replayed"] = True
+                scope.setdefault("state", {})["reason"] = "replayed"  # for the log: nothing was done here
                 await send({"type": "http.response.start", "status": answer.status, "headers": headers})
                 await send({"type": "http.response.body", "body": answer.body})
                 return True

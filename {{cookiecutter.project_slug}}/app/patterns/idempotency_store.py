@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from sqlalchemy import (
@@ -40,9 +41,10 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
     delete,
     func,
-    literal,
+    literal_column,
     or_,
     select,
     update,
@@ -150,12 +152,11 @@ class SqlIdempotencyStore:
 
     async def claim(self, claim: HasIdentity, *, now: float, max_keys: int) -> Finding:
         """Claim a key in the request's own transaction, without waiting for anybody."""
-        statement = self._look(claim, now, max_keys)
         locks = self._session.get_bind().dialect.name == "postgresql"
+        statement, values = _look(self._table, lock=locks), _looked_for(claim, now, max_keys)
         if locks:
-            lock = int.from_bytes(claim.id[:8], "big", signed=True)
-            statement = statement.add_columns(func.pg_try_advisory_xact_lock(lock).label("locked"))
-        row = (await self._session.execute(statement, execution_options=self._options)).one()
+            values["lock"] = int.from_bytes(claim.id[:8], "big", signed=True)
+        row = (await self._session.execute(statement, values, execution_options=self._options)).one()
         known = _judge(row, claim, max_keys)
         if known.state == "granted" and locks and not row.locked:
             return _BUSY
@@ -174,10 +175,11 @@ class SqlIdempotencyStore:
         """Claim a key in a transaction of its own; what died longer than its lease ago is taken over."""
         token = secrets.token_bytes(_TOKEN)
         async with self._transaction() as session:
-            row = (await session.execute(self._look(claim, now, max_keys))).one()
+            row = (await session.execute(_look(self._table, lock=False), _looked_for(claim, now, max_keys))).one()
             known = _judge(row, claim, max_keys)
-            if known.state != "granted" and not (known.state == "busy" and row.lease_until <= _ms(now)):
+            if known.state not in {"granted", "busy"}:
                 return known
+            # Whether a claim that is there may be taken over is decided by the statement that takes it.
             values = {"token": token, "lease_until": _ms(now + lease), "status": None, "headers": None, "body": None}
             taken = await self._upsert(session, claim, now=now, expires=expires, values=values)
         return Finding("granted", token=token) if taken else _BUSY
@@ -204,16 +206,6 @@ class SqlIdempotencyStore:
             await session.execute(
                 update(table).where(table.c.id == claim.id, table.c.token == token).values(lease_until=_ms(now))
             )
-
-    def _look(self, claim: HasIdentity, now: float, max_keys: int) -> Select[Any]:
-        """Return the statement that reads a live record, and counts the caller's, together or each alone."""
-        table, live = self._table, self._table.c.expires_at > _ms(now)
-        counted = select(literal(1)).where(table.c.principal == claim.principal, live).limit(max_keys).subquery()
-        count = select(func.count()).select_from(counted).scalar_subquery()
-        one = select(literal(1).label("one")).subquery("one")
-        found = one.outerjoin(table, and_(table.c.id == claim.id, live))
-        columns = (table.c.fingerprint, table.c.status, table.c.headers, table.c.body, table.c.lease_until)
-        return select(*columns, count.label("live")).select_from(found)
 
     async def _upsert(
         self,
@@ -248,6 +240,31 @@ class SqlIdempotencyStore:
         return (await session.execute(statement, execution_options=dict(options or {}))).first() is not None
 
 
+@lru_cache(maxsize=16)
+def _look(table: Table, *, lock: bool) -> Select[Any]:
+    """Return the statement that reads a live record and counts the caller's; with ``lock`` it also tries for the lock.
+
+    Made once: to put it together takes longer than to run it.
+    """
+    live = table.c.expires_at > bindparam("now", type_=BigInteger)
+    counted: Select[Any] = select(literal_column("1")).where(table.c.principal == bindparam("who", type_=String), live)
+    counted = counted.limit(bindparam("most", type_=Integer))
+    count = select(func.count()).select_from(counted.subquery()).scalar_subquery()
+    one = select(literal_column("1").label("one")).subquery("one")
+    found = one.outerjoin(table, and_(table.c.id == bindparam("key", type_=LargeBinary), live))
+    columns = (table.c.fingerprint, table.c.status, table.c.headers, table.c.body)
+    statement = select(*columns, count.label("live")).select_from(found)
+    if lock:
+        statement = statement.add_columns(
+            func.pg_try_advisory_xact_lock(bindparam("lock", type_=BigInteger)).label("locked")
+        )
+    return statement
+
+
+def _looked_for(claim: HasIdentity, now: float, max_keys: int) -> dict[str, Any]:
+    return {"key": claim.id, "who": claim.principal, "now": _ms(now), "most": max_keys}
+
+
 def _judge(row: Row[Any], claim: HasIdentity, max_keys: int) -> Finding:
     if row.fingerprint is None:
         return Finding("full") if row.live >= max_keys else _GRANTED
@@ -277,6 +294,7 @@ async def reap(session: AsyncSession, table: Table, *, now: float, limit: int) -
         .order_by(table.c.expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
+        .cte("dead")  # evaluated once: as a subquery PostgreSQL may ask it again, and skip what it has locked itself
     )
-    gone = await session.execute(delete(table).where(table.c.id.in_(dead)).returning(table.c.id))
+    gone = await session.execute(delete(table).where(table.c.id.in_(select(dead.c.id))).returning(table.c.id))
     return len(gone.all())

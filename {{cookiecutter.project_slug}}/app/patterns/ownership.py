@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sqlalchemy import Connection, Select, String, Table, event
@@ -182,13 +183,16 @@ def _begun(session: Session, _transaction: SessionTransaction, connection: Conne
 def _before_statement(state: ORMExecuteState) -> None:
     """Give a statement its condition, or refuse it."""
     scope = _binding_of(state.session).scope
-    if not state.execution_options.get(TRUSTED) and not (state.is_relationship_load or state.is_column_load):
-        _check(state, textual=state.session.get_bind().dialect.name != "postgresql")
     state.update_execution_options(**{_SCOPED: True})
+    if state.execution_options.get(TRUSTED):
+        return
+    if not (state.is_relationship_load or state.is_column_load):
+        _check(state, textual=state.session.get_bind().dialect.name != "postgresql")
     if scope.reach != "all":
         state.statement = state.statement.options(_criteria(scope))
 
 
+@lru_cache(maxsize=1024)
 def _criteria(scope: OwnerScope) -> Any:
     """Return the condition that goes with every statement, into its subqueries and into what it loads later."""
     subject, tenant = scope.subject, scope.tenant

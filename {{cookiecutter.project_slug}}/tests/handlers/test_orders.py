@@ -148,6 +148,8 @@ def test_a_repeated_order_is_placed_once(service: Service) -> None:
     assert first.json() == second.json()
     assert second.headers["idempotent-replayed"] == "true"
     assert before - stock(service) == 2
+    (line,) = service.lines(request_id=second.headers["x-request-id"], event="request")
+    assert line["reason"] == "replayed"
 
 
 def test_a_replay_is_refused_to_another_caller_whose_request_is_a_new_one(service: Service) -> None:

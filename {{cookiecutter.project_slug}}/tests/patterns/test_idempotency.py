@@ -267,13 +267,15 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("key", BAD)
-def test_what_is_no_key_is_refused_with_what_to_write(start: Start, key: str) -> None:
-    _, url = start()
-    answer = httpx2.post(url, headers=[(b"idempotency-key", key.encode())])
-    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_invalid")
-    assert "Idempotency-Key" in answer.json()["detail"]
-    assert effects(url) == 0
+def test_what_is_no_key_is_refused_with_what_to_write(sqlite_url: str) -> None:
+    bench = Bench(sqlite_url)
+    work(bench)
+    with serve(bench) as url:
+        for key in BAD:
+            answer = httpx2.post(url, headers=[(b"idempotency-key", key.encode())])
+            assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_invalid"), key
+            assert "Idempotency-Key" in answer.json()["detail"]
+        assert effects(url) == 0
 
 
 def test_two_keys_are_refused_even_if_they_are_the_same(start: Start) -> None:
@@ -423,6 +425,46 @@ def test_a_record_that_appeared_after_the_look_undoes_what_was_done(database_url
         return outcomes
 
     assert asyncio.run(race()) == [True, False]
+
+
+def test_whoever_was_overtaken_unseen_does_nothing_and_says_so(database_url: str) -> None:
+    class Overtaken(Bench):
+        def store(self, scope: Scope) -> SqlIdempotencyStore:
+            store = super().store(scope)
+
+            async def too_late(*_: object, **__: object) -> bool:
+                return False  # what an insert finds that another one has overtaken
+
+            store.save = too_late  # type: ignore[method-assign]
+            return store
+
+    bench = Overtaken(database_url)
+    work(bench)
+    with serve(bench) as url:
+        answer = send(url)
+        assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_key_in_use")
+        assert effects(url) == 0
+
+
+def test_on_postgresql_a_twin_in_another_transaction_is_told_without_waiting(postgres_url: str) -> None:
+    bench = Bench(postgres_url)
+    claim = Claim(b"i" * 32, "alice", b"f" * 32)
+
+    async def run() -> list[str]:
+        async with bench.engine.begin() as connection:
+            await connection.run_sync(METADATA.create_all)
+        states: list[str] = []
+        async with bench.transaction() as first, bench.transaction() as second:
+            for session in (first, second):
+                store = SqlIdempotencyStore(
+                    RECORDS, session=session, transaction=bench.transaction, give_up=session.rollback
+                )
+                async with asyncio.timeout(5):
+                    states.append((await store.claim(claim, now=1.0, max_keys=10)).state)
+        await bench.engine.dispose()
+        return states
+
+    assert asyncio.run(run()) == ["granted", "busy"]
 
 
 def test_what_is_dead_is_reaped_and_nothing_else(database_url: str) -> None:

@@ -436,6 +436,11 @@ def test_what_cannot_be_scoped_is_refused(engine: Engine, name: str) -> None:
     assert untouched(engine) == OTHERS
 
 
+def test_an_update_by_primary_keys_is_refused_before_the_database_is_asked(engine: Engine) -> None:
+    with as_(engine) as session, pytest.raises(Unscoped, match="list of primary keys"):
+        session.execute(update(Parcel), [{"id": 10, "name": "changed"}])
+
+
 @pytest.mark.parametrize(
     ("reach", "seen"), [("none", []), ("own", [10]), ("tenant", [10, 20]), ("all", [10, 20, 30, 40])]
 )

@@ -31,10 +31,12 @@ KEY = b"the key of this test"
 PROOF = CallerProof(KEY)
 
 
-@pytest.fixture
-def owner(postgres_url: str) -> Iterator[Engine]:
-    """The owner's engine, of a database with a protected table, a plain one and rows of four callers."""
-    engine = create_engine(postgres_url)
+@contextlib.contextmanager
+def database(postgres: PostgresServer) -> Iterator[tuple[Engine, Engine]]:
+    """Make a database with a protected table and rows of four callers; yield the engines of owner and serving role."""
+    name = postgres.create_database()
+    engine = create_engine(postgres.url(name))
+    service = create_engine(engine.url.set(username=f"{name}_service", password="secret"))
     with engine.begin() as connection:
         for sql in install_statements():
             connection.exec_driver_sql(sql)
@@ -43,27 +45,37 @@ def owner(postgres_url: str) -> Iterator[Engine]:
             "tenant_id varchar(255) NOT NULL)"
         )
         connection.exec_driver_sql("CREATE TABLE shared (id int PRIMARY KEY, note_id int REFERENCES notes)")
-        rows = (
-            "(1, 'a', 'alice', 'acme'), (2, 'b', 'bob', 'acme'), (3, 'c', 'alice', 'other'), (4, 'd', 'eve', 'other')"
-        )
-        connection.exec_driver_sql(f"INSERT INTO notes VALUES {rows}")
+        rows = [
+            (1, "a", "alice", "acme"),
+            (2, "b", "bob", "acme"),
+            (3, "c", "alice", "other"),
+            (4, "d", "eve", "other"),
+        ]
+        for row in rows:
+            connection.exec_driver_sql("INSERT INTO notes VALUES (%s, %s, %s, %s)", row)
         for sql in enable_statements("notes"):
             connection.exec_driver_sql(sql)
         set_key(connection, KEY)
-    yield engine
-    engine.dispose()
+        connection.exec_driver_sql(f"CREATE ROLE {name}_service LOGIN PASSWORD 'secret'")
+        grant(connection, f"{name}_service")
+    yield engine, service
+    for each in (engine, service):
+        each.dispose()
+    postgres.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def serving(postgres: PostgresServer) -> Iterator[Engine]:
+    """The serving role's engine, of a database that these tests only read: each rolls back what it did."""
+    with database(postgres) as (_, service):
+        yield service
 
 
 @pytest.fixture
-def serving(owner: Engine, postgres: PostgresServer) -> Iterator[Engine]:
-    """The serving role's engine."""
-    name = f"{owner.url.database}_service"
-    with owner.begin() as connection:
-        connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
-        grant(connection, name)
-    engine = create_engine(owner.url.set(username=name, password="secret"))
-    yield engine
-    engine.dispose()
+def engines(postgres: PostgresServer) -> Iterator[tuple[Engine, Engine]]:
+    """The engines of the owner and of the serving role, of a database of the test's own."""
+    with database(postgres) as both:
+        yield both
 
 
 @contextlib.contextmanager
@@ -91,8 +103,8 @@ def test_a_caller_sees_as_far_as_it_reaches(serving: Engine, reach: str, seen: l
         assert ids(connection) == seen
 
 
-def test_who_says_nothing_sees_nothing_and_even_the_owner_is_bound(serving: Engine, owner: Engine) -> None:
-    for engine in (serving, owner):
+def test_who_says_nothing_sees_nothing_and_even_the_owner_is_bound(engines: tuple[Engine, Engine]) -> None:
+    for engine in engines:
         with engine.connect() as connection:
             assert ids(connection) == []
 
@@ -145,32 +157,33 @@ def test_raw_sql_reads_nothing_of_others(serving: Engine, name: str) -> None:
         assert set(rows) <= {1}
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "UPDATE notes SET text = 'changed'",
-        "UPDATE notes SET text = 'changed' WHERE id = 2",
-        "UPDATE notes SET text = 'changed' FROM notes n WHERE notes.id >= n.id",
-        "DELETE FROM notes",
-        "DELETE FROM notes USING notes n WHERE notes.id >= n.id",
-        "INSERT INTO notes VALUES (2, 'x', 'alice', 'acme') ON CONFLICT (id) DO UPDATE SET text = 'changed'",
-        "INSERT INTO notes VALUES (9, 'x', 'bob', 'acme')",
-        "INSERT INTO notes VALUES (9, 'x', 'alice', 'other')",
-        "UPDATE notes SET owner_id = 'bob'",
-        "UPDATE notes SET tenant_id = 'other'",
-        "MERGE INTO notes USING (VALUES (2)) v (id) ON notes.id = v.id WHEN MATCHED THEN UPDATE SET text = 'changed'",
-        "TRUNCATE notes",
-    ],
-)
-def test_raw_sql_changes_nothing_of_others(serving: Engine, postgres: PostgresServer, sql: str) -> None:
-    with asking(serving) as connection, contextlib.suppress(DBAPIError):
-        connection.exec_driver_sql(sql)
-        connection.commit()
-    engine = create_engine(postgres.superuser_url(str(serving.url.database)))
-    with engine.connect() as connection:
-        rows = [tuple(row) for row in connection.execute(text("SELECT * FROM notes WHERE id <> 1 ORDER BY id"))]
-    engine.dispose()
-    assert rows == [(2, "b", "bob", "acme"), (3, "c", "alice", "other"), (4, "d", "eve", "other")]
+CHANGES = [
+    "UPDATE notes SET text = 'changed'",
+    "UPDATE notes SET text = 'changed' WHERE id = 2",
+    "UPDATE notes SET text = 'changed' FROM notes n WHERE notes.id >= n.id",
+    "INSERT INTO notes VALUES (2, 'x', 'alice', 'acme') ON CONFLICT (id) DO UPDATE SET text = 'changed'",
+    "INSERT INTO notes VALUES (9, 'x', 'bob', 'acme')",
+    "INSERT INTO notes VALUES (9, 'x', 'alice', 'other')",
+    "UPDATE notes SET owner_id = 'bob'",
+    "UPDATE notes SET tenant_id = 'other'",
+    "MERGE INTO notes USING (VALUES (2)) v (id) ON notes.id = v.id WHEN MATCHED THEN UPDATE SET text = 'changed'",
+    "TRUNCATE notes",
+    "DELETE FROM notes USING notes n WHERE notes.id > n.id",
+    "DELETE FROM notes",
+]
+
+
+def test_raw_sql_changes_nothing_of_others(engines: tuple[Engine, Engine], postgres: PostgresServer) -> None:
+    _, service = engines
+    superuser = create_engine(postgres.superuser_url(str(service.url.database)))
+    for sql in CHANGES:
+        with asking(service) as connection, contextlib.suppress(DBAPIError):
+            connection.exec_driver_sql(sql)
+            connection.commit()
+        with superuser.connect() as connection:
+            rows = [tuple(row) for row in connection.execute(text("SELECT * FROM notes WHERE id <> 1 ORDER BY id"))]
+        assert rows == [(2, "b", "bob", "acme"), (3, "c", "alice", "other"), (4, "d", "eve", "other")], sql
+    superuser.dispose()
 
 
 @pytest.mark.parametrize("reach", ["own", "tenant", "all"])
@@ -218,17 +231,18 @@ def test_any_name_can_be_proved(serving: Engine, subject: str) -> None:
         assert connection.scalar(text("SELECT breakwater.caller('proof')")) is None
 
 
-@pytest.mark.parametrize("key", [b"k", b"k" * 64, b"k" * 65, b"k" * 200])
-def test_a_key_of_any_length_is_the_same_on_both_sides(owner: Engine, serving: Engine, key: bytes) -> None:
-    with owner.begin() as connection:
-        set_key(connection, key)
-    with serving.connect() as connection:
-        connection.execute(
-            *CallerProof(key).statement(
-                subject="alice", tenant="acme", reach="own", statement_timeout_ms=0, read_only=False
+def test_a_key_of_any_length_is_the_same_on_both_sides(engines: tuple[Engine, Engine]) -> None:
+    owner, service = engines
+    for key in (b"k", b"k" * 64, b"k" * 65, b"k" * 200):
+        with owner.begin() as connection:
+            set_key(connection, key)
+        with service.connect() as connection:
+            connection.execute(
+                *CallerProof(key).statement(
+                    subject="alice", tenant="acme", reach="own", statement_timeout_ms=0, read_only=False
+                )
             )
-        )
-        assert ids(connection) == [1]
+            assert ids(connection) == [1]
 
 
 def test_an_empty_key_is_refused() -> None:
@@ -261,8 +275,9 @@ def test_the_caller_is_looked_up_once_a_statement_and_not_once_a_row(serving: En
 
 
 def test_a_role_that_row_security_does_not_bind_is_named(
-    owner: Engine, serving: Engine, postgres: PostgresServer
+    engines: tuple[Engine, Engine], postgres: PostgresServer
 ) -> None:
+    owner, serving = engines
     with serving.connect() as connection:
         assert service_role_problems(connection) == []
     with owner.connect() as connection:
@@ -275,15 +290,15 @@ def test_a_role_that_row_security_does_not_bind_is_named(
     superuser.dispose()
 
 
-def test_a_table_without_forced_row_security_is_named(owner: Engine) -> None:
-    with owner.begin() as connection:
+def test_a_table_without_forced_row_security_is_named(engines: tuple[Engine, Engine]) -> None:
+    with engines[0].begin() as connection:
         assert unprotected_tables(connection, ["notes", "shared", "nowhere"]) == ["shared", "nowhere"]
         connection.exec_driver_sql("ALTER TABLE notes NO FORCE ROW LEVEL SECURITY")
         assert unprotected_tables(connection, ["notes"]) == ["notes"]
 
 
-def test_it_can_be_taken_back(owner: Engine) -> None:
-    with owner.begin() as connection:
+def test_it_can_be_taken_back(engines: tuple[Engine, Engine]) -> None:
+    with engines[0].begin() as connection:
         for sql in (*disable_statements("notes"), *uninstall_statements()):
             connection.exec_driver_sql(sql)
         assert len(ids(connection)) == 4

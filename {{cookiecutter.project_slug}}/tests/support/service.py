@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from app.database import schema
 from app.patterns.development_issuer import DevelopmentIssuer
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ def copy_project(target: Path, *, dropped: bool = True) -> Path:
         shutil.copy(DROPPED / "probe.py", target / "app" / "handlers" / "probe.py")
         shutil.copy(DROPPED / "notes.py", target / "app" / "models" / "notes.py")
         migrations = target / "migrations" / "versions"
-        newest = max(path.stem.partition("_")[0] for path in migrations.glob("*.py"))
-        migration = (DROPPED / "0999_notes.py").read_text("utf-8").replace("@HEAD@", newest)
+        migration = (DROPPED / "0999_notes.py").read_text("utf-8").replace("@HEAD@", str(schema.head()))
         (migrations / "0999_notes.py").write_text(migration, "utf-8")
         with policy.open("a", encoding="utf-8") as entries:
             entries.write((DROPPED / "policy.toml").read_text("utf-8"))

@@ -108,7 +108,12 @@ class Fleet:
             "-m",
             "tests.torture.serve",
             str(process.port),
-            env={**environment(self._environ), "PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": str(Path.cwd())},
+            env={
+                **environment(self._environ),
+                "PYTHONDONTWRITEBYTECODE": "",
+                "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"),
+                "PYTHONPATH": str(Path.cwd()),
+            },
             stdout=self._log,
             stderr=self._log,
         )

@@ -135,3 +135,12 @@ async def run_sql(session: Session, sql: str = Body()):
     result = await session.execute(text(sql))
     rows = [list(map(str, row)) for row in result] if result.returns_rows else []
     return {"rows": rows, "count": getattr(result, "rowcount", None)}
+
+
+VISITS = []
+
+
+@app.post("/probe/visits", status_code=201)
+async def visit():
+    VISITS.append(1)
+    return {"visits": len(VISITS)}

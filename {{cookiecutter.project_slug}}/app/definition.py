@@ -1,0 +1,104 @@
+"""What people and models wrote, read and held to each other: the policy and the handlers. Nothing is composed here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app import health
+from app.dependencies import caller_of
+from app.policy import MountedRoute, Policy, PolicyError, check_routes, load_policy
+from app.routing import Handler, find_handlers, handlers_of_router, streams
+from app.settings import BootRefused, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastapi.dependencies.models import Dependant
+
+UPSTREAMS: frozenset[str] = frozenset()
+"""Outbound services that a policy may name; none are declared yet."""
+
+READING = frozenset({"GET", "HEAD"})
+"""Methods whose answer may stream: there is nothing to commit before it (RFC 9110, 9.2.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What people and models wrote: the policy and the handlers, held to each other."""
+
+    policy: Policy
+    handlers: tuple[Handler, ...]
+
+    @property
+    def mounted(self) -> list[MountedRoute]:
+        """Every route that the policy must know."""
+        return [handler.route for handler in self.handlers]
+
+
+def read_definition(settings: Settings, *, check: bool = True) -> Definition:
+    """Read the policy and the handlers.
+
+    Args:
+        settings: where the policy is.
+        check: hold the two to each other; without it a route may lack its entry.
+
+    Raises:
+        BootRefused: with every mistake in both.
+    """
+    problems: list[str] = []
+    policy: Policy | None = None
+    handlers: list[Handler] = []
+    try:
+        policy = load_policy(settings.policy_path, upstreams=UPSTREAMS)
+    except PolicyError as error:
+        problems += map(str, error.problems)
+    try:
+        handlers = [*handlers_of_router(health.router), *find_handlers()]
+    except BootRefused as refused:
+        problems += refused.problems
+    if problems or policy is None:
+        raise BootRefused(problems)
+    definition = Definition(policy, tuple(handlers))
+    if check:
+        try:
+            check_routes(policy, definition.mounted)
+        except PolicyError as error:
+            problems += map(str, error.problems)
+        problems += _public_routes_with_a_caller(definition)
+        problems += _streaming_writes(definition)
+        if problems:
+            raise BootRefused(problems)
+    return definition
+
+
+def _public_routes_with_a_caller(definition: Definition) -> list[str]:
+    """Name the public routes whose handlers ask who is calling: nobody could ever tell them."""
+    problems = []
+    for handler in definition.handlers:
+        entry = definition.policy.find(handler.route.method, handler.route.path)
+        if entry is not None and entry.public and asks_for(handler, caller_of):
+            problems.append(
+                f"{definition.policy.source.name}:{entry.line}: {entry.method} {entry.path} is public, but its handler "
+                f"({handler.route.file}:{handler.route.line}) asks for the Caller; name permissions in `allow`"
+            )
+    return problems
+
+
+def _streaming_writes(definition: Definition) -> list[str]:
+    """Name the handlers that stream while they write: what has left cannot be taken back when the commit fails."""
+    return [
+        f"{handler.route.file}:{handler.route.line}: {handler.route.method} {handler.route.path} streams its "
+        "answer, which would leave before the commit; return a model, or stream from a GET"
+        for handler in definition.handlers
+        if handler.route.method not in READING and streams(handler)
+    ]
+
+
+def asks_for(handler: Handler, dependency: Callable[..., object]) -> bool:
+    """Tell whether a handler, or anything that it depends on, asks for ``dependency``."""
+
+    def asks(dependant: Dependant) -> bool:
+        return dependant.call is dependency or any(map(asks, dependant.dependencies))
+
+    return asks(handler.context.dependant)
