@@ -228,6 +228,29 @@ def _escape(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
+@main.group()
+def simulate() -> None:
+    """Run a simulator of a service that this one calls."""
+
+
+@simulate.command("payments")
+@click.option(
+    "--port", default=8001, show_default=True, type=click.IntRange(0, 65535), help="Port on the loopback address."
+)
+def simulate_payments(port: int) -> None:
+    """Charge cards that do not exist, and misbehave when told to: PUT /behaviour."""
+    import asyncio  # noqa: PLC0415 - only this command runs a loop of its own
+
+    from app.simulators import payments  # noqa: PLC0415
+
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(payments.run(port, ready=lambda url: click.echo(f"payments simulator on {url}")))
+    except OSError as error:
+        click.echo(f"cannot listen on port {port}: {error.strerror or error}", err=True)
+        sys.exit(COULD_NOT_RUN)
+
+
 @main.command()
 @click.option("--subject", default="alice", show_default=True, help="Who the token is for.")
 @click.option("--role", "roles", multiple=True, help="A role that it carries; may be given several times.")

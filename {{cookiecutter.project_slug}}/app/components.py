@@ -32,6 +32,7 @@ from app.patterns.structured_logging import Logging, LoggingConfig, configure_lo
 from app.patterns.telemetry_export import Telemetry, TelemetryConfig, configure_telemetry
 from app.patterns.tracing import RequestIds, RequestSampler, note_exception
 from app.settings import BootRefused, Settings
+from app.upstreams import DECLARED, Fallbacks, Upstreams, UpstreamTelemetry
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -61,6 +62,8 @@ class Components:
         client: address of the client of a request.
         verifier: judges tokens.
         database: sessions for requests.
+        upstreams: the services that this one calls.
+        fallbacks: what stands in when one of them is away.
         health: the report of /readyz.
         closing: what the end of the process closes, in order.
         background: loops that run as long as the process serves.
@@ -79,6 +82,8 @@ class Components:
     client: ClientAddress
     verifier: TokenVerifier
     database: Database
+    upstreams: Upstreams
+    fallbacks: Fallbacks
     health: Health
     background: tuple[Callable[[], Any], ...] = ()
     closing: tuple[Callable[[], Any], ...] = field(default=())
@@ -122,6 +127,8 @@ def build_components(
     client = ClientAddress(settings.trusted_proxies)
     keys, checks, background, closing = _keys(settings, log)
     checks["database"] = database.state
+    upstreams, fallbacks = _upstreams(settings, telemetry, log)
+    checks |= upstreams.checks()
     if limiter.is_shared:
         checks["rate_limit_store"] = limiter.state
     observe_states(
@@ -157,9 +164,11 @@ def build_components(
         client=client,
         verifier=TokenVerifier(accepted, keys),
         database=database,
+        upstreams=upstreams,
+        fallbacks=fallbacks,
         health=Health(phase=lambda: lifecycle.phase, checks=checks),
         background=(*background, database.watch, database.reap_answers),
-        closing=(database.aclose, *closing, limiter.aclose, flood_limiter.aclose),
+        closing=(database.aclose, upstreams.aclose, *closing, limiter.aclose, flood_limiter.aclose),
     )
 
 
@@ -219,6 +228,15 @@ def _telemetry(settings: Settings, redactor: Redactor) -> Telemetry:
         redact=redactor.text,
         set_global=True,
     )
+
+
+def _upstreams(settings: Settings, telemetry: Telemetry, log: Any) -> tuple[Upstreams, Fallbacks]:
+    seen = UpstreamTelemetry(telemetry.tracer, telemetry.meter, telemetry.add_producer, log.warning)
+    counter = EventCounter(
+        telemetry.meter, "breakwater.fallbacks", label="fallback", unit="{answer}", description="Answers that stood in."
+    )
+    fallbacks = Fallbacks(lambda name, source: counter.add(f"{name}.{source}"))
+    return Upstreams(settings, seen, declared=DECLARED), fallbacks
 
 
 def _limiters(settings: Settings, log: Any) -> tuple[AsyncLimiter, AsyncLimiter]:

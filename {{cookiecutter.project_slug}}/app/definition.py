@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app import health
-from app.dependencies import caller_of
+from app.dependencies import Reach, caller_of
 from app.policy import MountedRoute, Policy, PolicyError, check_routes, load_policy
 from app.routing import Handler, find_handlers, handlers_of_router, streams
 from app.settings import BootRefused, Settings
+from app.upstreams import NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from fastapi.dependencies.models import Dependant
-
-UPSTREAMS: frozenset[str] = frozenset()
-"""Outbound services that a policy may name; none are declared yet."""
 
 READING = frozenset({"GET", "HEAD"})
 """Methods whose answer may stream: there is nothing to commit before it (RFC 9110, 9.2.1)."""
@@ -50,7 +48,7 @@ def read_definition(settings: Settings, *, check: bool = True) -> Definition:
     policy: Policy | None = None
     handlers: list[Handler] = []
     try:
-        policy = load_policy(settings.policy_path, upstreams=UPSTREAMS)
+        policy = load_policy(settings.policy_path, upstreams=NAMES)
     except PolicyError as error:
         problems += map(str, error.problems)
     try:
@@ -67,6 +65,7 @@ def read_definition(settings: Settings, *, check: bool = True) -> Definition:
             problems += map(str, error.problems)
         problems += _public_routes_with_a_caller(definition)
         problems += _streaming_writes(definition)
+        problems += _upstreams_out_of_reach(definition)
         if problems:
             raise BootRefused(problems)
     return definition
@@ -93,6 +92,28 @@ def _streaming_writes(definition: Definition) -> list[str]:
         for handler in definition.handlers
         if handler.route.method not in READING and streams(handler)
     ]
+
+
+def _upstreams_out_of_reach(definition: Definition) -> list[str]:
+    """Name the handlers that ask for a service which their policy does not let them reach."""
+    problems = []
+    for handler in definition.handlers:
+        entry = definition.policy.find(handler.route.method, handler.route.path)
+        wanted = {call.upstream for call in _dependencies(handler.context.dependant) if isinstance(call, Reach)}
+        if entry is not None and not wanted <= entry.outbound:
+            names = ", ".join(f'"{name}"' for name in sorted(wanted | entry.outbound))
+            problems.append(
+                f"{definition.policy.source.name}:{entry.line}: {entry.method} {entry.path} lacks "
+                f"outbound = [{names}], which its handler ({handler.route.file}:{handler.route.line}) asks for"
+            )
+    return problems
+
+
+def _dependencies(dependant: Dependant) -> Iterator[Callable[..., object] | None]:
+    """Yield everything that a handler asks for, and what that asks for in turn."""
+    for needed in dependant.dependencies:
+        yield needed.call
+        yield from _dependencies(needed)
 
 
 def asks_for(handler: Handler, dependency: Callable[..., object]) -> bool:

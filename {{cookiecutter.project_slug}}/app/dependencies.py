@@ -10,10 +10,42 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.upstreams import (
+    CallContext,
+    Charge,
+    Fallbacks,
+    PaymentDeclined,
+    PaymentsClient,
+    RequestFallback,
+    UpstreamClient,
+    UpstreamError,
+    UpstreamRefused,
+    Upstreams,
+    UpstreamUnavailable,
+    UrlRefused,
+    WebClient,
+)
+
+__all__ = [
+    "Caller",
+    "Charge",
+    "EffectKey",
+    "Fallback",
+    "Identity",
+    "PaymentDeclined",
+    "Payments",
+    "Session",
+    "UpstreamError",
+    "UpstreamRefused",
+    "UpstreamUnavailable",
+    "UrlRefused",
+    "Web",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +120,50 @@ EffectKey = Annotated[Callable[[str], str], Depends(effect_key_of)]
 It is the same each time this request is tried, and another for another caller, request or name; so a service that
 honours idempotency keys does the work once, however often the handler runs.
 """
+
+
+U = TypeVar("U", bound=UpstreamClient[Any])
+
+
+class Reach(Generic[U]):
+    """The dependency on a declared service. The policy of a route says which it may reach (``outbound``).
+
+    Args:
+        kind: what the handler gets.
+
+    Attributes:
+        upstream: the service's name.
+    """
+
+    def __init__(self, kind: type[U]) -> None:
+        self.upstream = kind.upstream.name
+        self._kind = kind
+
+    async def __call__(self, request: Request) -> U:
+        """Return the service, bound to this request: its deadline, its trace, its idempotency key.
+
+        Raises:
+            OutboundNotAllowed: the route's policy does not name it. Where a handler's signature asks for it, the
+                service refuses at boot already.
+        """
+        upstreams: Upstreams = request.app.state.upstreams
+        return upstreams.client(self._kind, CallContext.of(request.scope))
+
+
+Payments = Annotated[PaymentsClient, Depends(Reach(PaymentsClient))]
+"""Parameter type of a handler that charges or refunds. On a route with ``effects = "external"``."""
+
+Web = Annotated[WebClient, Depends(Reach(WebClient))]
+"""Parameter type of a handler that fetches what a caller names."""
+
+
+async def fallback_of(request: Request, response: Response) -> RequestFallback:
+    """Return what this request falls back on when a service is away."""
+    fallbacks: Fallbacks = request.app.state.fallbacks
+    principal = request.scope["state"].get("principal")
+    owner = () if principal is None else (principal.tenant or "", principal.subject)
+    return RequestFallback(fallbacks, owner, response.headers)
+
+
+Fallback = Annotated[RequestFallback, Depends(fallback_of)]
+"""Parameter type of a handler that answers with something older, or simpler, rather than not at all."""

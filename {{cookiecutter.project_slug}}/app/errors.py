@@ -18,9 +18,17 @@ from app.patterns.authorization import PermissionDenied
 from app.patterns.body_limit import BodyError
 from app.patterns.database_errors import Fault, classify
 from app.patterns.deadline import DeadlineExceeded
+from app.patterns.http_client import (
+    UpstreamBadAnswer,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from app.patterns.idempotency import IdempotencyError
 from app.patterns.problem_details import Problem, Rule, problem_of_status, title_of
 from app.patterns.rate_limit import RateLimited
+from app.patterns.ssrf_guard import UrlRefused
 from app.patterns.unit_of_work import ClientGone
 
 if TYPE_CHECKING:
@@ -78,6 +86,42 @@ def _idempotency(error: IdempotencyError) -> Problem:
 def _client_gone(_error: ClientGone) -> Problem:
     # nginx's number for it. Nobody reads this answer; the log and the metrics do.
     return Problem(499, "client_gone", "Client Closed Request", "The client left, and nothing was done.")
+
+
+def _upstream_unavailable(error: UpstreamError) -> Problem:
+    headers = (_retry_after(error.retry_after or 1),)
+    detail = "A service that this one needs cannot be reached at the moment; try again."
+    return Problem(503, "upstream_unavailable", title_of(503), detail, headers, reason=_upstream(error))
+
+
+def _upstream_timeout(error: UpstreamTimeout) -> Problem:
+    detail = "A service that this one needs did not answer in time."
+    return Problem(504, "upstream_timeout", title_of(504), detail, reason=_upstream(error))
+
+
+def _upstream_bad_answer(error: UpstreamBadAnswer) -> Problem:
+    detail = "A service that this one needs gave an answer that cannot be used."
+    return Problem(502, "upstream_bad_answer", title_of(502), detail, reason=_upstream(error))
+
+
+def _upstream_refused(error: UpstreamRefused) -> Problem:
+    if error.status in _BUSY:
+        return _upstream_unavailable(error)
+    detail = "A service that this one needs failed, or did not accept what it was asked."
+    return Problem(502, "upstream_refused", title_of(502), detail, reason=_upstream(error))
+
+
+_BUSY = frozenset({429, 503})
+
+
+def _upstream(error: UpstreamError) -> str:
+    """Name the service and what was wrong with it, for the log: a caller must not learn how this one is built."""
+    return f"{error.upstream}: {error.reason}"
+
+
+def _url_refused(error: UrlRefused) -> Problem:
+    detail = "The URL does not lead to a public http or https address."
+    return Problem(422, "url_refused", title_of(422), detail, reason=error.reason)
 
 
 _DATABASE: Mapping[Fault, Problem] = {
@@ -145,6 +189,11 @@ RULES: Mapping[type[BaseException], Rule] = {
     BodyError: _body_refused,
     IdempotencyError: _idempotency,
     ClientGone: _client_gone,
+    UpstreamUnavailable: _upstream_unavailable,
+    UpstreamTimeout: _upstream_timeout,
+    UpstreamBadAnswer: _upstream_bad_answer,
+    UpstreamRefused: _upstream_refused,
+    UrlRefused: _url_refused,
     SQLAlchemyError: _database,
     RequestValidationError: _invalid,
     HTTPException: problem_of_status,

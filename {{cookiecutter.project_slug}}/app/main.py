@@ -281,6 +281,17 @@ def _idempotency(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: 
     )
 
 
+def _outbound(app: ASGIApp, policy: RoutePolicy, _parts: Components, _grants: Grants) -> ASGIApp:
+    if not policy.outbound:
+        return app  # what is not said is nothing: no service can be reached
+
+    async def outbound(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["outbound"] = policy.outbound
+        await app(scope, receive, send)
+
+    return outbound
+
+
 def _has_a_transaction(handler: Handler, policy: RoutePolicy) -> bool:
     """Tell whether a route can have one: its handler asks for the session, or its answer is stored."""
     return policy.idempotency in {"required", "optional"} or asks_for(handler, session_of)
@@ -301,6 +312,7 @@ GUARDS = (
         "unit_of_work", _unit_of_work, _has_a_transaction
     ),  # inside of what refuses: who gets no further takes no connection
     Guard("idempotency", _idempotency),  # its record is part of the transaction, so it stands in it
+    Guard("outbound", _outbound),
 )
 """What stands round each route, outermost first. A request is judged before its body is read."""
 
@@ -415,6 +427,7 @@ def compose(
     """Put every route behind its guards."""
     policy, settings = definition.policy, parts.settings
     grants = Grants(Roles(policy.roles), policy)
+    parts.upstreams.open(set().union(*(entry.outbound for entry in policy.routes.values())))
     policies = {(handler.route.method, handler.route.path): _entry(policy, handler) for handler in definition.handlers}
     service = Service(
         title=settings.service_name,
@@ -426,6 +439,7 @@ def compose(
         lifespan=lifespan,
     )
     service.state.components, service.state.health, service.state.policies = parts, parts.health, policies
+    service.state.upstreams, service.state.fallbacks = parts.upstreams, parts.fallbacks
 
     def guarded(handler: Handler, entry: RoutePolicy) -> GuardedRoute:
         def wrap(app: ASGIApp, _route: MountedRoute) -> ASGIApp:

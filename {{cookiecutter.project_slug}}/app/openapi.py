@@ -41,6 +41,7 @@ _DESCRIPTIONS = {
     422: "A value is missing, unknown or out of bounds.",
     429: "Too many requests; `Retry-After` says when to try again.",
     500: "The service failed.",
+    502: "A service behind this one failed.",
     503: "The service cannot answer now; `Retry-After` says when to try again.",
     504: "The request's time ran out.",
 }
@@ -104,6 +105,8 @@ def _refusals(policy: RoutePolicy, operation: dict[str, Any]) -> list[int]:
         statuses |= {408, 413}
     if policy.idempotency in {"required", "optional"}:
         statuses |= {409, 422}
+    if policy.outbound:
+        statuses.add(502)
     if "requestBody" in operation or operation.get("parameters"):
         statuses.add(422)
     # A handler's own 4xx (a 404, say) is rendered as a problem too.

@@ -132,6 +132,19 @@ class Settings(BaseSettings):
         10_000, ge=1, le=1_000_000, description="answers kept for one caller at a time; past it 429"
     )
 
+    payments_url: str | None = Field(
+        None,
+        max_length=2000,
+        description="base URL of the payments service; unset: in development http://127.0.0.1:8001, where "
+        "`app simulate payments` listens",
+    )
+    payments_token: SecretStr | None = Field(
+        None, min_length=1, max_length=4000, description="bearer token that the payments service takes"
+    )
+    allow_plain_upstreams: bool = Field(
+        False, description="let production call services by http://; only where a mesh encrypts between the hosts"
+    )
+
     redis_url: SecretStr | None = Field(
         None, description="redis:// or rediss://; unset: rate limits are counted in each process"
     )

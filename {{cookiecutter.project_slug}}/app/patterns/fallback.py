@@ -74,7 +74,7 @@ class Result(Generic[T]):
     def cache_status(self) -> str | None:
         """What a response says in ``Cache-Status``, or None if the value is live."""
         if self.source == "stale":
-            return f"{self.name}; hit; ttl=-{int(self.age)}; detail=stale-if-error"
+            return f"{self.name}; hit; ttl=-{max(1, int(self.age))}; detail=stale-if-error"
         return f"{self.name}; fwd=miss; detail=default" if self.source == "default" else None
 
 

@@ -97,6 +97,7 @@ class UpstreamError(Exception):
         reason: stable word for logs and metrics; holds nothing that the other side sent.
         sent: False if the other side certainly did not see the request.
         retry_after: seconds after which to try again, or None.
+        upstream: name of the service, where somebody outside of the client has one.
     """
 
     def __init__(self, reason: str, *, sent: bool = True, retry_after: float | None = None) -> None:
@@ -104,6 +105,7 @@ class UpstreamError(Exception):
         self.reason = reason
         self.sent = sent
         self.retry_after = retry_after
+        self.upstream = ""
 
 
 class UpstreamUnavailable(UpstreamError):
@@ -480,12 +482,10 @@ async def _read(response: httpx2.Response, limit: int) -> bytes:
 
 def _inflated(inflate: zlib._Decompress, part: bytes, room: int) -> bytes:
     """Return what ``part`` unpacks to, but at most one byte more than there is room for."""
-    if inflate.eof:
-        raise UpstreamBadAnswer("content_encoding")  # bytes after the end would be kept, and not counted
     try:
         unpacked = inflate.decompress(part, room + 1)
     except zlib.error:
         raise UpstreamBadAnswer("content_encoding") from None
     if inflate.unused_data:
-        raise UpstreamBadAnswer("content_encoding")
+        raise UpstreamBadAnswer("content_encoding")  # bytes after the end: zlib would keep them, uncounted
     return unpacked

@@ -24,7 +24,7 @@ _HEADINGS = {
     "timeout": "TIMEOUT",
     "max_body": "MAX BODY",
     "idempotency": "IDEMPOTENCY",
-    "outbound": "OUTBOUND*",
+    "outbound": "OUTBOUND",
     "stage": "STAGE*",
     "source": "SOURCE",
 }

@@ -106,12 +106,19 @@ class PaymentsSimulator:
         behaviour: of the moment.
         charges: id -> charge, in order.
         requests: number of requests for charges that have arrived, whatever became of them.
+        peak: most of them at a time.
+        last: headers of the last one.
+        arrived: set when the first has arrived.
     """
 
     def __init__(self, *, rng: random.Random | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.behaviour = Behaviour()
         self.charges: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self.requests = 0
+        self.peak = 0
+        self.last: dict[str, str] = {}
+        self.arrived = asyncio.Event()
+        self._busy = 0
         self._keys: OrderedDict[str, tuple[bytes, _Answer]] = OrderedDict()
         self._random = rng or random.Random()  # noqa: S311 - for faults, not for secrets
         self._clock = clock
@@ -147,8 +154,13 @@ class PaymentsSimulator:
         path = rest.partition(" ")[0].partition("?")[0]
         if path == "/behaviour":
             await _respond(writer, self._steer(method, body))
-        else:
-            self.requests += 1
+            return True
+        self.requests += 1
+        self.last = headers
+        self.arrived.set()
+        self._busy += 1
+        self.peak = max(self.peak, self._busy)
+        try:
             if self.behaviour.latency:
                 await asyncio.sleep(self.behaviour.latency)
             answer = self._refusal() or self._payments(method, path, headers, body)
@@ -157,6 +169,8 @@ class PaymentsSimulator:
                 await misbehave(writer, self._random)
                 return False
             await _respond(writer, answer)
+        finally:
+            self._busy -= 1
         return headers.get("connection", "").lower() != "close"
 
     def _steer(self, method: str, body: bytes) -> _Answer:
@@ -166,7 +180,7 @@ class PaymentsSimulator:
             except ValidationError as error:
                 return _Answer(422, {"errors": error.errors(include_url=False, include_context=False)})
             self._since = self._clock()
-        state = {"requests": self.requests, "charges": len(self.charges)}
+        state = {"requests": self.requests, "charges": len(self.charges), "peak": self.peak}
         return _Answer(200, self.behaviour.model_dump() | state)
 
     def _refusal(self) -> _Answer | None:

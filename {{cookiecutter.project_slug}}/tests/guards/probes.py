@@ -183,3 +183,11 @@ def idempotency(service: Service) -> None:
     assert second.headers["idempotent-replayed"] == "true"
     is_problem(httpx2.post(url, params={"text": "b"}, headers=keyed), 422, "idempotency_key_reused")
     assert httpx2.get(url, headers=headers).json() == {"notes": ["a"]}
+
+
+@_guard
+def outbound(service: Service) -> None:
+    """A service behind this one is reached where the policy says so, and from nowhere else."""
+    headers = service.bearer("reader")
+    is_problem(httpx2.get(f"{service.url}/probe/payments", headers=headers), 503, "upstream_unavailable")
+    is_problem(httpx2.get(f"{service.url}/probe/payments/sideways", headers=headers), 500, "internal_error")

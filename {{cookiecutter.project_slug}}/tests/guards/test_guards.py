@@ -20,7 +20,7 @@ FLOOD = 60
 """Requests per minute in the service that is flooded: few, so that the probe is short."""
 
 ALL = {**probes.EDGE, **probes.GUARDS}
-SETTINGS = {"APP_CORS_ORIGINS": "https://app.example"}
+SETTINGS = {"APP_CORS_ORIGINS": "https://app.example", "APP_PAYMENTS_URL": "http://127.0.0.1:9"}
 
 
 @pytest.fixture(scope="module")

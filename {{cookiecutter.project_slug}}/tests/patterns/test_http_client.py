@@ -327,6 +327,8 @@ async def silent_after_the_head(writer: asyncio.StreamWriter) -> None:
 
 
 BOMB = gzip.compress(bytes(64 * 1024 * 1024), 9)
+EMPTY = gzip.compress(b"", 9)[:10] + b"\x00\x00\x00\xff\xff" * 40_000
+"""Compressed data that unpacks to nothing, and does not end."""
 ZIPPED = b"content-encoding: gzip\r\nconnection: close\r\n\r\n"
 
 
@@ -349,6 +351,7 @@ ZIPPED = b"content-encoding: gzip\r\nconnection: close\r\n\r\n"
         (endless, "too_large"),
         (JSON + b"content-length: 10737418240\r\n\r\n" + b"x" * 200_000, "too_large"),
         (JSON + ZIPPED + BOMB, "too_large"),
+        (JSON + ZIPPED + EMPTY, "too_large"),
         (JSON + ZIPPED + gzip.compress(b"{}")[:-4], "content_encoding"),
         (JSON + ZIPPED + gzip.compress(b"{}") + b"x" * 100, "content_encoding"),
         (JSON + ZIPPED + b"not gzip at all", "content_encoding"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, get_args
 
 import structlog
 from fastapi import Body, FastAPI, HTTPException, Request
@@ -10,7 +10,7 @@ from opentelemetry import trace
 from pydantic import BaseModel
 from sqlalchemy import select, text
 
-from app.dependencies import EffectKey, Session
+from app.dependencies import EffectKey, Payments, Session
 from app.models.notes import Note
 
 app = FastAPI(title="Probe")
@@ -144,3 +144,14 @@ VISITS = []
 async def visit():
     VISITS.append(1)
     return {"visits": len(VISITS)}
+
+
+@app.get("/probe/payments")
+async def payments(payments: Payments):
+    return await payments.read("ch_1")
+
+
+@app.get("/probe/payments/sideways")
+async def sideways(request: Request):
+    payments = await get_args(Payments)[1].dependency(request)
+    return await payments.read("ch_1")
