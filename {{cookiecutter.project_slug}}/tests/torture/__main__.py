@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.postgres_server import PostgresServer, postgres_server
 from tests.torture.duplicates import storm
-from tests.torture.kills import campaign
+from tests.torture.kills import campaign, recovery
 from tests.torture.outage import outage
 
 if TYPE_CHECKING:
@@ -98,7 +98,18 @@ def away(_arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-CAMPAIGNS = {"kills": kills, "duplicates": duplicates, "outage": away}
+def recover(arguments: argparse.Namespace) -> dict[str, Any]:
+    report: dict[str, Any] = {}
+    for which in arguments.database:
+        with databases(which) as (url, _audit_url, _server):
+            taken = sorted(asyncio.run(recovery(url, times=max(1, arguments.points // 5))))
+        figures = {"median": round(taken[len(taken) // 2], 3), "max": round(taken[-1], 3)}
+        slow = [f"{taken[-1]:.2f} s"] if taken[-1] > 1 and which == "postgresql" else []
+        report[which] = {"kills": len(taken), "from its return to the answer, s": figures, "faults": slow}
+    return report
+
+
+CAMPAIGNS = {"kills": kills, "recovery": recover, "duplicates": duplicates, "outage": away}
 
 
 def main() -> int:
