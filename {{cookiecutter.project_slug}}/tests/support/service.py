@@ -35,7 +35,7 @@ writer = ["probe:read", "probe:write"]
 """
 """Roles of the tests' own, so that they hold in a service without the example too."""
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a wait is a failure. Long, because a loaded machine is no defect."""
 
 
