@@ -90,7 +90,7 @@ async def _probe(fleet: Fleet) -> asyncio.subprocess.Process:
 
 async def _taken(probe: asyncio.subprocess.Process) -> list[float]:
     """Stop the other caller and return how long each of its requests took, in seconds."""
-    said, _ = await probe.communicate()
+    said, _ = await probe.communicate(b"")  # with None, Python 3.11 leaves the input open
     taken: list[float] = json.loads(said)
     return taken
 
