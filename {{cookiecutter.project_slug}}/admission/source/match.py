@@ -1,0 +1,88 @@
+"""Small questions that many rules ask of a module."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from admission.source.canonical import last
+from admission.source.values import is_free
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from admission.source.module import Call, Module
+    from admission.source.values import Value
+
+
+def calls(module: Module) -> Iterator[Call]:
+    """Yield every call that was reached, in the order of the source."""
+    yield from sorted(module.calls.values(), key=lambda call: (call.node.lineno, call.node.col_offset))
+
+
+def named(call: Call, names: Collection[str]) -> str | None:
+    """Return which of these names is called: dotted names, or ``?.method`` for a method of an unknown object."""
+    return next((name for name in sorted(call.names) if name in names), None)
+
+
+def within(call: Call, *prefixes: str) -> str | None:
+    """Return what is called if it lives in one of these modules."""
+    for name in sorted(call.names):
+        for prefix in prefixes:
+            if name == prefix or name.startswith(f"{prefix}."):
+                return name
+    return None
+
+
+def method(call: Call) -> str:
+    """Return the name of the method that is called, or an empty text."""
+    return call.node.func.attr if isinstance(call.node.func, ast.Attribute) else ""
+
+
+def methods(call: Call) -> set[str]:
+    """Return the last parts of everything that may be called."""
+    return {last(name) for name in call.names} | ({method(call)} - {""})
+
+
+def free(value: Value | None, use: str = "") -> bool:
+    """Return whether a value may be, or hold, text of the client's choice."""
+    return value is not None and is_free(value.all_labels(), use)
+
+
+def argument_node(call: Call, position: int | None, *keywords: str) -> ast.expr | None:
+    """Return the expression of an argument by keyword or position."""
+    for keyword in call.node.keywords:
+        if keyword.arg in keywords:
+            return keyword.value
+    if position is not None and position < len(call.node.args):
+        return call.node.args[position]
+    return None
+
+
+def is_constant(value: Value | None, *constants: object) -> bool:
+    """Return whether a value is one of these constants."""
+    return value is not None and value.constant is not None and any(value.constant.value is constant or (value.constant.value == constant and type(constant) is type(value.constant.value)) for constant in constants)
+
+
+def text_of(node: ast.AST) -> str:
+    """Return the constant text inside an expression, joined."""
+    return " ".join(part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str))
+
+
+def source_of(node: ast.AST, limit: int = 60) -> str:
+    """Return an expression as text, for a message."""
+    try:
+        said = ast.unparse(node)
+    except (ValueError, RecursionError):
+        return "this"
+    said = " ".join(said.split())
+    return said if len(said) <= limit else f"{said[: limit - 1]}…"
+
+
+def names_in(node: ast.AST) -> Iterator[str]:
+    """Yield the identifiers in an expression: names, attributes, keyword and constant keys."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name):
+            yield part.id
+        elif isinstance(part, ast.Attribute):
+            yield part.attr
