@@ -86,3 +86,61 @@ def names_in(node: ast.AST) -> Iterator[str]:
             yield part.id
         elif isinstance(part, ast.Attribute):
             yield part.attr
+
+
+def touched(call: Call) -> Iterator[tuple[str, bool]]:
+    """Yield what is called, and what is handed on to be called: ``to_thread(os.system, line)``.
+
+    Yields:
+        a dotted name, and whether this very call calls it.
+    """
+    for name in sorted(call.names):
+        yield name, True
+    for value in (*call.args, *call.keywords.values()):
+        for part in (value, value.items):
+            for name in sorted(part.names) if part is not None else ():
+                yield name, False
+
+
+def first_touched(call: Call, names: Collection[str], prefixes: tuple[str, ...] = ()) -> str | None:
+    """Return which of these names, or of what lives in these modules, a call calls or hands on."""
+    for name, _ in touched(call):
+        if name in names or any(name.startswith(f"{prefix}.") for prefix in prefixes):
+            return name
+    return None
+
+
+def constant_prefix(module: Module, node: ast.AST, depth: int = 0) -> str:
+    """Return the constant text with which an expression begins, as far as it can be seen."""
+    if depth > _DEPTH:
+        return ""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    if isinstance(node, ast.JoinedStr):
+        told = ""
+        for part in node.values:
+            piece = constant_prefix(module, part.value if isinstance(part, ast.FormattedValue) else part, depth + 1)
+            told += piece
+            if not isinstance(part, ast.Constant):
+                break
+        return told
+    if isinstance(node, ast.BinOp):
+        return constant_prefix(module, node.left, depth + 1)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+        return constant_prefix(module, node.func.value, depth + 1).partition("{")[0]
+    value = module.value(node)
+    if value.constant is not None and isinstance(value.constant.value, str):
+        return value.constant.value
+    told_by = [constant_prefix(module, made, depth + 1) for made in value.composed if made is not node]
+    return min(told_by, key=len) if told_by else ""
+
+
+_DEPTH = 6
+
+
+def stays_on_host(prefix: str) -> bool:
+    """Return whether a URL that begins so has its host fixed by this text."""
+    if prefix.startswith("/"):
+        return len(prefix) > 1 and prefix[1] not in "/\\"
+    scheme, _, rest = prefix.partition("://")
+    return bool(scheme) and "/" in rest and not rest.startswith("/")

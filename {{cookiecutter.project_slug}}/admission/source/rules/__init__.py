@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from admission.source.rules import sql
+from admission.source.rules import execution, places, sql, texts
 
-ALL = [rule for family in (sql,) for rule in family.registry.rules]
+ALL = [rule for family in (sql, execution, places, texts) for rule in family.registry.rules]

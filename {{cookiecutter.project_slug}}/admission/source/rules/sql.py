@@ -19,7 +19,7 @@ registry = Registry()
 _TEXT_MAKERS: Final = frozenset({"sqlalchemy.text", "sqlalchemy.literal_column", "sqlalchemy.TextClause", "sqlalchemy.quoted_name", "sqlalchemy.DDL", "sqlalchemy.schema.DDL", "sqlalchemy.column", "sqlalchemy.table", "sqlalchemy.text.__call__", "psycopg.sql.SQL", "django.db.models.expressions.RawSQL"})
 _EXECUTING: Final = frozenset({"execute", "executemany", "executescript", "exec_driver_sql", "scalar", "scalars", "stream", "stream_scalars", "fetch", "fetchrow", "fetchval", "fetchall", "fetchone", "execute_many", "query", "from_statement", "read_sql", "read_sql_query", "copy", "raw", "exec"})
 _CLAUSES: Final = frozenset({"order_by", "group_by", "where", "filter", "having", "prefix_with", "suffix_with", "with_hint", "op", "columns", "add_columns", "select_from", "distinct"})
-_SQL: Final = re.compile(r"\b(select|insert|update|delete|from|where|order\s+by|group\s+by|join|values|set|limit|like|and|or|having|into|table|union|in)\b", re.IGNORECASE)
+_SQL: Final = re.compile(r"\b(select|insert|update|delete|from|where|order\s+by|group\s+by|join|values|set|limit|like|and|or|having|into|table|union|in)\b|[=<>]", re.IGNORECASE)
 _MEND: Final = 'Bind it: `await session.execute(text("... WHERE name = :name"), {"name": name})`, or build the statement with `select()`; take column names from a constant dictionary.'
 
 
