@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from admission.source.rules import execution, places, sql, texts
+from admission.source.rules import blocking, execution, places, retries, rows, sql, tasks, texts
 
-ALL = [rule for family in (sql, execution, places, texts) for rule in family.registry.rules]
+ALL = [rule for family in (sql, execution, places, texts, blocking, retries, tasks, rows) for rule in family.registry.rules]
