@@ -346,7 +346,7 @@ class Calls(Expressions):
         if name in {"builtins.next", "builtins.max", "builtins.min", "builtins.anext"} and args and args[0].items:
             return join(args[0].items, *args[1:])
         if name == "builtins.dict":
-            return Value(types=frozenset({"builtins.dict"}), labels=labels_of(args) & {INPUT, SECRET, PERSONAL, BODY}, items=join(*(arg.items for arg in args), *keywords.values()),
+            return Value(types=frozenset({"builtins.dict"}), labels=labels_of(args) & {INPUT, SECRET, PERSONAL, BODY, INTERNAL, ERROR}, items=join(*(arg.items for arg in args), *keywords.values()),
                          fields=tuple({**{key: value for arg in args for key, value in arg.fields}, **keywords}.items()), fixed=not labels_of([*args, *keywords.values()]))
         types = frozenset({effects.TYPES.get(name, name)})
         made = join(*args, *keywords.values())

@@ -189,3 +189,14 @@ def _in_category(code: int, category: Any) -> bool:
         sre.CATEGORY_NOT_WORD: not (sign.isalnum() or sign == "_"),
     }
     return tests.get(category, False)
+
+
+@lru_cache(maxsize=512)
+def longest_match(pattern: str) -> float:
+    """Return the length of the longest text that matches as a whole; infinite if the pattern is open at an end."""
+    tree = _parsed(pattern)
+    parts = list(tree) if tree is not None else []
+    if not parts or parts[0][0] is not sre.AT or parts[-1][0] is not sre.AT:
+        return float("inf")
+    longest = tree.getwidth()[1]
+    return float("inf") if longest >= int(sre.MAXREPEAT) else float(longest)

@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from admission.source.rules import blocking, execution, places, retries, rows, sql, tasks, texts
+from admission.source.rules import (
+    blocking,
+    bounds,
+    execution,
+    internals,
+    logs,
+    places,
+    retries,
+    rows,
+    secrets,
+    sizes,
+    sql,
+    tasks,
+    texts,
+)
 
-ALL = [rule for family in (sql, execution, places, texts, blocking, retries, tasks, rows) for rule in family.registry.rules]
+ALL = [rule for family in (sql, execution, places, texts, blocking, retries, tasks, rows, logs, secrets, internals, bounds, sizes) for rule in family.registry.rules]

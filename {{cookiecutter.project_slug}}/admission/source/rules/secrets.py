@@ -1,0 +1,317 @@
+"""BW302 to BW306: secrets in the source, weak hashes and randomness, comparisons that leak, checks switched off."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Final
+
+from admission.source.declare import Fault, Registry
+from admission.source.match import argument_node, calls, is_constant, method, named
+from admission.source.module import is_function
+from admission.source.values import PERSONAL, SECRET
+from admission.source.words import needs_secrecy, sensitivity, words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from admission.source.module import Call, Module
+
+registry = Registry()
+
+_KNOWN_KEYS: Final = re.compile(
+    r"(sk|rk|pk)_(live|test)_[0-9A-Za-z]{8,}|AKIA[0-9A-Z]{12,}|gh[pousr]_[0-9A-Za-z]{16,}|github_pat_\w{20,}|xox[abpr]-[0-9A-Za-z-]{8,}|AIza[0-9A-Za-z_-]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY|"
+    r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}|SG\.[\w-]{16,}|glpat-[\w-]{16,}|whsec_[\w-]{8,}|sk-[A-Za-z0-9_-]{16,}|https?://hooks\.slack\.com/services/\w+|AC[0-9a-f]{32}"
+)
+_URL_WITH_PASSWORD: Final = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@{}]*:[^/\s:@{}]+@", re.IGNORECASE)
+_CREDENTIAL_HEADER: Final = re.compile(r"^(bearer|basic|token|apikey)\s+[\w.~+/=-]{6,}$", re.IGNORECASE)
+_NO_SECRET: Final = re.compile(r"^(|none|null|true|false|bearer|basic|token|password|secret|string|changeme!?|.{0,5}|https?://\S*|/\S*|\S*[{<%]\S*|[a-z]+([ _:-][a-z]+)*|[A-Z][A-Z_]+|X-[\w-]+|\^.*|.*\s.*\s.*)$")
+"""What stands under a name of a secret and is none: a type, a header's name, an address, a sentence, a pattern."""
+
+_FIELD_FUNCTIONS: Final = frozenset({"pydantic.Field", "fastapi.Query", "fastapi.Header", "fastapi.Body", "fastapi.Path", "fastapi.Form", "fastapi.Cookie", "sqlalchemy.orm.mapped_column", "sqlalchemy.Column", "fastapi.security.APIKeyHeader"})
+_MEND: Final = "Take it from the declared upstream's settings; if it has leaked into the repository, revoke it."
+
+
+@registry.rule("BW302", "A secret in the source")
+def hard_coded(module: Module) -> Iterator[Fault]:
+    """Point at constants that are credentials, by their name or by their form."""
+    message = "A credential stands in the source. Everybody who can read the repository has it, and it cannot be changed without a release."
+    for node in module.walk(ast.Constant):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and not _is_docstring(module, node):
+            said = node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value
+            if _KNOWN_KEYS.search(said[:4000]) or _URL_WITH_PASSWORD.match(said[:2000]) or _CREDENTIAL_HEADER.match(said[:2000]) or (_named_secret(module, node) and not _NO_SECRET.match(said[:2000])):
+                yield Fault(node, message, _MEND)
+
+
+def _is_docstring(module: Module, node: ast.Constant) -> bool:
+    return isinstance(module.parents.get(node), ast.Expr)
+
+
+def _named_secret(module: Module, node: ast.Constant) -> bool:
+    """Return whether a constant is given to a name that holds secrets."""
+    child: ast.AST = node
+    for parent in module.ancestors(node):
+        if isinstance(parent, ast.Assign | ast.AnnAssign):
+            targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
+            return parent.value is child and any(SECRET in sensitivity(_name(target)) for target in targets)
+        if isinstance(parent, ast.keyword):
+            owner = module.parents.get(parent)
+            return parent.arg is not None and SECRET in sensitivity(parent.arg) and not (isinstance(owner, ast.Call) and _is_field(module, owner))
+        if isinstance(parent, ast.Dict):
+            keys = [key for key, value in zip(parent.keys, parent.values, strict=True) if value is child]
+            return any(isinstance(key, ast.Constant) and isinstance(key.value, str) and SECRET in sensitivity(key.value) for key in keys) and not _in_examples(module, parent)
+        if isinstance(parent, ast.Compare):
+            others = [part for part in (parent.left, *parent.comparators) if part is not child]
+            return any(SECRET in module.value(part).labels for part in others)
+        if isinstance(parent, ast.arguments):
+            return _is_default(parent, child)
+        if isinstance(parent, ast.Call) and child in parent.args:
+            position = parent.args.index(child)  # type: ignore[arg-type]
+            asked = parent.args[0] if parent.args else None
+            names = module.value(parent.func).names
+            if names & {"os.getenv", "os.environ.get"}:
+                return position == 1 and isinstance(asked, ast.Constant) and isinstance(asked.value, str) and SECRET in sensitivity(asked.value)
+            if names & {"hmac.new", "jwt.encode", "jwt.decode", "hmac.digest", "pydantic.SecretStr", "joserfc.jwk.OctKey.import_key"}:
+                return position == (1 if "jwt.encode" in names or "jwt.decode" in names else 0)
+            if isinstance(parent.func, ast.Attribute) and parent.func.attr == "encode":
+                child = parent
+                continue
+            return False
+        if isinstance(parent, ast.Call | ast.Attribute) and isinstance(getattr(parent, "attr", None), str | None):
+            child = parent  # "secret".encode()
+            continue
+        if isinstance(parent, ast.BoolOp | ast.IfExp | ast.Tuple | ast.List | ast.Set):
+            child = parent
+            continue
+        return False
+    return False
+
+
+def _is_default(arguments: ast.arguments, child: ast.AST) -> bool:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    pairs = [*zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True), *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+    return any(default is child and SECRET in sensitivity(argument.arg) for argument, default in pairs)
+
+
+def _name(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        return str(node.slice.value)
+    return ""
+
+
+def _is_field(module: Module, call: ast.Call) -> bool:
+    return bool(module.value(call.func).names & _FIELD_FUNCTIONS) or (module.resolve(call.func) or "") in _FIELD_FUNCTIONS
+
+
+def _in_examples(module: Module, node: ast.AST) -> bool:
+    return any(isinstance(parent, ast.keyword) and (parent.arg or "").startswith(("example", "json_schema", "responses", "openapi")) for parent in module.ancestors(node))
+
+
+_WEAK: Final = frozenset({"hashlib.md5", "hashlib.sha1", "hashlib.md4", "Crypto.Hash.MD5.new", "Crypto.Hash.SHA1.new", "cryptography.hazmat.primitives.hashes.MD5", "cryptography.hazmat.primitives.hashes.SHA1", "passlib.hash.md5_crypt", "passlib.hash.sha1_crypt",
+                          "passlib.hash.des_crypt", "crypt.crypt", "Crypto.Cipher.DES.new", "Crypto.Cipher.ARC4.new", "Crypto.Cipher.DES3.new", "Crypto.Cipher.Blowfish.new", "cryptography.hazmat.primitives.ciphers.algorithms.ARC4", "cryptography.hazmat.primitives.ciphers.algorithms.TripleDES",
+                          "cryptography.hazmat.primitives.ciphers.algorithms.Blowfish", "cryptography.hazmat.primitives.ciphers.modes.ECB", "Crypto.Cipher.AES.MODE_ECB", "passlib.hash.plaintext", "passlib.hash.hex_md5", "passlib.hash.hex_sha1"})
+_FAST: Final = frozenset(f"hashlib.{name}" for name in ("sha224", "sha256", "sha384", "sha512", "sha3_256", "sha3_512", "blake2b", "blake2s", "new", "sha3_224", "sha3_384")) | _WEAK
+_PASSWORDS: Final = frozenset({"password", "passwd", "passphrase", "pwd", "passcode", "pin"})
+
+
+@registry.rule("BW303", "A weak hash or cipher")
+def weak_hash(module: Module) -> Iterator[Fault]:
+    """Point at broken hashes and ciphers, and at passwords in hashes that are fast."""
+    for call in calls(module):
+        name = _weak(call)
+        if name is not None and not is_constant(call.argument(None, "usedforsecurity"), False):
+            yield Fault(
+                call.node,
+                f"`{name.rpartition('.')[2]}` is broken: two different contents with the same result can be made.",
+                "`hashlib.sha256(data)`; where it only names content: `hashlib.md5(data, usedforsecurity=False)`; to sign, `hmac.digest(key, data, \"sha256\")`.",
+            )
+        elif named(call, _FAST) and _is_password(module, call):
+            yield Fault(
+                call.node,
+                "A password goes into a hash that is made to be fast. Whoever gets the table tries billions a second.",
+                "Leave passwords to the identity provider; this service only checks tokens. If it has to be: `await asyncio.to_thread(hasher.hash, password)` with argon2.",
+            )
+    for attribute in module.walk(ast.Attribute):
+        if isinstance(attribute, ast.Attribute) and attribute.attr == "MODE_ECB":
+            yield Fault(attribute, "ECB encrypts equal blocks to equal blocks: the pattern stays visible.", "`AESGCM(key).encrypt(nonce, data, None)`.")
+    for node in module.walk(ast.keyword):
+        if isinstance(node, ast.keyword) and node.arg in {"digestmod", "hash_name", "digest"} and is_constant(module.value(node.value), "md5", "sha1"):
+            yield Fault(node.value, "This hash is broken: two different contents with the same result can be made.", "`\"sha256\"`.")
+
+
+def _weak(call: Call) -> str | None:
+    name = named(call, _WEAK)
+    if name is not None:
+        return name
+    if named(call, {"hashlib.new", "hmac.new", "hmac.digest", "hashlib.pbkdf2_hmac", "hashlib.file_digest"}):
+        position = {"hashlib.new": 0, "hashlib.pbkdf2_hmac": 0, "hashlib.file_digest": 1}.get(sorted(call.names)[0], 2)
+        value = call.argument(position, "name", "digestmod", "digest")
+        if value is not None and value.constant is not None and str(value.constant.value).lower() in {"md5", "sha1", "md4", "sha"}:
+            return f"hashlib.{value.constant.value}"
+        if value is not None and value.names & {"hashlib.md5", "hashlib.sha1"}:
+            return sorted(value.names & {"hashlib.md5", "hashlib.sha1"})[0]
+    return None
+
+
+def _is_password(module: Module, call: Call) -> bool:
+    fed = list(call.node.args)
+    parent = module.parents.get(call.node)
+    statement = module.statement_of(call.node)
+    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+        name = statement.targets[0].id
+        function = module.function_of(call.node) or module.tree
+        fed += [argument for other in ast.walk(function) if isinstance(other, ast.Call) and isinstance(other.func, ast.Attribute) and other.func.attr == "update" and isinstance(other.func.value, ast.Name) and other.func.value.id == name for argument in other.args]
+    del parent
+    for node in fed:
+        for part in ast.walk(node):
+            said = part.id if isinstance(part, ast.Name) else part.attr if isinstance(part, ast.Attribute) else ""
+            if set(words(said)) & _PASSWORDS:
+                return True
+    function = module.function_of(call.node)
+    name = getattr(function, "name", "")
+    return bool(set(words(name)) & _PASSWORDS) and SECRET in {label for value in call.args for label in value.all_labels()} | ({SECRET} if "hash" in name else set())
+
+
+_ALPHABETS: Final = frozenset({"string.ascii_letters", "string.digits", "string.ascii_uppercase", "string.ascii_lowercase", "string.hexdigits", "string.printable", "string.punctuation"})
+
+
+@registry.rule("BW304", "Randomness that can be guessed")
+def weak_random(module: Module) -> Iterator[Fault]:
+    """Point at `random` where the result must not be guessed."""
+    for call in calls(module):
+        name = next((name for name in sorted(call.names) if name.startswith(("random.", "numpy.random.")) or name in {"uuid.uuid1", "uuid.getnode"}), None)
+        if name is None or name.rpartition(".")[2] in {"seed", "Random", "shuffle"}:
+            continue
+        if _must_be_secret(module, call):
+            yield Fault(
+                call.node,
+                f"`{name}` can be computed from a few of its earlier results. What it makes here must not be guessed.",
+                "`secrets.token_urlsafe(32)`; for digits `\"\".join(secrets.choice(string.digits) for _ in range(6))`; to draw, `secrets.choice(...)`.",
+            )
+
+
+def _must_be_secret(module: Module, call: Call) -> bool:
+    child: ast.AST = call.node
+    for parent in module.ancestors(call.node):
+        if isinstance(parent, ast.Assign | ast.AnnAssign):
+            targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
+            if any(needs_secrecy(_name(target)) for target in targets):
+                return True
+        if isinstance(parent, ast.keyword) and parent.arg and needs_secrecy(parent.arg):
+            return True
+        if isinstance(parent, ast.Dict):
+            for key, value in zip(parent.keys, parent.values, strict=True):
+                if value is child and isinstance(key, ast.Constant) and isinstance(key.value, str) and needs_secrecy(key.value):
+                    return True
+        if isinstance(parent, ast.Call) and needs_secrecy(parent.func.attr if isinstance(parent.func, ast.Attribute) else parent.func.id if isinstance(parent.func, ast.Name) else "") and not module.value(parent.func).names & {"asyncio.sleep"}:
+            return True
+        if is_function(parent):
+            if needs_secrecy(getattr(parent, "name", "")):
+                return True
+            break
+        child = parent
+    return any(value.names & _ALPHABETS or (value.constant is not None and isinstance(value.constant.value, str) and len(value.constant.value) >= 10) for value in call.args) or any(  # noqa: PLR2004 - ten digits
+        isinstance(part, ast.Attribute | ast.Name) and (module.resolve(part) or "") in _ALPHABETS for argument in call.node.args for part in ast.walk(argument)
+    )
+
+
+_PLAIN: Final = frozenset({"type", "kind", "scheme", "method", "status", "algorithm", "grant"})
+
+
+@registry.rule("BW305", "A secret compared with ==")
+def compared(module: Module) -> Iterator[Fault]:
+    """Point at comparisons whose time tells how much of a secret was right."""
+    for node in module.walk(ast.Compare):
+        if not isinstance(node, ast.Compare) or len(node.ops) != 1 or not isinstance(node.ops[0], ast.Eq | ast.NotEq):
+            continue
+        sides = (node.left, node.comparators[0])
+        if any(_is_trivial(module, side) for side in sides):
+            continue
+        if any(_is_secret(module, side) for side in sides):
+            yield Fault(
+                node,
+                "`==` stops at the first difference. How long it takes tells how much was right, and a secret can be guessed byte by byte.",
+                "`hmac.compare_digest(given.encode(), expected.encode())`.",
+            )
+
+
+def _is_trivial(module: Module, node: ast.expr) -> bool:
+    value = module.value(node)
+    if isinstance(node, ast.Constant):
+        return not isinstance(node.value, str | bytes) or len(node.value) < 6 or bool(re.fullmatch(r"[a-z]+", str(node.value)))  # noqa: PLR2004 - a kind, not a secret
+    if isinstance(node, ast.Call) and (module.value(node.func).names & {"builtins.len", "builtins.type", "builtins.bool"}):
+        return True
+    return bool(value.types & {"builtins.int", "builtins.bool", "builtins.NoneType"}) and value.constant is None
+
+
+def _is_secret(module: Module, node: ast.expr) -> bool:
+    value = module.value(node)
+    said = node
+    while isinstance(said, ast.Call) and isinstance(said.func, ast.Attribute) and said.func.attr in {"strip", "lower", "encode", "decode", "hexdigest", "digest", "get_secret_value", "get", "removeprefix", "upper"}:
+        if said.func.attr in {"hexdigest", "digest"} and _is_keyed(module, said):
+            return True
+        if said.func.attr == "get" and said.args and isinstance(said.args[0], ast.Constant):
+            return SECRET in sensitivity(str(said.args[0].value)) or "signature" in words(str(said.args[0].value))
+        said = said.func.value
+    name = _name(said)
+    kinds = words(name)
+    if kinds and kinds[-1] in _PLAIN:
+        return False
+    if {"signature", "hmac", "digest", "mac"} & set(kinds) or (kinds[-1:] == ("hash",) and len(kinds) > 1 and set(kinds) & {"password", "token", "key", "secret", "pin", "code", "api"}):
+        return True
+    if kinds == ("expected",) or SECRET in sensitivity(name):
+        return SECRET in (value.labels | sensitivity(name)) and PERSONAL not in value.labels
+    return bool(value.names & {"hmac.digest()"}) or bool(value.types & {"hmac.digest()", "hmac.new().hexdigest()", "hmac.new().digest()"})
+
+
+def _is_keyed(module: Module, node: ast.Call) -> bool:
+    base = module.value(node.func.value if isinstance(node.func, ast.Attribute) else node)
+    return bool(base.types & {"hmac.new()", "hmac.HMAC"})
+
+
+@registry.rule("BW306", "A check switched off")
+def switched_off(module: Module) -> Iterator[Fault]:
+    """Point at certificates, signatures and host keys that are not checked."""
+    tls = "Certificates are not checked: whoever stands between reads and changes everything."
+    mend = "Leave the default, or name your authority: `ssl.create_default_context(cafile=...)` in the declared upstream."
+    for call in calls(module):
+        for name in ("verify", "ssl", "verify_ssl", "check_hostname", "tls_verify", "validate_certs", "ssl_verify", "cert_verify", "check_certificate"):
+            if name in call.keywords and is_constant(call.keywords[name], False) and not named(call, {"jwt.decode"}) and not any(kind.startswith(("pydantic.", "sqlalchemy.")) for kind in call.names):
+                yield Fault(argument_node(call, None, name) or call.node, tls, mend)
+        if named(call, {"ssl._create_unverified_context", "ssl._create_stdlib_context", "paramiko.AutoAddPolicy", "paramiko.WarningPolicy"}):
+            yield Fault(call.node, tls, mend)
+        yield from _unsigned(call)
+        for value in (*call.keywords.values(), *call.args):
+            if value.names & {"ssl.CERT_NONE", "ssl._create_unverified_context"}:
+                yield Fault(call.node, tls, mend)
+    for node in module.walk(ast.Assign):
+        if isinstance(node, ast.Assign):
+            value = module.value(node.value)
+            for target in node.targets:
+                name = target.attr if isinstance(target, ast.Attribute) else ""
+                off = (name in {"check_hostname", "verify", "verify_ssl"} and is_constant(value, False)) or "ssl.CERT_NONE" in value.names
+                if off or "ssl._create_unverified_context" in value.names:
+                    yield Fault(node, tls, mend)
+
+
+def _unsigned(call: Call) -> Iterator[Fault]:
+    message = "The token's signature is not checked: everybody can write one."
+    mend = "Ask for the verified caller: `caller: Caller` from `app.dependencies`."
+    if method(call) not in {"decode", "decode_complete", "get_unverified_claims", "get_unverified_header"} and not any(name.startswith("jwt.") for name in call.names):
+        return
+    if any(name.rpartition(".")[2] in {"get_unverified_claims", "get_unverified_header"} for name in call.names):
+        yield Fault(call.node, message, mend)
+        return
+    options = call.keywords.get("options")
+    for name in ("verify_signature", "verify_exp", "verify_aud", "verify_iss"):
+        said = options.field(name) if options is not None else None
+        if is_constant(said, False):
+            yield Fault(call.node, message if name == "verify_signature" else "A claim of the token is not checked: an expired or foreign token is taken.", mend)
+            return
+    algorithms = call.keywords.get("algorithms")
+    if is_constant(call.keywords.get("verify"), False) or (algorithms is not None and algorithms.items is not None and any(is_constant(value, "none", "None") for _, value in algorithms.fields)):
+        yield Fault(call.node, message, mend)
