@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _GROWING: Final = frozenset({"append", "add", "extend", "insert", "update", "setdefault", "appendleft", "put", "put_nowait", "extendleft", "push", "write"})
 _IMPORTING: Final = frozenset({"importlib.import_module", "builtins.__import__", "importlib.__import__", "pkgutil.resolve_name"})
+_VALIDATING: Final = frozenset({"model_validate", "model_validate_json", "parse_obj", "parse_raw", "model_construct", "from_orm"})
 _MODULE_EXPORTS: Final = frozenset({"builtins.globals", "builtins.vars", "builtins.locals"})
 
 
@@ -234,6 +235,10 @@ class Calls(Expressions):
             return Value(names=frozenset({f"?.{args[0].constant.value}"}))
         if name in _MODULE_EXPORTS and not args:
             return Value(fields=tuple(self.root.bindings.items()), labels=frozenset({INTERNAL}))
+        owner, _, method = name.rpartition(".")
+        if owner in self.module.classes and method in _VALIDATING:
+            free = any(is_free(arg.all_labels()) and not any(looks_like_class(kind) for kind in arg.types) for arg in args)
+            return Value(types=frozenset({owner}), labels=frozenset({INPUT}) if free else frozenset())
         self._call_back(name, args, keywords)
         return self._outside(name, receiver, args, keywords)
 

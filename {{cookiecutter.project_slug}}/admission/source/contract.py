@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from admission.source.annotations import NUMBERS, UNKNOWN, Annotation, calls_in
+from admission.source.canonical import looks_like_class
 from admission.source.match import calls, method
 from admission.source.module import is_definition
 from admission.source.patterns import longest_match
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from admission.source.module import Module
+    from admission.source.values import Value
 
 TEXTS: Final = frozenset({"builtins.str", "builtins.bytes", "pydantic.SecretStr", "pydantic.SecretBytes", "pydantic.StrictStr", "pydantic.StrictBytes", "pydantic.AnyUrl", "builtins.bytearray", "pydantic.Base64Str", "pydantic.Json"})
 OPEN: Final = frozenset({"typing.Any", "builtins.object", "builtins.dict", "typing.Dict", "pydantic.JsonValue"})
@@ -91,7 +93,7 @@ def input_models(module: Module) -> set[str]:
         if parameter.depends is not None:
             waiting += [name for name in module.value(parameter.depends).names if module.method_of(name, "__init__") is None]
     for call in calls(module):
-        if method(call) in {"model_validate", "parse_obj", "model_validate_json", "parse_raw", "validate_python", "validate_json"} and any(INPUT in value.all_labels() for value in call.args):
+        if method(call) in {"model_validate", "parse_obj", "model_validate_json", "parse_raw", "validate_python", "validate_json"} and any(_is_raw(value) for value in call.args):
             waiting += [name.rpartition(".")[0] for name in call.names]
             node = call.node.func
             if isinstance(node, ast.Attribute):
@@ -115,6 +117,11 @@ def input_models(module: Module) -> set[str]:
         for declared in module.classes[name].fields.values():
             waiting += _types_in(module.annotation(declared.annotation))
     return found
+
+
+def _is_raw(value: Value) -> bool:
+    """Return whether a value is what a client sent, and not an object that was made with some of it."""
+    return INPUT in value.all_labels() and not any(looks_like_class(kind) and not kind.startswith("fastapi.") for kind in value.types)
 
 
 def _types_in(annotation: Annotation, depth: int = 0) -> list[str]:

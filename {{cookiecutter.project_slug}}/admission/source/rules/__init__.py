@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from admission.source.rules import (
+    answers,
+    assignment,
     blocking,
     bounds,
     execution,
+    identity,
     internals,
+    kinds,
     logs,
     places,
+    reach,
     retries,
     rows,
+    scaffold,
     secrets,
     sizes,
     sql,
     tasks,
     texts,
+    web,
 )
 
-ALL = [rule for family in (sql, execution, places, texts, blocking, retries, tasks, rows, logs, secrets, internals, bounds, sizes) for rule in family.registry.rules]
+FAMILIES = (
+    *(sql, execution, places, texts),  # BW1xx: input reaches a sink
+    *(blocking, retries, tasks, rows),  # BW2xx: time and concurrency
+    *(logs, secrets, internals),  # BW3xx: secrets and privacy
+    *(bounds, sizes, answers, assignment, kinds, identity, web),  # BW4xx: the contract
+    *(reach, scaffold),  # BW5xx: reach and scaffold
+)
+
+ALL = [rule for family in FAMILIES for rule in family.registry.rules]
