@@ -99,7 +99,8 @@ def touched(call: Call) -> Iterator[tuple[str, bool]]:
     for value in (*call.args, *call.keywords.values()):
         for part in (value, value.items):
             for name in sorted(part.names) if part is not None else ():
-                yield name, False
+                if "()" not in name:  # what a call gave is a result, and nothing to call
+                    yield name, False
 
 
 def first_touched(call: Call, names: Collection[str], prefixes: tuple[str, ...] = ()) -> str | None:

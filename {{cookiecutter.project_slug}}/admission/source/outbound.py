@@ -26,6 +26,9 @@ NO_CALL: Final = frozenset(
 KNOWN_DEPENDENCIES: Final = frozenset({"Caller", "Session", "Identity", "EffectKey", "Outbox", "Settings", "Clock", "Jobs"})
 """What ``app.dependencies`` offers that is no upstream."""
 
+_OF_ANSWERS: Final = frozenset("json raise_for_status read text close aclose decode get items keys values iter_bytes aiter_bytes iter_content getcode info".split())
+"""Methods of what a client gave back."""
+
 _BUILTIN_ASYNC: Final = frozenset({"asyncio.open_connection", "asyncio.open_unix_connection", "?.create_connection", "asyncio.AbstractEventLoop.create_connection", "asyncio.start_server"})
 
 
@@ -46,7 +49,7 @@ def undeclared(call: Call) -> str | None:
     for name in sorted(call.names):
         if name in _BUILTIN_ASYNC:
             return name
-        if name in NO_CALL or last(name).endswith(("Error", "Exception", "Timeout")):
+        if name in NO_CALL or ("()" in name and last(name) in _OF_ANSWERS) or last(name).endswith(("Error", "Exception", "Timeout")):
             continue
         if name.startswith((*HTTP_CLIENTS, *OTHER_CLIENTS)):
             return name

@@ -1,4 +1,4 @@
-"""BW201, BW202, BW209: what holds the event loop, and what waits without a bound."""
+"""BW201, BW202: what holds the event loop, and what waits without a bound."""
 
 from __future__ import annotations
 

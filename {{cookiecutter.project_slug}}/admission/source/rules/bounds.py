@@ -82,7 +82,7 @@ def number(module: Module) -> Iterator[Fault]:
                 item.node,
                 f"{_shown(item)} may be a number of any size. A column overflows, a multiplication grows, a loop runs as long as the client likes.",
                 f"`{item.name}: int = Field(ge=0, le=1_000_000)`; for money `Decimal = Field(ge=0, max_digits=12, decimal_places=2)`.",
-                "remark" if item.source in _BY_SERVER else None,
+                "remark" if inner or item.source in _BY_SERVER else None,
             )
             break
 

@@ -1,4 +1,4 @@
-"""BW204, BW205, BW211: work that nobody owns, that may be lost, or of which there is any amount."""
+"""BW204, BW205, BW209: work that nobody owns, that may be lost, or of which there is any amount."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _only_notes(module: Module, function: ast.AST) -> bool:
     return True
 
 
-@registry.rule("BW211", "Any number of things at once")
+@registry.rule("BW209", "Any number of things at once")
 def fan_out(module: Module) -> Iterator[Fault]:
     """Point at concurrency whose width the client chooses."""
     for call in calls(module):
