@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _GROWING: Final = frozenset({"append", "add", "extend", "insert", "update", "setdefault", "appendleft", "put", "put_nowait", "extendleft", "push", "write"})
 _IMPORTING: Final = frozenset({"importlib.import_module", "builtins.__import__", "importlib.__import__", "pkgutil.resolve_name"})
+_SERVICES: Final = ("app.dependencies.", "app.upstreams.", "httpx.", "requests.", "aiohttp.")
 _VALIDATING: Final = frozenset({"model_validate", "model_validate_json", "parse_obj", "parse_raw", "model_construct", "from_orm"})
 _MODULE_EXPORTS: Final = frozenset({"builtins.globals", "builtins.vars", "builtins.locals"})
 
@@ -332,7 +333,9 @@ class Calls(Expressions):
             return self._passed(name, args, keywords)
         if self._is_database(name, receiver):
             return Value(types=frozenset({f"{name}()"}), labels=frozenset({ROW}))
-        if method in effects.PASSING_METHODS and not looks_like_class(name.rpartition(".")[0]):
+        if name.startswith(_SERVICES):
+            return Value(types=frozenset({name if looks_like_class(name) else f"{name}()"}), labels=frozenset({OUTSIDE}))
+        if method in effects.PASSING_METHODS and (receiver.types or not looks_like_class(name.rpartition(".")[0])):
             return self._passed_method(name, method, receiver, args, keywords)
         return self._unknown(name, receiver, labels)
 
@@ -412,9 +415,11 @@ class Calls(Expressions):
 
     def _is_database(self, name: str, receiver: Value) -> bool:
         base, _, method = name.rpartition(".")
+        if ROW in receiver.labels:
+            return True
         if base in effects.SESSIONS or name.startswith(("sqlalchemy.", "sqlmodel.")):
             return method in effects.QUERIES
-        return base == "?" and method in effects.QUERY_ONLY or ROW in receiver.labels
+        return base == "?" and method in effects.QUERY_ONLY
 
     def _unknown(self, name: str, receiver: Value, labels: frozenset[str]) -> Value:
         produced = name if looks_like_class(name) else effects.TYPES.get(name, f"{name}()")

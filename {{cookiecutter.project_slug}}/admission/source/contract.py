@@ -76,6 +76,11 @@ def input_parameters(module: Module) -> Iterator[tuple[ast.AST, Parameter]]:
         seen.add(owner)
         for parameter in parameters:
             yield owner, parameter
+            if parameter.source == "dependency" and parameter.depends is None:
+                for name in parameter.annotation.types:
+                    made = module.method_of(name, "__init__")
+                    if made is not None:
+                        waiting.append((made, parameters_of(module, made, skip_self=True)))
             if parameter.depends is not None:
                 for function in module.value(parameter.depends).functions:
                     if is_definition(function.node):

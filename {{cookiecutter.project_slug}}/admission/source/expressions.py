@@ -38,6 +38,9 @@ TEXT: Final = frozenset({"builtins.str"})
 _OF_THE_WHOLE: Final = frozenset({SECRET, PERSONAL, BODY})
 """Labels of a whole that its parts do not have: the headers hold a secret, ``user-agent`` is none."""
 
+MAX_CONSTANT: Final = 10_000
+"""Characters of a text that is put together from constants."""
+
 _SHORT: Final = 6
 """Characters of a slice that tells nothing of a secret: the last digits of a card number."""
 
@@ -209,6 +212,8 @@ class Expressions(State):
                     self.evaluate(piece.format_spec, env)
             else:
                 parts.append(self.evaluate(piece, env))
+        if parts and all(part.constant is not None for part in parts):
+            return constant("".join(str(part.constant.value) for part in parts if part.constant is not None)[:MAX_CONSTANT])
         return self.compose(node, parts)
 
     def compose(self, node: ast.AST, parts: Iterable[Value]) -> Value:
@@ -235,6 +240,8 @@ class Expressions(State):
         if isinstance(operator, ast.Div) and (left.types | right.types) & {"pathlib.Path", "anyio.Path"}:
             made = self.compose(node, (left, right))
             return replace(made, types=(left.types | right.types) & {"pathlib.Path", "anyio.Path"})
+        if isinstance(operator, ast.Add) and left.constant is not None and right.constant is not None:
+            return _added(left.constant.value, right.constant.value)
         inert = self.is_inert(left.types) and (self.is_inert(right.types) or not right.types)
         if inert and not isinstance(operator, ast.Mod) or (inert and self.is_inert(right.types)):
             return Value(types=left.types | right.types, labels=(left.labels | right.labels) - {INPUT})
@@ -371,6 +378,13 @@ class Expressions(State):
 
     def _eval_Call(self, node: ast.Call, env: Environment) -> Value:
         return self.call(node, env)
+
+
+def _added(left: object, right: object) -> Value:
+    """Return the sum of two constants: `"ev" + "al"` is a name like any other."""
+    if isinstance(left, str) and isinstance(right, str) and len(left) + len(right) <= MAX_CONSTANT:
+        return constant(left + right)
+    return Value(types=constant(left).types | constant(right).types)
 
 
 def _is_short(node: ast.Slice) -> bool:

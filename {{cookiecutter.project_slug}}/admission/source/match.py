@@ -35,8 +35,10 @@ def within(call: Call, *prefixes: str) -> str | None:
 
 
 def method(call: Call) -> str:
-    """Return the name of the method that is called, or an empty text."""
-    return call.node.func.attr if isinstance(call.node.func, ast.Attribute) else ""
+    """Return the name of the method that is called, under whichever name it goes here, or an empty text."""
+    if isinstance(call.node.func, ast.Attribute):
+        return call.node.func.attr
+    return next((last(name) for name in sorted(call.names) if "." in name[1:] and not name.startswith("builtins.")), "")
 
 
 def methods(call: Call) -> set[str]:

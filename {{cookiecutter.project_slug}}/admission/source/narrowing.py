@@ -64,7 +64,10 @@ class Narrowing(Calls):
         if len(test.ops) != 1:
             return
         operator, right = test.ops[0], test.comparators[0]
-        if isinstance(operator, ast.In | ast.NotIn):
+        if isinstance(operator, ast.In | ast.NotIn) and isinstance(right, ast.Attribute) and right.attr == "parents":
+            if isinstance(operator, ast.In) is holds:
+                self._inside(right.value, env)
+        elif isinstance(operator, ast.In | ast.NotIn):
             if isinstance(operator, ast.In) is holds and self._is_fixed(right):
                 self._shape(test.left, env)
         elif isinstance(operator, ast.Eq | ast.NotEq):

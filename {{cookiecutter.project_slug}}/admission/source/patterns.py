@@ -109,8 +109,8 @@ def _explodes(part: tuple[Any, Any]) -> bool:
     for branch in _branches(body):
         if not branch:
             continue
-        repeated = [inner for inner in branch if inner[0] in _REPEATS and inner[1][1] is sre.MAXREPEAT]
-        fixed = [inner for inner in branch if inner[0] not in _REPEATS and inner[0] is not sre.AT]
+        repeated = [inner for inner in branch if _varies(inner)]
+        fixed = [inner for inner in branch if inner not in repeated and inner[0] is not sre.AT]
         for inner in repeated:
             # (a+)* and (a+b?)*: between two rounds nothing that must be there keeps them apart.
             separated = any(not (_first(other) & _first(inner)) for other in fixed)
@@ -118,6 +118,14 @@ def _explodes(part: tuple[Any, Any]) -> bool:
                 return True
     branches = [_first_of(branch) for branch in _branches(body)]
     return any(one & other for index, one in enumerate(branches) for other in branches[index + 1 :]) and _may_repeat_alike(body)
+
+
+def _varies(part: tuple[Any, Any]) -> bool:
+    """Return whether a part may match more or less of the same: `a+`, `(b|)`, `a?` beside others."""
+    operator, argument = part
+    if operator in _REPEATS:
+        return bool(argument[1] is sre.MAXREPEAT or argument[0] == 0)
+    return operator is sre.BRANCH and any(not list(branch) for branch in argument[1])
 
 
 def _may_repeat_alike(body: list[tuple[Any, Any]]) -> bool:

@@ -30,6 +30,9 @@ _CODE: Final = frozenset(
 )
 _CODE_MODULES: Final = ("code", "codeop", "runpy", "pdb", "bdb", "RestrictedPython")
 
+_HARMFUL: Final = frozenset({"builtins", "os", "subprocess", "sys", "ctypes", "importlib", "shutil", "socket"})
+"""Modules of which nobody asks for an attribute by a computed name without meaning harm."""
+
 _UNPICKLING: Final = frozenset(
     {
         "jsonpickle.decode",
@@ -92,6 +95,8 @@ def code(module: Module) -> Iterator[Fault]:
     """Point at everything that runs text as code."""
     for call in calls(module):
         name = first_touched(call, _CODE, _CODE_MODULES)
+        if name is None and named(call, {"builtins.getattr"}) and call.args and call.args[0].names & _HARMFUL and len(call.args) > 1 and call.args[1].constant is None:
+            name = f"{min(call.args[0].names & _HARMFUL)} by a computed name"
         if name is not None and name not in _UNPICKLING:
             yield Fault(
                 call.node,

@@ -82,6 +82,9 @@ def _kinds(module: Module, value: Value) -> set[str]:
                 for field, declared in info.fields.items():
                     if not module.annotation(declared.annotation).types & {"pydantic.SecretStr", "pydantic.SecretBytes"}:
                         told |= sensitivity(field)
+    for part in (value.items, *(field for _, field in value.fields)):
+        if part is not None:
+            told |= _kinds(module, part)
     return told
 
 

@@ -203,7 +203,10 @@ def transaction_across_call(module: Module) -> Iterator[Fault]:
 
 
 def _is_awaited(module: Module, call: Call) -> bool:
-    return isinstance(module.parents.get(call.node), ast.Await | ast.withitem) or not call.on_loop
+    statement = module.statement_of(call.node)
+    if not call.on_loop or isinstance(statement, ast.AsyncWith | ast.AsyncFor):
+        return True
+    return any(isinstance(parent, ast.Await) for parent in module.ancestors(call.node) if parent is statement or not isinstance(parent, ast.stmt))
 
 
 def _writes(module: Module, call: Call) -> bool:

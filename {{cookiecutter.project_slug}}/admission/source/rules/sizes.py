@@ -110,7 +110,7 @@ def _is_bounded(pieces: list[ast.expr]) -> bool:
 
 
 def _chain(module: Module, node: ast.AST) -> set[str]:
-    """Return what is done with a result: the attributes behind the call, and those of the name that it is given to."""
+    """Return what is done with a result: the attributes behind the call, and those behind the name that it is given to."""
     used: set[str] = set()
     child: ast.AST = node
     for parent in module.ancestors(node):
@@ -120,7 +120,9 @@ def _chain(module: Module, node: ast.AST) -> set[str]:
             targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
             names = {target.id for target in targets if isinstance(target, ast.Name)}
             function = module.function_of(node) or module.tree
-            used |= {part.attr for part in ast.walk(function) if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id in names}
+            for part in ast.walk(function):
+                if isinstance(part, ast.Name) and part.id in names and isinstance(part.ctx, ast.Load):
+                    used |= _chain(module, part)
             break
         elif not isinstance(parent, ast.Await | ast.Call) or (isinstance(parent, ast.Call) and child in parent.args):
             break
