@@ -33,6 +33,7 @@ from admission.source.values import (
     shallow,
 )
 from admission.source.words import sensitivity
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +119,7 @@ class Calls(Expressions):
             return
         grown = replace(shallow(join(before, Value(items=join(*added)))), fixed=False)
         if grown != before:
-            env.bindings[path] = grown
+            env.know(path, grown)
 
     def _narrow_arguments(self, node: ast.Call, callee: Value, env: Environment) -> None:
         """Keep what a helper made sure of: ``require_known(sort)`` raises unless it is."""
@@ -133,7 +134,7 @@ class Calls(Expressions):
                 value = left.get(name)
                 before = self.module.values.get(argument, NOTHING)
                 if path and value is not None and is_free(before.labels) and not is_free(value.labels):
-                    env.bindings[path] = value
+                    env.know(path, value)
 
     def invoke(self, function: Function, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
         """Walk through a function of this module and return what it may return."""
@@ -170,7 +171,7 @@ class Calls(Expressions):
     def _body(self, node: FunctionNode, env: Environment) -> tuple[Value, dict[str, Value]]:
         if isinstance(node, ast.Lambda):
             return self.evaluate(node.body, env), {}
-        assigned = {name.id for part in node.body for name in ast.walk(part) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
+        assigned = {name.id for part in node.body for name in inside(part) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
         self.exits.append([])
         if self.execute(node.body, env):
             self.exits[-1].append(dict(env.bindings))

@@ -13,6 +13,7 @@ from admission.source.module import is_definition
 from admission.source.patterns import longest_match
 from admission.source.routes import Parameter, parameters_of
 from admission.source.values import INPUT
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -217,7 +218,7 @@ def bounds_collection(module: Module, item: Taken) -> bool:
 def _checked(module: Module, item: Taken, *, length: bool) -> bool:
     """Return whether the code itself bounds a value: by ``min(limit, 100)``, or by a check that refuses."""
     for scope in _scopes(module, item):
-        for part in ast.walk(scope):
+        for part in inside(scope):
             if isinstance(part, ast.Call) and "builtins.min" in module.value(part.func).names and not length and any(_means(argument, item) for argument in part.args):
                 return True
             if isinstance(part, ast.Compare) and any(_compares(side, item, length=length) for side in (part.left, *part.comparators)) and not isinstance(part.ops[0], ast.Eq | ast.NotEq | ast.Is | ast.IsNot | ast.In | ast.NotIn):

@@ -23,7 +23,7 @@ class Environment:
         returned: what the function returned so far.
     """
 
-    __slots__ = ("bindings", "derived", "globals_", "is_function", "parent", "returned")
+    __slots__ = ("bindings", "derived", "globals_", "is_function", "parent", "paths", "returned")
 
     def __init__(self, parent: Environment | None, bindings: Bindings | None = None) -> None:
         self.bindings: Bindings = bindings if bindings is not None else {}
@@ -32,6 +32,7 @@ class Environment:
         self.returned: list[Value] = []
         self.globals_: set[str] = set()
         self.is_function = False
+        self.paths = False
 
     def lookup(self, path: str) -> Value | None:
         """Return what a name or path stands for, here or in a scope around."""
@@ -51,11 +52,16 @@ class Environment:
                 scope = scope.parent
             before = scope.bindings.get(name)
             value = join(before, value)
-        stale = [path for path in scope.bindings if path.startswith((f"{name}.", f"{name}["))]
-        for path in stale:
-            del scope.bindings[path]
+        if scope.paths:
+            for path in [path for path in scope.bindings if path.startswith((f"{name}.", f"{name}["))]:
+                del scope.bindings[path]
         scope.bindings[name] = value
         self.derived.pop(name, None)
+
+    def know(self, path: str, value: Value) -> None:
+        """Remember what stands at a name or path from here on."""
+        self.bindings[path] = value
+        self.paths = True
 
     def merge(self, *branches: Bindings | None) -> None:
         """Go on with what any of these branches left behind; None is a branch that does not come here."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from admission.source.canonical import last
 from admission.source.values import is_free
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def calls(module: Module) -> Iterator[Call]:
     """Yield every call that was reached, in the order of the source."""
-    yield from sorted(module.calls.values(), key=lambda call: (call.node.lineno, call.node.col_offset))
+    yield from module.ordered_calls
 
 
 def named(call: Call, names: Collection[str]) -> str | None:
@@ -68,7 +69,7 @@ def is_constant(value: Value | None, *constants: object) -> bool:
 
 def text_of(node: ast.AST) -> str:
     """Return the constant text inside an expression, joined."""
-    return " ".join(part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str))
+    return " ".join(part.value for part in inside(node) if isinstance(part, ast.Constant) and isinstance(part.value, str))
 
 
 def source_of(node: ast.AST, limit: int = 60) -> str:
@@ -83,7 +84,7 @@ def source_of(node: ast.AST, limit: int = 60) -> str:
 
 def names_in(node: ast.AST) -> Iterator[str]:
     """Yield the identifiers in an expression: names, attributes, keyword and constant keys."""
-    for part in ast.walk(node):
+    for part in inside(node):
         if isinstance(part, ast.Name):
             yield part.id
         elif isinstance(part, ast.Attribute):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeGuard
 
 from admission.source.annotations import Annotation, AnnotationReader
 from admission.source.canonical import BUILTINS, canonical
+from admission.source.tree import inside, is_inside
 from admission.source.values import NOTHING, FunctionNode, Value
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ PACKAGE: Final = "app.handlers"
 """Where a handler module lives; relative imports start here."""
 
 MAX_ALIASES: Final = 16
+MAX_BASES: Final = 32
+"""Classes between one of the module and `object`; a real one has five."""
 
 FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -94,7 +97,6 @@ class Module:
         values: what each expression may be.
         calls: what was seen at each call.
         routes: its route handlers.
-        too_complex: why the analysis stopped early, if it did.
     """
 
     text: str
@@ -109,7 +111,7 @@ class Module:
     calls: dict[ast.Call, Call] = field(default_factory=dict)
     routes: list[Route] = field(default_factory=list)
     loop_functions: set[ast.AST] = field(default_factory=set)
-    too_complex: str | None = None
+    _bases: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def lines(self) -> list[str]:
@@ -145,16 +147,19 @@ class Module:
             return self.resolve(alias, depth + 1)
         return f"builtins.{node.id}" if node.id in BUILTINS else None
 
-    def bases_of(self, name: str) -> Iterator[str]:
-        """Yield a class and all its bases as far as this module shows them."""
-        seen: set[str] = set()
-        waiting = [name]
-        while waiting:
-            current = waiting.pop()
-            if current not in seen:
-                seen.add(current)
-                yield current
-                waiting += self.classes[current].bases if current in self.classes else ()
+    def bases_of(self, name: str) -> tuple[str, ...]:
+        """Return a class and its bases as far as this module shows them, at most ``MAX_BASES``."""
+        known = self._bases.get(name)
+        if known is None:
+            seen: dict[str, None] = {}
+            waiting = [name]
+            while waiting and len(seen) < MAX_BASES:
+                current = waiting.pop()
+                if current not in seen:
+                    seen[current] = None
+                    waiting += self.classes[current].bases if current in self.classes else ()
+            known = self._bases[name] = tuple(seen)
+        return known
 
     def is_a(self, name: str, *bases: str) -> bool:
         """Return whether a class is one of these or inherits from one."""
@@ -219,18 +224,46 @@ class Module:
 
     def route_of(self, node: ast.AST) -> Route | None:
         """Return the route handler that a node stands in."""
-        around = {node, *self.ancestors(node)}
-        return next((route for route in self.routes if route.node in around), None)
+        return next((route for route in self.routes if is_inside(node, route.node)), None)
 
     def walk(self, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
         """Yield every node of these kinds, in the order of the source."""
-        for node in self._nodes:
-            if isinstance(node, kinds):
-                yield node
+        if len(kinds) == 1:
+            yield from self._by_kind.get(kinds[0], ())
+            return
+        found = [node for kind in kinds for node in self._by_kind.get(kind, ())]
+        yield from sorted(found, key=lambda node: (getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
 
     @cached_property
-    def _nodes(self) -> list[ast.AST]:
-        return [self.tree, *self.parents]
+    def _by_kind(self) -> dict[type[ast.AST], list[ast.AST]]:
+        kinds: dict[type[ast.AST], list[ast.AST]] = {}
+        for node in inside(self.tree):
+            kinds.setdefault(type(node), []).append(node)
+        return kinds
+
+    @cached_property
+    def ordered_calls(self) -> list[Call]:
+        """What was seen at each call, in the order of the source; to be asked for when the walk is over."""
+        return sorted(self.calls.values(), key=lambda call: (call.node.lineno, call.node.col_offset))
+
+    @cached_property
+    def calls_by_function(self) -> dict[ast.AST | None, list[Call]]:
+        """The same, by the innermost function round each call."""
+        found: dict[ast.AST | None, list[Call]] = {}
+        for call in self.ordered_calls:
+            found.setdefault(self.function_of(call.node), []).append(call)
+        return found
+
+    @cached_property
+    def keys(self) -> dict[ast.AST, ast.expr]:
+        """The key of each value of a dictionary display."""
+        return {
+            value: key
+            for node in self.walk(ast.Dict)
+            if isinstance(node, ast.Dict)
+            for key, value in zip(node.keys, node.values, strict=True)
+            if key is not None
+        }
 
     def span(self, node: ast.AST) -> tuple[int, int, int, int]:
         """Return line, column, end line and end column of a node, from 1, in characters.

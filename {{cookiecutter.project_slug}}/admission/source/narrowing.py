@@ -138,7 +138,7 @@ class Narrowing(Calls):
             self._know(path, replace(known, labels=labels, items=known.items and known.items.without(INPUT)), env)
 
     def _know(self, path: str, value: Value, env: Environment) -> None:
-        env.bindings[path] = value
+        env.know(path, value)
 
     def _narrow_call(self, test: ast.Call, env: Environment, *, holds: bool) -> None:
         function = test.func
@@ -218,7 +218,7 @@ class Narrowing(Calls):
         for name, argument in pairs:
             path, value = path_of(argument), inner.bindings.get(name)
             if path and value is not None and value is not self.module.value(argument):
-                env.bindings[path] = value
+                env.know(path, value)
 
     def _narrow_derived(self, test: ast.Name, env: Environment, *, holds: bool) -> None:
         """A name that holds the result of a test: ``ok = sort in ALLOWED``."""

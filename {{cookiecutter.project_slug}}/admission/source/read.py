@@ -6,6 +6,7 @@ import ast
 from typing import Final
 
 from admission.source.canonical import canonical
+from admission.source.tree import index
 from admission.source.module import PACKAGE, ClassInfo, Module, is_definition
 
 MAX_NODES: Final = 60_000
@@ -45,21 +46,10 @@ def read_module(text: str, file: str) -> Module:
 
 
 def _note_parents(module: Module) -> None:
-    """Fill the parents, breadth first by hand: a deep tree must not end our own stack."""
-    waiting: list[tuple[ast.AST, int]] = [(module.tree, 0)]
-    ordered: list[tuple[ast.AST, ast.AST]] = []
-    while waiting:
-        node, depth = waiting.pop()
-        if depth > MAX_DEPTH:
-            raise TooComplex(f"expressions or blocks are nested more than {MAX_DEPTH} deep")
-        children = list(ast.iter_child_nodes(node))
-        ordered += [(child, node) for child in children]
-        if len(ordered) > MAX_NODES:
-            raise TooComplex(f"the file has more than {MAX_NODES} expressions and statements")
-        waiting += [(child, depth + 1) for child in reversed(children)]
-    # In the order of the source, so that findings and walks come in that order too.
-    ordered.sort(key=lambda pair: (getattr(pair[0], "lineno", 0), getattr(pair[0], "col_offset", 0)))
-    module.parents.update(ordered)
+    found = index(module.tree, MAX_NODES, MAX_DEPTH)
+    if isinstance(found, str):
+        raise TooComplex(found)
+    module.parents.update(found)
 
 
 def _note_import(module: Module, node: ast.AST) -> None:

@@ -10,12 +10,16 @@ from admission.source.environment import Environment
 from admission.source.expressions import path_of
 from admission.source.narrowing import Narrowing
 from admission.source.values import ERROR, INPUT, NOTHING, SHAPED, Function, Value, join
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_ENDLESS: Final = 2
+_ROUNDS: Final = 2
 """Rounds through a loop: what the first leaves behind is seen by the second, and more add nothing to sets of labels."""
+
+_NESTED: Final = 3
+"""Loops within one another that are walked twice each; deeper ones once: the rounds multiply."""
 
 _PARSERS: Final = frozenset({"urllib.parse.urlparse", "urllib.parse.urlsplit", "httpx.URL", "pathlib.Path", "builtins.str"})
 
@@ -120,7 +124,7 @@ class Statements(Narrowing):
             self.remember(target, value)
             path = path_of(target)
             if path is not None:
-                env.bindings[path] = value
+                env.know(path, value)
         elif isinstance(target, ast.Subscript):
             self._assign_element(target, value, env)
 
@@ -135,10 +139,10 @@ class Statements(Narrowing):
         fields = dict(base.fields)
         if key is not None:
             fields[str(key)] = value
-            env.bindings[f"{path}[{key!r}]"] = value
+            env.know(f"{path}[{key!r}]", value)
         grown = replace(base, items=join(base.items, value), fields=tuple(fields.items()), fixed=False)
         if not base.names:
-            env.bindings[path] = grown
+            env.know(path, grown)
 
     def _unpack(self, target: ast.Tuple | ast.List, value: Value, env: Environment) -> None:
         for position, part in enumerate(target.elts):
@@ -168,7 +172,7 @@ class Statements(Narrowing):
             source = self.evaluate(node.iter, env)
         self.loops.append(node)
         before = dict(env.bindings)
-        for _ in range(_ENDLESS):
+        for _ in range(_ROUNDS if len(self.loops) <= _NESTED else 1):
             if isinstance(node, ast.While):
                 self.evaluate(node.test, env)
                 self.narrow(node.test, env, holds=True)
@@ -258,7 +262,7 @@ class Statements(Narrowing):
         return any(end is not None for end in ends)
 
     def _bind_pattern(self, pattern: ast.pattern, subject: Value, env: Environment) -> None:
-        for part in ast.walk(pattern):
+        for part in inside(pattern):
             if isinstance(part, ast.MatchAs | ast.MatchStar) and part.name:
                 env.bind(part.name, subject)
             elif isinstance(part, ast.MatchMapping) and part.rest:

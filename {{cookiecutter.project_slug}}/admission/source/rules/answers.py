@@ -11,6 +11,7 @@ from admission.source.declare import Fault, Registry
 from admission.source.module import is_function
 from admission.source.values import ROW
 from admission.source.words import words
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ def _is_none(node: ast.expr | None) -> bool:
 
 
 def _returned(route: Route, module: Module) -> list[ast.expr]:
-    return [part.value for part in ast.walk(route.node) if isinstance(part, ast.Return) and part.value is not None and module.function_of(part) is route.node]
+    return [part.value for part in inside(route.node) if isinstance(part, ast.Return) and part.value is not None and module.function_of(part) is route.node]
 
 
 def _answers_only(module: Module, route: Route) -> bool:
@@ -119,7 +120,7 @@ def leaks(module: Module) -> Iterator[Fault]:
 
 def _excluded(route: Route) -> set[str]:
     said = route.options.get("response_model_exclude")
-    return {part.value for part in ast.walk(said) if isinstance(part, ast.Constant) and isinstance(part.value, str)} if said is not None else set()
+    return {part.value for part in inside(said) if isinstance(part, ast.Constant) and isinstance(part.value, str)} if said is not None else set()
 
 
 def _is_hidden(field: str) -> bool:
@@ -137,11 +138,11 @@ def _rows_sent(module: Module, route: Route) -> Iterator[ast.AST]:
     """Yield `row.__dict__`, `vars(row)`, `dict(row._mapping)` and loops over a table's columns in what is returned."""
     if any(kind in module.classes for kind in answer_of(module, route.node, route.options).types):
         return
-    for part in ast.walk(route.node):
+    for part in inside(route.node):
         if not isinstance(part, ast.Return | ast.Yield) or part.value is None or (is_function(part)):
             continue
         for node in _with_assigned(module, part.value):
-            for inner in ast.walk(node):
+            for inner in inside(node):
                 if isinstance(inner, ast.Attribute) and inner.attr in {"__dict__", "_mapping", "__table__"}:
                     yield inner
                 elif isinstance(inner, ast.Call) and module.value(inner.func).names & {"builtins.vars"} and inner.args and ROW in module.value(inner.args[0]).labels:
@@ -153,12 +154,12 @@ def _rows_sent(module: Module, route: Route) -> Iterator[ast.AST]:
 def _with_assigned(module: Module, node: ast.expr) -> Iterator[ast.expr]:
     yield node
     function = module.function_of(node)
-    for part in ast.walk(node):
+    for part in inside(node):
         if isinstance(part, ast.Name) and function is not None:
-            for other in ast.walk(function):
+            for other in inside(function):
                 if isinstance(other, ast.Assign) and any(isinstance(target, ast.Name) and target.id == part.id for target in other.targets):
                     yield other.value
         elif isinstance(part, ast.Call):
             for made in module.value(part.func).functions:
                 if not isinstance(made.node, ast.Lambda):
-                    yield from (inner.value for inner in ast.walk(made.node) if isinstance(inner, ast.Return) and inner.value is not None)
+                    yield from (inner.value for inner in inside(made.node) if isinstance(inner, ast.Return) and inner.value is not None)

@@ -11,6 +11,7 @@ from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, free, method, methods, named
 from admission.source.values import INPUT, SHAPED
 from admission.source.words import words
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ def _spreads(module: Module, call: Call) -> bool:
             return True
     if method(call) == "values" and call.node.args and any("sqlalchemy" in kind for kind in (*call.names, *call.receiver.types)):
         return _is_from_client(module, call.node.args[0])
-    if (method(call) in {"execute", "scalars", "scalar"} and len(call.node.args) > 1) and any(isinstance(part, ast.Call) and module.value(part.func).names & {"sqlalchemy.insert", "sqlalchemy.update"} for part in ast.walk(call.node.args[0])):
+    if (method(call) in {"execute", "scalars", "scalar"} and len(call.node.args) > 1) and any(isinstance(part, ast.Call) and module.value(part.func).names & {"sqlalchemy.insert", "sqlalchemy.update"} for part in inside(call.node.args[0])):
         return _is_from_client(module, call.node.args[1])
     return method(call) in {"sqlmodel_update", "from_dict", "update_from_dict"} and any(free(value) for value in call.args)
 
@@ -77,7 +78,7 @@ def _is_from_client(module: Module, node: ast.expr) -> bool:
         return _is_model(module, node.value)
     if isinstance(node, ast.Name):
         function = module.function_of(node)
-        made = [part.value for part in ast.walk(function or module.tree) if isinstance(part, ast.Assign | ast.AnnAssign) and part.value is not None and any(isinstance(target, ast.Name) and target.id == node.id for target in (part.targets if isinstance(part, ast.Assign) else [part.target]))]
+        made = [part.value for part in inside(function or module.tree) if isinstance(part, ast.Assign | ast.AnnAssign) and part.value is not None and any(isinstance(target, ast.Name) and target.id == node.id for target in (part.targets if isinstance(part, ast.Assign) else [part.target]))]
         if made:
             return any(_is_from_client(module, value) for value in made if not (isinstance(value, ast.Name) and value.id == node.id))
         value = module.value(node)
@@ -194,7 +195,7 @@ def _is_row_call(module: Module, node: ast.AST | None) -> bool:
 
 
 def _reads(node: ast.expr, name: str) -> bool:
-    return any((isinstance(part, ast.Attribute) and part.attr == name) or (isinstance(part, ast.Name) and part.id == name) for part in ast.walk(node))
+    return any((isinstance(part, ast.Attribute) and part.attr == name) or (isinstance(part, ast.Name) and part.id == name) for part in inside(node))
 
 
 def _foreign_owner(module: Module) -> Iterator[Fault]:

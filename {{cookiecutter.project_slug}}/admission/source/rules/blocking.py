@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, is_constant, method, named
 from admission.source.outbound import HTTP_CLIENTS, is_upstream, undeclared
+from admission.source.tree import inside, is_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +115,7 @@ def _endless_loops(module: Module) -> Iterator[Fault]:
         if not isinstance(node, ast.While) or _has_deadline(module, node) or _counts(node):
             continue
         for call in module.calls.values():
-            if node in set(module.ancestors(call.node)) and named(call, {"asyncio.sleep", "time.sleep", "anyio.sleep"}) and module.function_of(call.node) is module.function_of(node):
+            if is_inside(call.node, node) and named(call, {"asyncio.sleep", "time.sleep", "anyio.sleep"}) and module.function_of(call.node) is module.function_of(node):
                 yield Fault(node, "This loop sleeps until something happens, and nothing ends it if it does not. Each request that waits here holds a connection and memory.", "Answer 202 with a place to ask again; or bound it: `async with asyncio.timeout(2):` around the loop.")
                 break
 
@@ -132,8 +133,8 @@ def _counts(node: ast.While) -> bool:
     """Return whether the condition compares something that the loop counts."""
     if not isinstance(node.test, ast.Compare):
         return False
-    counted = {part.target.id for part in ast.walk(node) if isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name)}
-    return any(isinstance(part, ast.Name) and part.id in counted for part in ast.walk(node.test)) or any(isinstance(part, ast.Call) for part in ast.walk(node.test))
+    counted = {part.target.id for part in inside(node) if isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name)}
+    return any(isinstance(part, ast.Name) and part.id in counted for part in inside(node.test)) or any(isinstance(part, ast.Call) for part in inside(node.test))
 
 
 __all__ = ["HTTP_CLIENTS"]

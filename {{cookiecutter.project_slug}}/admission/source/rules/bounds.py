@@ -10,6 +10,7 @@ from admission.source.annotations import UNKNOWN, Annotation
 from admission.source.contract import OPEN, Taken, bounds_collection, bounds_number, bounds_text, is_number, is_text, taken
 from admission.source.declare import Fault, Registry
 from admission.source.match import calls, named
+from admission.source.tree import inside, is_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,13 +143,13 @@ def _is_validated(module: Module, node: ast.AST) -> bool:
     for parent in module.ancestors(node):
         if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr in {"model_validate", "validate_python", "parse_obj", "model_validate_json"}:
             return True
-        if isinstance(parent, ast.Call) and any(keyword.arg is None and node in set(ast.walk(keyword.value)) for keyword in parent.keywords) and any(name in module.classes and module.is_model(name) for name in module.value(parent.func).names):
+        if isinstance(parent, ast.Call) and any(keyword.arg is None and is_inside(node, keyword.value) for keyword in parent.keywords) and any(name in module.classes and module.is_model(name) for name in module.value(parent.func).names):
             return True
         if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name):
             name = parent.targets[0].id
             function = module.function_of(node)
             return function is not None and any(
                 isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"model_validate", "validate_python", "parse_obj"} and any(isinstance(argument, ast.Name) and argument.id == name for argument in part.args)
-                for part in ast.walk(function)
+                for part in inside(function)
             )
     return False

@@ -11,6 +11,7 @@ from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, method, named
 from admission.source.rules.rows import is_query, is_session_call
 from admission.source.values import INPUT, SHAPED
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,13 +64,13 @@ def _statement_parts(module: Module, call: Call) -> Iterator[ast.AST]:
     node = argument_node(call, 0, "statement")
     if node is not None:
         for piece in _pieces(module, node):
-            yield from ast.walk(piece)
+            yield from inside(piece)
 
 
 def _compares_owner(module: Module, call: Call) -> bool:
     """Return whether the function looks at who is calling: `.where(Note.owner == caller.subject)`."""
     function = module.function_of(call.node)
-    return function is not None and any(isinstance(part, ast.Attribute) and part.attr in {"subject", "tenant"} for part in ast.walk(function))
+    return function is not None and any(isinstance(part, ast.Attribute) and part.attr in {"subject", "tenant"} for part in inside(function))
 
 
 _SCHEMES: Final = ("fastapi.security.",)
@@ -121,4 +122,4 @@ def _says_401(module: Module, call: Call) -> bool:
 def _is_signature(module: Module, node: ast.AST) -> bool:
     """A webhook is told by its signature: no bearer of a token sends it."""
     function = module.function_of(node)
-    return function is not None and any(isinstance(part, ast.Attribute | ast.Name) and (part.attr if isinstance(part, ast.Attribute) else part.id) in {"compare_digest", "hmac", "verify_signature"} for part in ast.walk(function))
+    return function is not None and any(isinstance(part, ast.Attribute | ast.Name) and (part.attr if isinstance(part, ast.Attribute) else part.id) in {"compare_digest", "hmac", "verify_signature"} for part in inside(function))

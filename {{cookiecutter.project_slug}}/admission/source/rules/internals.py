@@ -9,6 +9,7 @@ from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, named
 from admission.source.module import is_function
 from admission.source.values import ERROR, INTERNAL
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,14 +37,14 @@ def internals(module: Module) -> Iterator[Fault]:
             continue
     for route in module.routes:
         for function in _reached(module, route.node):
-            for part in ast.walk(function):
+            for part in inside(function):
                 if isinstance(part, ast.Return | ast.Yield) and part.value is not None and module.function_of(part) is function and part.lineno not in said:
                     labels = module.value(part.value).all_labels()
                     if labels & {ERROR, INTERNAL} and (function is route.node or _is_answered(module, part)):
                         yield _fault(_culprit(module, part.value), labels)
     for function in module.functions.values():
         if _is_exception_handler(module, function):
-            for part in ast.walk(function):
+            for part in inside(function):
                 if isinstance(part, ast.Return) and part.value is not None and part.lineno not in said:
                     labels = module.value(part.value).all_labels()
                     if labels & {ERROR, INTERNAL}:
@@ -56,7 +57,7 @@ def _is_http_exception(module: Module, names: frozenset[str]) -> bool:
 
 def _reached(module: Module, node: ast.AST) -> Iterator[ast.AST]:
     yield node
-    for part in ast.walk(node):
+    for part in inside(node):
         if part is not node and is_function(part):
             yield part
 
@@ -72,7 +73,7 @@ def _is_exception_handler(module: Module, function: ast.FunctionDef | ast.AsyncF
 
 def _culprit(module: Module, node: ast.expr) -> ast.expr:
     """Return the smallest part of an answer that holds the inside: a line of a dictionary, say."""
-    for part in ast.walk(node):
+    for part in inside(node):
         if isinstance(part, ast.Dict):
             for value in part.values:
                 if module.value(value).all_labels() & {ERROR, INTERNAL}:

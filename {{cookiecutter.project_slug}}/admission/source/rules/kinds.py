@@ -9,6 +9,7 @@ from admission.source.contract import taken
 from admission.source.declare import Fault, Registry
 from admission.source.match import calls, is_constant, method, named
 from admission.source.words import is_money
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +124,7 @@ def _calls_float_column(module: Module, node: ast.expr) -> bool:
     if not isinstance(node, ast.Call):
         return False
     floats = {"sqlalchemy.Float", "sqlalchemy.REAL", "sqlalchemy.Double", "sqlalchemy.FLOAT", "sqlalchemy.types.Float"}
-    return any((module.resolve(part) or "") in floats for argument in node.args for part in ast.walk(argument) if isinstance(part, ast.Name | ast.Attribute))
+    return any((module.resolve(part) or "") in floats for argument in node.args for part in inside(argument) if isinstance(part, ast.Name | ast.Attribute))
 
 
 def _is_float(node: ast.expr) -> bool:
@@ -138,7 +139,7 @@ def _makes_float(module: Module, node: ast.expr) -> bool:
         if "builtins.float" in names:
             return True
         if "builtins.round" in names or "builtins.sum" in names:
-            return any(_makes_float(module, argument) for argument in node.args) or any(_is_float(part) for argument in node.args for part in ast.walk(argument))
+            return any(_makes_float(module, argument) for argument in node.args) or any(_is_float(part) for argument in node.args for part in inside(argument))
     if isinstance(node, ast.BinOp):
         return _makes_float(module, node.left) or _makes_float(module, node.right)
     return "builtins.float" in module.value(node).types and not isinstance(node, ast.Constant)

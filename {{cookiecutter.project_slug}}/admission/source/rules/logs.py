@@ -10,6 +10,7 @@ from admission.source.declare import Fault, Registry
 from admission.source.match import calls, method, named
 from admission.source.values import BODY, PERSONAL, SECRET
 from admission.source.words import sensitivity
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +93,7 @@ def _formatted(module: Module, node: ast.AST) -> set[str]:
     """Return the kinds in the parts of a formatted text: a model in an f-string is written out whole."""
     told: set[str] = set()
     if isinstance(node, ast.JoinedStr | ast.BinOp | ast.Call | ast.Dict | ast.Tuple | ast.List):
-        for part in ast.walk(node):
+        for part in inside(node):
             if isinstance(part, ast.FormattedValue):
                 told |= _kinds(module, module.value(part.value))
             elif isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mod):

@@ -9,6 +9,7 @@ from admission.source.declare import Fault, Registry
 from admission.source.match import calls, method, named
 from admission.source.module import is_definition
 from admission.source.outbound import leaves
+from admission.source.tree import inside, is_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +62,7 @@ def _repeats(module: Module, loop: ast.For | ast.AsyncFor | ast.While) -> bool:
 
 def _checks_and_sleeps(module: Module, loop: ast.For | ast.AsyncFor | ast.While) -> bool:
     """A loop that asks another service, leaves on a good answer, and sleeps otherwise."""
-    inside = [call for call in module.calls.values() if loop in set(module.ancestors(call.node))]
+    inside = [call for call in module.calls.values() if is_inside(call.node, loop)]
     asks = any(leaves(call) for call in inside)
     sleeps = any(named(call, {"asyncio.sleep", "time.sleep", "anyio.sleep"}) for call in inside)
     return asks and sleeps and any(isinstance(part, ast.Return | ast.Break) for part in _own_of(loop.body))
@@ -89,7 +90,7 @@ def _tries_a_call(module: Module, attempt: ast.Try) -> bool:
             return True
         if isinstance(part, ast.Call) and part in module.calls and leaves(module.calls[part]):
             return True
-    sleeps = [part for part in ast.walk(attempt) if isinstance(part, ast.Call) and module.value(part.func).names & {"time.sleep", "asyncio.sleep"}]
+    sleeps = [part for part in inside(attempt) if isinstance(part, ast.Call) and module.value(part.func).names & {"time.sleep", "asyncio.sleep"}]
     return bool(sleeps)
 
 
@@ -116,9 +117,9 @@ def _own_of(nodes: object) -> Iterator[ast.AST]:
 
 
 def _recursion(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Fault]:
-    for part in ast.walk(function):
+    for part in inside(function):
         if isinstance(part, ast.ExceptHandler):
-            for inner in ast.walk(part):
+            for inner in inside(part):
                 if isinstance(inner, ast.Call) and function in {made.node for made in module.value(inner.func).functions}:
                     yield Fault(inner, _MESSAGE, _MEND)
 
@@ -170,11 +171,11 @@ def _swallows(module: Module, handler: ast.ExceptHandler) -> bool:
 def _hands_on(module: Module, handler: ast.ExceptHandler) -> bool:
     """Return whether the exception itself is given on: `future.set_exception(error)`."""
     return handler.name is not None and any(
-        isinstance(part, ast.Call) and method(module.calls[part]) in {"set_exception", "throw"} for part in ast.walk(handler) if part in module.calls
+        isinstance(part, ast.Call) and method(module.calls[part]) in {"set_exception", "throw"} for part in inside(handler) if part in module.calls
     )
 
 
 def _follows_cancel(module: Module, handler: ast.ExceptHandler) -> bool:
     """Return whether the task that is awaited was cancelled on purpose just before."""
     function = module.function_of(handler)
-    return function is not None and any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "cancel" for part in ast.walk(function))
+    return function is not None and any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "cancel" for part in inside(function))

@@ -12,6 +12,7 @@ from admission.source.match import calls, method
 from admission.source.module import is_definition
 from admission.source.outbound import functions_that_leave, leaves
 from admission.source.values import ROW
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def is_query(call: Call) -> bool:
 
 
 def _calls_in(module: Module, function: ast.AST) -> list[Call]:
-    return [call for call in calls(module) if module.function_of(call.node) is function]
+    return module.calls_by_function.get(function, [])
 
 
 def _definitions(module: Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -62,7 +63,7 @@ def check_then_act(module: Module) -> Iterator[Fault]:
 
 
 def _is_locked(function: ast.AST) -> bool:
-    for part in ast.walk(function):
+    for part in inside(function):
         if isinstance(part, ast.Attribute) and part.attr in {"with_for_update", "pg_advisory_xact_lock", "rowcount"}:
             return True
         if isinstance(part, ast.keyword) and part.arg == "with_for_update":
@@ -77,8 +78,8 @@ def _is_locked(function: ast.AST) -> bool:
 
 
 def _own_nodes(module: Module, function: ast.AST, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
-    for part in module.walk(*kinds):
-        if module.function_of(part) is function:
+    for part in inside(function):
+        if isinstance(part, kinds) and module.function_of(part) is function:
             yield part
 
 
@@ -90,7 +91,7 @@ def _lost_updates(module: Module, function: ast.AST) -> Iterator[Fault]:
                 yield Fault(node, message, _LOCK_MEND)
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and _is_row(module, node.targets[0].value):
             path = path_of(node.targets[0])
-            if any(isinstance(part, ast.BinOp) and any(path_of(inner) == path for inner in (part.left, part.right)) for part in ast.walk(node.value)):
+            if any(isinstance(part, ast.BinOp) and any(path_of(inner) == path for inner in (part.left, part.right)) for part in inside(node.value)):
                 yield Fault(node, message, _LOCK_MEND)
 
 
@@ -100,7 +101,7 @@ def _is_row(module: Module, node: ast.expr) -> bool:
 
 def _is_column(module: Module, node: ast.expr) -> bool:
     """`item.stock = Item.stock - n` is computed by the database."""
-    return any(isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id[:1].isupper() for part in ast.walk(node))
+    return any(isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id[:1].isupper() for part in inside(node))
 
 
 def _guarded_states(module: Module, function: ast.AST) -> Iterator[Fault]:
@@ -108,7 +109,7 @@ def _guarded_states(module: Module, function: ast.AST) -> Iterator[Fault]:
     checked: dict[str, ast.If] = {}
     for node in _own_nodes(module, function, ast.If):
         if isinstance(node, ast.If) and _refuses(node):
-            for part in ast.walk(node.test):
+            for part in inside(node.test):
                 if isinstance(part, ast.Attribute) and _is_row(module, part.value):
                     checked.setdefault(path_of(part) or "", node)
     for node in _own_nodes(module, function, ast.Assign):
@@ -124,9 +125,9 @@ def _is_shared(module: Module, node: ast.expr) -> bool:
     name = node.id if isinstance(node, ast.Name) else None
     if function is None or name is None:
         return False
-    for part in ast.walk(function):
+    for part in inside(function):
         if isinstance(part, ast.Assign | ast.AnnAssign) and part.value is not None and any(isinstance(target, ast.Name) and target.id == name for target in (part.targets if isinstance(part, ast.Assign) else [part.target])):
-            used = {inner.id for inner in ast.walk(part.value) if isinstance(inner, ast.Name)}
+            used = {inner.id for inner in inside(part.value) if isinstance(inner, ast.Name)}
             known = [f".{each}" for each in used if f".{each}" in module.classes]
             if known:
                 return not any(base.rpartition(".")[2] == "Owned" for each in known for base in module.bases_of(each))
@@ -171,15 +172,15 @@ def _asks_whether_found(module: Module, test: ast.expr) -> bool:
 
 def _same_class(module: Module, function: ast.AST, guard: ast.If, added: set[str]) -> bool:
     """Return whether the question was about the class that is inserted."""
-    names = {part.id for part in ast.walk(guard.test) if isinstance(part, ast.Name)}
-    asked = {part.id for part in ast.walk(guard.test) if isinstance(part, ast.Name)}
+    names = {part.id for part in inside(guard.test) if isinstance(part, ast.Name)}
+    asked = {part.id for part in inside(guard.test) if isinstance(part, ast.Name)}
     for node in _own_nodes(module, function, ast.Assign):
         if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id in names for target in node.targets):
-            asked |= {part.id for part in ast.walk(node.value) if isinstance(part, ast.Name)}
-            more = {part.id for part in ast.walk(node.value) if isinstance(part, ast.Name)}
+            asked |= {part.id for part in inside(node.value) if isinstance(part, ast.Name)}
+            more = {part.id for part in inside(node.value) if isinstance(part, ast.Name)}
             for other in _own_nodes(module, function, ast.Assign):
                 if isinstance(other, ast.Assign) and any(isinstance(target, ast.Name) and target.id in more for target in other.targets):
-                    asked |= {part.id for part in ast.walk(other.value) if isinstance(part, ast.Name)}
+                    asked |= {part.id for part in inside(other.value) if isinstance(part, ast.Name)}
     return any(kind.rpartition(".")[2] in asked for kind in added)
 
 
@@ -217,11 +218,11 @@ def _writes(module: Module, call: Call) -> bool:
         return True
     said = set()
     for argument in call.node.args[:1]:
-        said |= {part.attr if isinstance(part, ast.Attribute) else part.id for part in ast.walk(argument) if isinstance(part, ast.Attribute | ast.Name)}
+        said |= {part.attr if isinstance(part, ast.Attribute) else part.id for part in inside(argument) if isinstance(part, ast.Attribute | ast.Name)}
         made = next((value for value in _assigned(module, argument)), None)
         if made is not None:
-            said |= {part.attr if isinstance(part, ast.Attribute) else part.id for part in ast.walk(made) if isinstance(part, ast.Attribute | ast.Name)}
-        if any(isinstance(part, ast.Constant) and isinstance(part.value, str) and any(word in part.value.lower() for word in ("update ", "insert ", "delete ", "for update")) for part in ast.walk(argument)):
+            said |= {part.attr if isinstance(part, ast.Attribute) else part.id for part in inside(made) if isinstance(part, ast.Attribute | ast.Name)}
+        if any(isinstance(part, ast.Constant) and isinstance(part.value, str) and any(word in part.value.lower() for word in ("update ", "insert ", "delete ", "for update")) for part in inside(argument)):
             return True
     return verb in QUERIES and (bool(said & {"insert", "update", "delete", "with_for_update"}) or any(keyword.arg == "with_for_update" for keyword in call.node.keywords))
 
@@ -229,7 +230,7 @@ def _writes(module: Module, call: Call) -> bool:
 def _assigned(module: Module, node: ast.expr) -> Iterator[ast.expr]:
     function = module.function_of(node)
     if isinstance(node, ast.Name) and function is not None:
-        for part in ast.walk(function):
+        for part in inside(function):
             if isinstance(part, ast.Assign) and any(isinstance(target, ast.Name) and target.id == node.id for target in part.targets):
                 yield part.value
 

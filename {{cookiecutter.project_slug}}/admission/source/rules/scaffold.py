@@ -10,6 +10,7 @@ from admission.source.declare import Fault, Registry
 from admission.source.expressions import path_of
 from admission.source.match import argument_node, calls, is_constant, method, named, text_of
 from admission.source.rules.rows import is_session_call
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +101,7 @@ def _is_foreign_container(module: Module, node: ast.expr) -> bool:
     if isinstance(node, ast.Attribute) and node.attr in {"__dict__", "dependency_overrides", "exception_handlers", "user_middleware", "__globals__"} and not _is_own(module, node.value):
         return True
     said = path_of(node) or ""
-    return ".scope" in said and "fastapi.Request" in {kind for part in ast.walk(node) if isinstance(part, ast.Name) for kind in module.value(part).types}
+    return ".scope" in said and "fastapi.Request" in {kind for part in inside(node) if isinstance(part, ast.Name) for kind in module.value(part).types}
 
 
 def _is_own(module: Module, node: ast.expr) -> bool:
@@ -109,7 +110,7 @@ def _is_own(module: Module, node: ast.expr) -> bool:
 
 
 def _is_root(module: Module, call: Call) -> bool:
-    for part in ast.walk(call.node.func):
+    for part in inside(call.node.func):
         if isinstance(part, ast.Call) and "logging.getLogger" in module.value(part.func).names:
             return not part.args or isinstance(part.args[0], ast.Constant)
     if isinstance(call.node.func, ast.Attribute) and isinstance(call.node.func.value, ast.Name):
@@ -185,40 +186,47 @@ def _is_bounded(module: Module, node: ast.expr) -> bool:
 def _is_evicted(module: Module, scope: ast.AST, path: str) -> bool:
     """Return whether something bounds a container: it shrinks, and its length is looked at."""
     shrinks = measured = False
-    for part in ast.walk(scope):
+    for part in inside(scope):
         if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in _SHRINKS and path_of(part.func.value) == path:
             shrinks = True
         elif isinstance(part, ast.Delete) and any(isinstance(target, ast.Subscript) and path_of(target.value) == path for target in part.targets):
             shrinks = True
-        elif isinstance(part, ast.Compare) and any(isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "len" and inner.args and path_of(inner.args[0]) == path for inner in ast.walk(part)):
+        elif isinstance(part, ast.Compare) and any(isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "len" and inner.args and path_of(inner.args[0]) == path for inner in inside(part)):
             measured = True
     del module
     return measured and (shrinks or _refuses_when_full(scope, path))
 
 
 def _refuses_when_full(scope: ast.AST, path: str) -> bool:
-    for part in ast.walk(scope):
-        if isinstance(part, ast.If) and any(isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "len" and inner.args and path_of(inner.args[0]) == path for inner in ast.walk(part.test)):
+    for part in inside(scope):
+        if isinstance(part, ast.If) and any(isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "len" and inner.args and path_of(inner.args[0]) == path for inner in inside(part.test)):
             return any(isinstance(inner, ast.Raise | ast.Return) for inner in part.body)
     return False
 
 
 def _growth(module: Module, path: str, scope: ast.AST | None = None) -> Iterator[ast.AST]:
     """Yield where a function adds to a container."""
-    for part in ast.walk(scope if scope is not None else module.tree):
+    for part in inside(scope if scope is not None else module.tree):
+        if not _adds(part, path):
+            continue
         function = module.function_of(part)
         if function is None or getattr(function, "name", "") in {"__init__", "__post_init__"}:
             continue
-        if "." not in path and _is_local(function, path):
-            continue
-        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in _GROWS and path_of(part.func.value) == path:
+        if "." in path or not _is_local(function, path):
             yield part
-        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in _GROWS and isinstance(part.func.value, ast.Subscript) and path_of(part.func.value.value) == path:
-            yield part
-        elif isinstance(part, ast.Assign) and any(isinstance(target, ast.Subscript) and path_of(target.value) == path and not isinstance(target.slice, ast.Constant) for target in part.targets):
-            yield part
-        elif isinstance(part, ast.AugAssign) and (path_of(part.target) == path or (isinstance(part.target, ast.Subscript) and path_of(part.target.value) == path and not isinstance(part.target.slice, ast.Constant))):
-            yield part
+
+
+def _adds(part: ast.AST, path: str) -> bool:
+    if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in _GROWS:
+        base = part.func.value
+        return path_of(base) == path or (isinstance(base, ast.Subscript) and path_of(base.value) == path)
+    if isinstance(part, ast.Assign):
+        return any(_is_new_key(target, path) for target in part.targets)
+    return isinstance(part, ast.AugAssign) and (path_of(part.target) == path or _is_new_key(part.target, path))
+
+
+def _is_new_key(target: ast.expr, path: str) -> bool:
+    return isinstance(target, ast.Subscript) and path_of(target.value) == path and not isinstance(target.slice, ast.Constant)
 
 
 def _is_local(function: ast.AST, name: str) -> bool:
@@ -226,9 +234,9 @@ def _is_local(function: ast.AST, name: str) -> bool:
     arguments = getattr(function, "args", None)
     if arguments is not None and any(argument.arg == name for argument in (*arguments.args, *arguments.kwonlyargs)):
         return True
-    if any(isinstance(part, ast.Global) and name in part.names for part in ast.walk(function)):
+    if any(isinstance(part, ast.Global) and name in part.names for part in inside(function)):
         return False
-    return any(isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Store) for part in ast.walk(function))
+    return any(isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Store) for part in inside(function))
 
 
 def _lives_on(module: Module, info: ClassInfo) -> bool:
@@ -237,7 +245,7 @@ def _lives_on(module: Module, info: ClassInfo) -> bool:
         return True
     for statement in module.tree.body:
         value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
-        if value is not None and any(isinstance(part, ast.Call) and info.name in module.value(part.func).names for part in ast.walk(value)):
+        if value is not None and any(isinstance(part, ast.Call) and info.name in module.value(part.func).names for part in inside(value)):
             return True
     return False
 
@@ -251,7 +259,7 @@ def _attributes(module: Module, info: ClassInfo) -> Iterator[tuple[str, ast.expr
             yield name, declared.value
     for function in info.methods.values():
         if function.name in {"__init__", "__post_init__"}:
-            for part in ast.walk(function):
+            for part in inside(function):
                 targets = part.targets if isinstance(part, ast.Assign) else [part.target] if isinstance(part, ast.AnnAssign) else []
                 made = part.value if isinstance(part, ast.Assign | ast.AnnAssign) else None
                 for target in targets:

@@ -11,6 +11,7 @@ from admission.source.match import argument_node, calls, is_constant, method, na
 from admission.source.module import is_function
 from admission.source.values import PERSONAL, SECRET
 from admission.source.words import needs_secrecy, sensitivity, words
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,8 +59,8 @@ def _named_secret(module: Module, node: ast.Constant) -> bool:
             owner = module.parents.get(parent)
             return parent.arg is not None and SECRET in sensitivity(parent.arg) and not (isinstance(owner, ast.Call) and _is_field(module, owner))
         if isinstance(parent, ast.Dict):
-            keys = [key for key, value in zip(parent.keys, parent.values, strict=True) if value is child]
-            return any(isinstance(key, ast.Constant) and isinstance(key.value, str) and SECRET in sensitivity(key.value) for key in keys) and not _in_examples(module, parent)
+            key = module.keys.get(child)
+            return isinstance(key, ast.Constant) and isinstance(key.value, str) and SECRET in sensitivity(key.value) and not _in_examples(module, parent)
         if isinstance(parent, ast.Compare):
             others = [part for part in (parent.left, *parent.comparators) if part is not child]
             return any(SECRET in module.value(part).labels for part in others)
@@ -164,10 +165,10 @@ def _is_password(module: Module, call: Call) -> bool:
     if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
         name = statement.targets[0].id
         function = module.function_of(call.node) or module.tree
-        fed += [argument for other in ast.walk(function) if isinstance(other, ast.Call) and isinstance(other.func, ast.Attribute) and other.func.attr == "update" and isinstance(other.func.value, ast.Name) and other.func.value.id == name for argument in other.args]
+        fed += [argument for other in inside(function) if isinstance(other, ast.Call) and isinstance(other.func, ast.Attribute) and other.func.attr == "update" and isinstance(other.func.value, ast.Name) and other.func.value.id == name for argument in other.args]
     del parent
     for node in fed:
-        for part in ast.walk(node):
+        for part in inside(node):
             said = part.id if isinstance(part, ast.Name) else part.attr if isinstance(part, ast.Attribute) else ""
             if set(words(said)) & _PASSWORDS:
                 return True
@@ -204,9 +205,9 @@ def _must_be_secret(module: Module, call: Call) -> bool:
         if isinstance(parent, ast.keyword) and parent.arg and needs_secrecy(parent.arg):
             return True
         if isinstance(parent, ast.Dict):
-            for key, value in zip(parent.keys, parent.values, strict=True):
-                if value is child and isinstance(key, ast.Constant) and isinstance(key.value, str) and needs_secrecy(key.value):
-                    return True
+            key = module.keys.get(child)
+            if isinstance(key, ast.Constant) and isinstance(key.value, str) and needs_secrecy(key.value):
+                return True
         if isinstance(parent, ast.Call) and needs_secrecy(parent.func.attr if isinstance(parent.func, ast.Attribute) else parent.func.id if isinstance(parent.func, ast.Name) else "") and not module.value(parent.func).names & {"asyncio.sleep"}:
             return True
         if is_function(parent):
@@ -215,7 +216,7 @@ def _must_be_secret(module: Module, call: Call) -> bool:
             break
         child = parent
     return any(value.names & _ALPHABETS or (value.constant is not None and isinstance(value.constant.value, str) and len(value.constant.value) >= 10) for value in call.args) or any(  # noqa: PLR2004 - ten digits
-        isinstance(part, ast.Attribute | ast.Name) and (module.resolve(part) or "") in _ALPHABETS for argument in call.node.args for part in ast.walk(argument)
+        isinstance(part, ast.Attribute | ast.Name) and (module.resolve(part) or "") in _ALPHABETS for argument in call.node.args for part in inside(argument)
     )
 
 

@@ -10,6 +10,7 @@ from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, method, named, text_of
 from admission.source.module import is_definition
 from admission.source.rules.rows import is_query
+from admission.source.tree import inside, is_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def result(module: Module) -> Iterator[Fault]:
             continue
         yield _fault(call.node)
         own = next((piece for piece in pieces if _is_select(module, piece)), None)
-        if own is not None and own.lineno != call.node.lineno and own not in set(ast.walk(call.node)):
+        if own is not None and own.lineno != call.node.lineno and not is_inside(own, call.node):
             yield _fault(own)
 
 
@@ -63,27 +64,27 @@ def _pieces(module: Module, node: ast.expr, depth: int = 0) -> Iterator[ast.expr
         return
     yield node
     function = module.function_of(node)
-    for part in ast.walk(node):
+    for part in inside(node):
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
             scopes = [scope for scope in (function, *(parent for parent in module.ancestors(node) if is_definition(parent))) if scope is not None]
             for scope in [*scopes, module.tree]:
-                found = [other.value for other in ast.walk(scope) if isinstance(other, ast.Assign | ast.AnnAssign | ast.AugAssign) and other.value is not None and any(isinstance(target, ast.Name) and target.id == part.id for target in (other.targets if isinstance(other, ast.Assign) else [other.target]))]
+                found = [other.value for other in inside(scope) if isinstance(other, ast.Assign | ast.AnnAssign | ast.AugAssign) and other.value is not None and any(isinstance(target, ast.Name) and target.id == part.id for target in (other.targets if isinstance(other, ast.Assign) else [other.target]))]
                 found = [value for value in found if scope is not module.tree or module.function_of(value) is None]
                 for value in found:
-                    if value is not node and node not in set(ast.walk(value)):
+                    if value is not node and not is_inside(node, value):
                         yield from _pieces(module, value, depth + 1)
                 if found:
                     break
         elif isinstance(part, ast.Call):
             for made in module.value(part.func).functions:
                 if is_definition(made.node):
-                    for inner in ast.walk(made.node):
+                    for inner in inside(made.node):
                         if isinstance(inner, ast.Return) and inner.value is not None:
                             yield from _pieces(module, inner.value, depth + 1)
 
 
 def _is_select(module: Module, node: ast.expr) -> bool:
-    return any(isinstance(part, ast.Call) and "sqlalchemy.select" in module.value(part.func).names for part in ast.walk(node))
+    return any(isinstance(part, ast.Call) and "sqlalchemy.select" in module.value(part.func).names for part in inside(node))
 
 
 def _selects(module: Module, pieces: list[ast.expr]) -> bool:
@@ -94,9 +95,9 @@ def _selects(module: Module, pieces: list[ast.expr]) -> bool:
 
 
 def _is_bounded(pieces: list[ast.expr]) -> bool:
-    groups = any(isinstance(part, ast.Attribute) and part.attr == "group_by" for piece in pieces for part in ast.walk(piece))
+    groups = any(isinstance(part, ast.Attribute) and part.attr == "group_by" for piece in pieces for part in inside(piece))
     for piece in pieces:
-        for part in ast.walk(piece):
+        for part in inside(piece):
             if isinstance(part, ast.Attribute) and part.attr in _BOUNDED:
                 return True
             if isinstance(part, ast.Attribute) and part.attr in {"count", "sum", "max", "min", "avg", "exists"} and isinstance(part.value, ast.Name) and part.value.id in {"func", "sa", "sqlalchemy"} and not groups:
@@ -106,7 +107,7 @@ def _is_bounded(pieces: list[ast.expr]) -> bool:
             if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Attribute) and part.left.attr in {"id", "uuid", "slug", "code", "sku"} and isinstance(part.left.value, ast.Name) and part.left.value.id[:1].isupper():
                 return True
     said = " ".join(text_of(piece) for piece in pieces)
-    return bool(_BOUNDED_TEXT.search(said)) and not any(isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "select" for piece in pieces for part in ast.walk(piece))
+    return bool(_BOUNDED_TEXT.search(said)) and not any(isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "select" for piece in pieces for part in inside(piece))
 
 
 def _chain(module: Module, node: ast.AST) -> set[str]:
@@ -120,7 +121,7 @@ def _chain(module: Module, node: ast.AST) -> set[str]:
             targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
             names = {target.id for target in targets if isinstance(target, ast.Name)}
             function = module.function_of(node) or module.tree
-            for part in ast.walk(function):
+            for part in inside(function):
                 if isinstance(part, ast.Name) and part.id in names and isinstance(part.ctx, ast.Load):
                     used |= _chain(module, part)
             break
@@ -158,8 +159,8 @@ def _reads_whole(call: Call) -> bool:
 
 def _size_is_checked(module: Module, node: ast.AST) -> bool:
     function = module.function_of(node)
-    for part in ast.walk(function) if function is not None else ():
-        if isinstance(part, ast.Compare) and any(isinstance(inner, ast.Attribute) and inner.attr in {"size", "content_length"} for inner in ast.walk(part)) and getattr(part, "lineno", 0) < getattr(node, "lineno", 0):
+    for part in inside(function) if function is not None else ():
+        if isinstance(part, ast.Compare) and any(isinstance(inner, ast.Attribute) and inner.attr in {"size", "content_length"} for inner in inside(part)) and getattr(part, "lineno", 0) < getattr(node, "lineno", 0):
             return True
     return False
 
@@ -167,7 +168,7 @@ def _size_is_checked(module: Module, node: ast.AST) -> bool:
 def _reads_on(module: Module, loop: ast.AST) -> bool:
     parts = [loop.iter] if isinstance(loop, ast.AsyncFor | ast.For) else [loop.test, *loop.body] if isinstance(loop, ast.While) else []
     for part in parts:
-        for inner in ast.walk(part):
+        for inner in inside(part):
             if isinstance(inner, ast.Call) and inner in module.calls:
                 names = module.calls[inner].names
                 if names & {"fastapi.Request.stream", "fastapi.UploadFile.read", "fastapi.UploadFile.file.read"}:
@@ -179,10 +180,10 @@ def _reads_on(module: Module, loop: ast.AST) -> bool:
 
 def _counts(module: Module, loop: ast.AST) -> bool:
     """Return whether a loop looks at how much it has read."""
-    for part in ast.walk(loop):
+    for part in inside(loop):
         if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Gt | ast.GtE | ast.Lt | ast.LtE):
             return True
-        if isinstance(part, ast.Call) and any(function for function in module.value(part.func).functions) and module.calls.get(part) is not None and any(isinstance(inner, ast.Compare) for function in module.value(part.func).functions for inner in ast.walk(function.node)):
+        if isinstance(part, ast.Call) and any(function for function in module.value(part.func).functions) and module.calls.get(part) is not None and any(isinstance(inner, ast.Compare) for function in module.value(part.func).functions for inner in inside(function.node)):
             return True
     return False
 
@@ -211,9 +212,9 @@ def decompression(module: Module) -> Iterator[Fault]:
 
 def _file_size_is_checked(module: Module, node: ast.AST) -> bool:
     function = module.function_of(node)
-    for part in ast.walk(function) if function is not None else ():
-        if isinstance(part, ast.Compare) and any(isinstance(inner, ast.Attribute) and inner.attr in {"file_size", "size"} for inner in ast.walk(part)):
+    for part in inside(function) if function is not None else ():
+        if isinstance(part, ast.Compare) and any(isinstance(inner, ast.Attribute) and inner.attr in {"file_size", "size"} for inner in inside(part)):
             return True
-        if isinstance(part, ast.Assign) and any(isinstance(inner, ast.Attribute) and inner.attr in {"file_size"} for inner in ast.walk(part.value)):
+        if isinstance(part, ast.Assign) and any(isinstance(inner, ast.Attribute) and inner.attr in {"file_size"} for inner in inside(part.value)):
             return True
     return False

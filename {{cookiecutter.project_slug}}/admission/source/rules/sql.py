@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
 from admission.source.match import calls, free, method, source_of, text_of
+from admission.source.tree import is_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,5 +73,5 @@ def _may_be_database(call: Call, statement: ast.expr, module: Module) -> bool:
 
 def _composed(nodes: frozenset[ast.AST], call: Call) -> list[ast.AST]:
     """Return where text of the client was put into something that reads like SQL, outside of the call itself."""
-    inside = set(ast.walk(call.node))
-    return [node for node in nodes if node not in inside and _SQL.search(text_of(node))]
+    whole = call.node
+    return [node for node in nodes if not is_inside(node, whole) and _SQL.search(text_of(node))]

@@ -10,6 +10,7 @@ from admission.source.declare import Fault, Registry
 from admission.source.match import calls, free, method, named, names_in
 from admission.source.outbound import functions_that_leave, leaves
 from admission.source.values import INPUT, SHAPED
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,19 +64,19 @@ def _is_awaited(module: Module, node: ast.Call) -> bool:
     if statement is None or function is None:
         return False
     names = _holders(statement, node)
-    waiting = [part for part in ast.walk(function) if isinstance(part, ast.Await | ast.AsyncFor)]
+    waiting = [part for part in inside(function) if isinstance(part, ast.Await | ast.AsyncFor)]
     for part in waiting:
         if names & set(names_in(part.value if isinstance(part, ast.Await) else part.iter)):
             return True
         # `for task in tasks: await task`, `asyncio.as_completed(tasks)`
-    loops = [part for part in ast.walk(function) if isinstance(part, ast.For | ast.comprehension)]
+    loops = [part for part in inside(function) if isinstance(part, ast.For | ast.comprehension)]
     for loop in loops:
         if names & set(names_in(loop.iter)):
             targets = set(names_in(loop.target))
             body: ast.AST = loop if isinstance(loop, ast.For) else module.parents.get(loop, loop)
-            if any(isinstance(part, ast.Await) and targets & set(names_in(part.value)) for part in ast.walk(body)):
+            if any(isinstance(part, ast.Await) and targets & set(names_in(part.value)) for part in inside(body)):
                 return True
-    return any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "cancel" and isinstance(part.func.value, ast.Name) and part.func.value.id in names for part in ast.walk(function))
+    return any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "cancel" and isinstance(part.func.value, ast.Name) and part.func.value.id in names for part in inside(function))
 
 
 def _holders(statement: ast.stmt, node: ast.AST) -> set[str]:
@@ -124,7 +125,7 @@ def _stores(call: Call) -> bool:
 
 def _only_notes(module: Module, function: ast.AST) -> bool:
     """Return whether a function only logs, counts or changes memory, as far as this module shows."""
-    for part in ast.walk(function):
+    for part in inside(function):
         if isinstance(part, ast.Await):
             return False
         if isinstance(part, ast.Call) and part in module.calls:
@@ -171,16 +172,16 @@ def _generators(module: Module, node: ast.expr) -> Iterator[ast.expr]:
             yield argument
     elif isinstance(node, ast.Name):
         function = module.function_of(node)
-        for part in ast.walk(function) if function is not None else ():
+        for part in inside(function) if function is not None else ():
             if isinstance(part, ast.Assign) and any(isinstance(target, ast.Name) and target.id == node.id for target in part.targets) and not isinstance(part.value, ast.Name):
                 yield from _generators(module, part.value)
-            elif isinstance(part, ast.For) and any(isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr == "append" and isinstance(inner.func.value, ast.Name) and inner.func.value.id == node.id for inner in ast.walk(part)):
+            elif isinstance(part, ast.For) and any(isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr == "append" and isinstance(inner.func.value, ast.Name) and inner.func.value.id == node.id for inner in inside(part)):
                 yield part.iter
 
 
 def _limited(module: Module, call: Call) -> bool:
     """Return whether a semaphore or the like bounds what runs at once."""
-    return any(isinstance(part, ast.Call) and module.value(part.func).names & {"asyncio.Semaphore", "asyncio.BoundedSemaphore", "anyio.CapacityLimiter", "itertools.islice", "itertools.batched"} for part in ast.walk(module.tree))
+    return any(isinstance(part, ast.Call) and module.value(part.func).names & {"asyncio.Semaphore", "asyncio.BoundedSemaphore", "anyio.CapacityLimiter", "itertools.islice", "itertools.batched"} for part in inside(module.tree))
 
 
 __all__ = ["free"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, free, is_constant, method, methods, named, source_of
 from admission.source.patterns import is_catastrophic
+from admission.source.tree import inside, is_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +32,9 @@ def html_from_input(module: Module) -> Iterator[Fault]:
         node = _html_argument(module, call)
         if node is not None:
             yield Fault(node if node.lineno == call.node.lineno else call.node, _HTML_MESSAGE, _HTML_MEND)
-            inside = set(ast.walk(call.node))
+            whole = call.node
             for made in module.value(node).composed:
-                if made not in inside:
+                if not is_inside(made, whole):
                     yield Fault(made, _HTML_MESSAGE, _HTML_MEND)
         if named(call, {"jinja2.Environment", "jinja2.environment.Environment"}) and not _escapes(module, call):
             yield Fault(call.node, "This template environment escapes nothing. Text of a client in it becomes script.", "Say `Environment(autoescape=select_autoescape())`.")
@@ -41,7 +42,7 @@ def html_from_input(module: Module) -> Iterator[Fault]:
         response_class = route.options.get("response_class")
         if response_class is None or "fastapi.responses.HTMLResponse" not in module.value(response_class).names | {module.resolve(response_class) or ""}:
             continue
-        for part in ast.walk(route.node):
+        for part in inside(route.node):
             if isinstance(part, ast.Return) and part.value is not None and free(module.value(part.value), "html") and not _is_response(module, part.value):
                 yield Fault(part, _HTML_MESSAGE, _HTML_MEND)
 

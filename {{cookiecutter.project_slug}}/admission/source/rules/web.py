@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, is_constant, method, named
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ def _headers_set(module: Module) -> Iterator[tuple[str, ast.AST, ast.expr]]:
 def _in_dictionary(module: Module, node: ast.expr) -> Iterator[tuple[str, ast.AST, ast.expr]]:
     if isinstance(node, ast.Name):
         function = module.function_of(node)
-        made = [part.value for scope in (function, module.tree) if scope is not None for part in ast.walk(scope) if isinstance(part, ast.Assign) and any(isinstance(target, ast.Name) and target.id == node.id for target in part.targets)]
+        made = [part.value for scope in (function, module.tree) if scope is not None for part in inside(scope) if isinstance(part, ast.Assign) and any(isinstance(target, ast.Name) and target.id == node.id for target in part.targets)]
         node = made[0] if made else node
     if isinstance(node, ast.Dict):
         for key, value in zip(node.keys, node.values, strict=True):
