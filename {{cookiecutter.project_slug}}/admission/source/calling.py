@@ -12,6 +12,7 @@ from admission.source.environment import Environment
 from admission.source.expressions import Expressions, path_of
 from admission.source.module import is_function
 from admission.source.state import MAX_CALLS
+from admission.source.tree import inside
 from admission.source.values import (
     BODY,
     ERROR,
@@ -33,17 +34,35 @@ from admission.source.values import (
     shallow,
 )
 from admission.source.words import sensitivity
-from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from admission.source.module import Call
 
-_GROWING: Final = frozenset({"append", "add", "extend", "insert", "update", "setdefault", "appendleft", "put", "put_nowait", "extendleft", "push", "write"})
-_IMPORTING: Final = frozenset({"importlib.import_module", "builtins.__import__", "importlib.__import__", "pkgutil.resolve_name"})
+_GROWING: Final = frozenset(
+    {
+        "append",
+        "add",
+        "extend",
+        "insert",
+        "update",
+        "setdefault",
+        "appendleft",
+        "put",
+        "put_nowait",
+        "extendleft",
+        "push",
+        "write",
+    }
+)
+_IMPORTING: Final = frozenset(
+    {"importlib.import_module", "builtins.__import__", "importlib.__import__", "pkgutil.resolve_name"}
+)
 _SERVICES: Final = ("app.dependencies.", "app.upstreams.", "httpx.", "requests.", "aiohttp.")
-_VALIDATING: Final = frozenset({"model_validate", "model_validate_json", "parse_obj", "parse_raw", "model_construct", "from_orm"})
+_VALIDATING: Final = frozenset(
+    {"model_validate", "model_validate_json", "parse_obj", "parse_raw", "model_construct", "from_orm"}
+)
 _MODULE_EXPORTS: Final = frozenset({"builtins.globals", "builtins.vars", "builtins.locals"})
 
 
@@ -62,7 +81,11 @@ class Calls(Expressions):
         record = self.note_call(node)
         record.names |= callee.names
         record.receiver = join(record.receiver, receiver)
-        record.args = [join(one, other) for one, other in zip(record.args, args, strict=False)] + args[len(record.args) :] + record.args[len(args) :]
+        record.args = (
+            [join(one, other) for one, other in zip(record.args, args, strict=False)]
+            + args[len(record.args) :]
+            + record.args[len(args) :]
+        )
         for name, value in keywords.items():
             record.keywords[name] = join(record.keywords.get(name), value)
         if spread is not None:
@@ -128,7 +151,10 @@ class Calls(Expressions):
             if left is None or not isinstance(function.node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             names = [argument.arg for argument in function.node.args.args][len(function.bound) :]
-            pairs = [*zip(names, node.args, strict=False), *((keyword.arg or "", keyword.value) for keyword in node.keywords)]
+            pairs = [
+                *zip(names, node.args, strict=False),
+                *((keyword.arg or "", keyword.value) for keyword in node.keywords),
+            ]
             for name, argument in pairs:
                 path = path_of(argument)
                 value = left.get(name)
@@ -143,7 +169,13 @@ class Calls(Expressions):
         args = (*function.bound, *args)
         keywords = {**dict(function.keywords), **keywords}
         on_loop = self.on_loop or isinstance(node, ast.AsyncFunctionDef)
-        key = (function, tuple(args), tuple(sorted(keywords.items(), key=lambda pair: pair[0])), on_loop, tuple(map(id, self.loops)))
+        key = (
+            function,
+            tuple(args),
+            tuple(sorted(keywords.items(), key=lambda pair: pair[0])),
+            on_loop,
+            tuple(map(id, self.loops)),
+        )
         known = self.done.get(key)
         if known is not None:
             self.kept[node] = known[1]
@@ -171,7 +203,12 @@ class Calls(Expressions):
     def _body(self, node: FunctionNode, env: Environment) -> tuple[Value, dict[str, Value]]:
         if isinstance(node, ast.Lambda):
             return self.evaluate(node.body, env), {}
-        assigned = {name.id for part in node.body for name in inside(part) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
+        assigned = {
+            name.id
+            for part in node.body
+            for name in inside(part)
+            if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+        }
         self.exits.append([])
         if self.execute(node.body, env):
             self.exits[-1].append(dict(env.bindings))
@@ -185,8 +222,18 @@ class Calls(Expressions):
     def _bind(self, node: FunctionNode, args: Sequence[Value], keywords: dict[str, Value], env: Environment) -> None:
         arguments = [*node.args.posonlyargs, *node.args.args]
         left = dict(keywords)
-        defaults = dict(zip([argument.arg for argument in arguments][len(arguments) - len(node.args.defaults) :], node.args.defaults, strict=True))
-        defaults |= {argument.arg: default for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if default is not None}
+        defaults = dict(
+            zip(
+                [argument.arg for argument in arguments][len(arguments) - len(node.args.defaults) :],
+                node.args.defaults,
+                strict=True,
+            )
+        )
+        defaults |= {
+            argument.arg: default
+            for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            if default is not None
+        }
         unknown = left.pop("**", None)
         for position, argument in enumerate([*arguments, *node.args.kwonlyargs]):
             if position < min(len(args), len(arguments)):
@@ -206,15 +253,29 @@ class Calls(Expressions):
         if node.args.vararg is not None:
             rest = args[len(arguments) :]
             env.bindings[node.args.vararg.arg] = Value(
-                types=frozenset({"builtins.tuple"}), items=join(*rest), fields=tuple((str(position), value) for position, value in enumerate(rest))
+                types=frozenset({"builtins.tuple"}),
+                items=join(*rest),
+                fields=tuple((str(position), value) for position, value in enumerate(rest)),
             )
         if node.args.kwarg is not None:
-            env.bindings[node.args.kwarg.arg] = Value(types=frozenset({"builtins.dict"}), items=join(unknown and self.element(unknown), *left.values()), fields=tuple(left.items()))
+            env.bindings[node.args.kwarg.arg] = Value(
+                types=frozenset({"builtins.dict"}),
+                items=join(unknown and self.element(unknown), *left.values()),
+                fields=tuple(left.items()),
+            )
 
     def _default(self, node: ast.expr) -> Value:
         return self.evaluate(node, self.root)
 
-    def _named(self, name: str, node: ast.Call, record: Call, receiver: Value, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
+    def _named(
+        self,
+        name: str,
+        node: ast.Call,
+        record: Call,
+        receiver: Value,
+        args: Sequence[Value],
+        keywords: dict[str, Value],
+    ) -> Value:
         """Return what calling the object of a dotted name gives."""
         if name in self.module.classes:
             return self.construct(name, args, keywords)
@@ -227,8 +288,19 @@ class Calls(Expressions):
             return Value(names=frozenset({canonical(str(said.value))})) if said else NOTHING
         if name in {"functools.partial", "functools.partialmethod"} and args:
             return self._partial(args, keywords)
-        if name in {"functools.wraps", "functools.update_wrapper", "contextlib.asynccontextmanager", "contextlib.contextmanager", "functools.lru_cache", "functools.cache"}:
-            return args[0] if args and args[0].functions and last(name) not in {"wraps"} else Value(names=frozenset({"functools.wraps()"}))
+        if name in {
+            "functools.wraps",
+            "functools.update_wrapper",
+            "contextlib.asynccontextmanager",
+            "contextlib.contextmanager",
+            "functools.lru_cache",
+            "functools.cache",
+        }:
+            return (
+                args[0]
+                if args and args[0].functions and last(name) != "wraps"
+                else Value(names=frozenset({"functools.wraps()"}))
+            )
         if name == "functools.wraps()" and args:
             return args[0]
         if name == "builtins.super":
@@ -239,7 +311,9 @@ class Calls(Expressions):
             return Value(fields=tuple(self.root.bindings.items()), labels=frozenset({INTERNAL}))
         owner, _, method = name.rpartition(".")
         if owner in self.module.classes and method in _VALIDATING:
-            free = any(is_free(arg.all_labels()) and not any(looks_like_class(kind) for kind in arg.types) for arg in args)
+            free = any(
+                is_free(arg.all_labels()) and not any(looks_like_class(kind) for kind in arg.types) for arg in args
+            )
             return Value(types=frozenset({owner}), labels=frozenset({INPUT}) if free else frozenset())
         self._call_back(name, args, keywords)
         return self._outside(name, receiver, args, keywords)
@@ -261,7 +335,11 @@ class Calls(Expressions):
     def _super(self, node: ast.Call) -> Value:
         for parent in self.module.ancestors(node):
             if isinstance(parent, ast.ClassDef):
-                return Value(types=frozenset(self.module.classes[f".{parent.name}"].bases) if f".{parent.name}" in self.module.classes else frozenset())
+                return Value(
+                    types=frozenset(self.module.classes[f".{parent.name}"].bases)
+                    if f".{parent.name}" in self.module.classes
+                    else frozenset()
+                )
         return NOTHING
 
     def _elsewhere(self, position: int, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
@@ -303,7 +381,12 @@ class Calls(Expressions):
         if method is not None:
             self.invoke(Function(method, self.root, (instance,)), args, keywords)
             return instance
-        fields = [field for base in reversed(list(self.module.bases_of(name))) if base in self.module.classes for field in self.module.classes[base].fields]
+        fields = [
+            field
+            for base in reversed(list(self.module.bases_of(name)))
+            if base in self.module.classes
+            for field in self.module.classes[base].fields
+        ]
         for field, value in [*zip(fields, args, strict=False), *keywords.items()]:
             if field != "**":
                 self.store_attribute(name, field, value)
@@ -319,7 +402,7 @@ class Calls(Expressions):
         given = [*args, *keywords.values()]
         labels = labels_of(given)
         method = last(name)
-        if name in effects.SHAPING or method in effects.SHAPING_METHODS and not name.startswith("app."):
+        if name in effects.SHAPING or (method in effects.SHAPING_METHODS and not name.startswith("app.")):
             kind = effects.SHAPING.get(name, "builtins.int" if method in {"count", "index"} else "builtins.str")
             touched = is_free(labels | receiver.labels) or SHAPED in labels | receiver.labels
             return Value(types=frozenset({kind}), labels=frozenset({SHAPED}) if touched else frozenset())
@@ -335,7 +418,9 @@ class Calls(Expressions):
         if self._is_database(name, receiver):
             return Value(types=frozenset({f"{name}()"}), labels=frozenset({ROW}))
         if name.startswith(_SERVICES):
-            return Value(types=frozenset({name if looks_like_class(name) else f"{name}()"}), labels=frozenset({OUTSIDE}))
+            return Value(
+                types=frozenset({name if looks_like_class(name) else f"{name}()"}), labels=frozenset({OUTSIDE})
+            )
         if method in effects.PASSING_METHODS and (receiver.types or not looks_like_class(name.rpartition(".")[0])):
             return self._passed_method(name, method, receiver, args, keywords)
         return self._unknown(name, receiver, labels)
@@ -343,28 +428,68 @@ class Calls(Expressions):
     def _passed(self, name: str, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
         if name == "typing.cast":
             return args[1] if len(args) > 1 else NOTHING
-        if name in {"builtins.str", "builtins.repr", "builtins.format", "json.dumps", "orjson.dumps", "os.path.join", "urllib.parse.urljoin"}:
+        if name in {
+            "builtins.str",
+            "builtins.repr",
+            "builtins.format",
+            "json.dumps",
+            "orjson.dumps",
+            "os.path.join",
+            "urllib.parse.urljoin",
+        }:
             return self.compose(self.current, [*args, *keywords.values()])
         if name == "asyncio.gather":
-            return Value(types=frozenset({"builtins.list"}), items=join(*args), fields=tuple((str(position), value) for position, value in enumerate(args)))
+            return Value(
+                types=frozenset({"builtins.list"}),
+                items=join(*args),
+                fields=tuple((str(position), value) for position, value in enumerate(args)),
+            )
         if name == "builtins.zip":
-            return Value(items=Value(items=join(*(self.element(arg) for arg in args)), fields=tuple((str(position), self.element(arg)) for position, arg in enumerate(args))))
+            return Value(
+                items=Value(
+                    items=join(*(self.element(arg) for arg in args)),
+                    fields=tuple((str(position), self.element(arg)) for position, arg in enumerate(args)),
+                )
+            )
         if name == "builtins.enumerate" and args:
             element = self.element(args[0])
-            return Value(items=Value(items=element, fields=(("0", Value(types=frozenset({"builtins.int"}))), ("1", element))))
+            return Value(
+                items=Value(items=element, fields=(("0", Value(types=frozenset({"builtins.int"}))), ("1", element)))
+            )
         if name in {"builtins.next", "builtins.max", "builtins.min", "builtins.anext"} and args and args[0].items:
             return join(args[0].items, *args[1:])
         if name == "builtins.dict":
-            return Value(types=frozenset({"builtins.dict"}), labels=labels_of(args) & {INPUT, SECRET, PERSONAL, BODY, INTERNAL, ERROR}, items=join(*(arg.items for arg in args), *keywords.values()),
-                         fields=tuple({**{key: value for arg in args for key, value in arg.fields}, **keywords}.items()), fixed=not labels_of([*args, *keywords.values()]))
+            return Value(
+                types=frozenset({"builtins.dict"}),
+                labels=labels_of(args) & {INPUT, SECRET, PERSONAL, BODY, INTERNAL, ERROR},
+                items=join(*(arg.items for arg in args), *keywords.values()),
+                fields=tuple({**{key: value for arg in args for key, value in arg.fields}, **keywords}.items()),
+                fixed=not labels_of([*args, *keywords.values()]),
+            )
         types = frozenset({effects.TYPES.get(name, name)})
         made = join(*args, *keywords.values())
-        if name in {"builtins.list", "builtins.set", "builtins.tuple", "builtins.frozenset", "builtins.sorted", "builtins.reversed"}:
+        if name in {
+            "builtins.list",
+            "builtins.set",
+            "builtins.tuple",
+            "builtins.frozenset",
+            "builtins.sorted",
+            "builtins.reversed",
+        }:
             return replace(made, types=types, names=frozenset(), functions=frozenset(), constant=None)
         passing = frozenset() if name in {"builtins.map", "builtins.filter"} else made.functions
-        return replace(made, types=types if looks_like_class(name) or name in effects.TYPES else made.types or types, names=frozenset(), functions=passing, constant=None, labels=made.labels)
+        return replace(
+            made,
+            types=types if looks_like_class(name) or name in effects.TYPES else made.types or types,
+            names=frozenset(),
+            functions=passing,
+            constant=None,
+            labels=made.labels,
+        )
 
-    def _passed_method(self, name: str, method: str, receiver: Value, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
+    def _passed_method(
+        self, name: str, method: str, receiver: Value, args: Sequence[Value], keywords: dict[str, Value]
+    ) -> Value:
         if method in {"get", "pop", "setdefault"}:
             key = args[0].constant.value if args and args[0].constant else None
             found = self.element(receiver, key) if receiver is not NOTHING else Value(types=frozenset({f"{name}()"}))
@@ -381,11 +506,34 @@ class Calls(Expressions):
         if receiver.types & {"fastapi.Request", "fastapi.UploadFile"}:
             table = effects.REQUEST if "fastapi.Request" in receiver.types else effects.UPLOAD
             return Value(types=frozenset({f"{name}()"}), labels=frozenset(table.get(method, ())))
-        labels = receiver.all_labels() | (labels_of([*args, *keywords.values()]) if method in {"format", "format_map", "replace", "joinpath", "sub", "union", "substitute", "safe_substitute", "with_name"} else frozenset())
+        labels = receiver.all_labels() | (
+            labels_of([*args, *keywords.values()])
+            if method
+            in {
+                "format",
+                "format_map",
+                "replace",
+                "joinpath",
+                "sub",
+                "union",
+                "substitute",
+                "safe_substitute",
+                "with_name",
+            }
+            else frozenset()
+        )
         if method in {"format", "format_map"}:
             return self._formatted(receiver, [*args, *keywords.values()])
-        kept = receiver.types if method in effects.SAME_TYPE or receiver.types & {"builtins.str", "pathlib.Path"} else frozenset({f"{name}()"})
-        items = Value(types=frozenset({"builtins.str"}), labels=labels) if method in {"split", "rsplit", "splitlines", "partition", "rpartition"} else receiver.items
+        kept = (
+            receiver.types
+            if method in effects.SAME_TYPE or receiver.types & {"builtins.str", "pathlib.Path"}
+            else frozenset({f"{name}()"})
+        )
+        items = (
+            Value(types=frozenset({"builtins.str"}), labels=labels)
+            if method in {"split", "rsplit", "splitlines", "partition", "rpartition"}
+            else receiver.items
+        )
         return Value(types=kept, labels=labels, items=items, composed=receiver.composed, fixed=receiver.fixed)
 
     def _joined(self, receiver: Value, args: Sequence[Value]) -> Value:
@@ -412,7 +560,14 @@ class Calls(Expressions):
             return receiver
         if method == "model_dump_json":
             return Value(types=frozenset({"builtins.str"}), labels=frozenset(labels))
-        return shallow(Value(types=frozenset({"builtins.dict"}), labels=frozenset(labels), fields=tuple(fields.items()), items=join(*fields.values()) if fields else None))
+        return shallow(
+            Value(
+                types=frozenset({"builtins.dict"}),
+                labels=frozenset(labels),
+                fields=tuple(fields.items()),
+                items=join(*fields.values()) if fields else None,
+            )
+        )
 
     def _is_database(self, name: str, receiver: Value) -> bool:
         base, _, method = name.rpartition(".")
@@ -427,13 +582,25 @@ class Calls(Expressions):
         if last(name) in effects.SAME_TYPE and receiver.types and not receiver.types & {"builtins.str"}:
             return Value(types=receiver.types, labels=receiver.labels & {ROW})
         base = name.rpartition(".")[0]
-        if name.startswith(("sqlalchemy.", "sqlmodel.")) or (looks_like_class(base.rpartition(".")[0]) and last(base)[:1].islower()):
+        if name.startswith(("sqlalchemy.", "sqlmodel.")) or (
+            looks_like_class(base.rpartition(".")[0]) and last(base)[:1].islower()
+        ):
             return Value(types=frozenset({produced}))  # an expression with bound parameters: text cannot get out of it
-        passed = labels & {INPUT} | {label for label in labels if label.startswith(SAFE_FOR)} | receiver.labels & {INPUT, ROW, OUTSIDE, SHAPED}
+        passed = (
+            labels & {INPUT}
+            | {label for label in labels if label.startswith(SAFE_FOR)}
+            | receiver.labels & {INPUT, ROW, OUTSIDE, SHAPED}
+        )
         if INPUT in passed and self.awaited:
             passed -= {INPUT}  # what was awaited came from elsewhere; what was sent there does not come back
         if not looks_like_class(name):
-            passed |= sensitivity(last(name)) if last(name).startswith(("get_", "load_", "read_", "fetch_", "create_", "issue_", "make_", "generate_", "decrypt")) else frozenset()
+            passed |= (
+                sensitivity(last(name))
+                if last(name).startswith(
+                    ("get_", "load_", "read_", "fetch_", "create_", "issue_", "make_", "generate_", "decrypt")
+                )
+                else frozenset()
+            )
         return Value(types=frozenset({produced}), labels=frozenset(passed))
 
     def _eval_Await(self, node: ast.Await, env: Environment) -> Value:

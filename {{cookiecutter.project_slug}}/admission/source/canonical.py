@@ -100,7 +100,7 @@ def last(name: str) -> str:
 def looks_like_class(name: str) -> bool:
     """Return whether a dotted name ends as class names do."""
     end = last(name)
-    return end[:1].isupper() and not end.isupper() or end in _LOWER_CASE_CLASSES
+    return (end[:1].isupper() and not end.isupper()) or end in _LOWER_CASE_CLASSES
 
 
 _LOWER_CASE_CLASSES: Final = frozenset({"date", "datetime", "timedelta", "UUID", "defaultdict", "deque"})

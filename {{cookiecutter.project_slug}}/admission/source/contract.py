@@ -12,8 +12,8 @@ from admission.source.match import calls, method
 from admission.source.module import is_definition
 from admission.source.patterns import longest_match
 from admission.source.routes import Parameter, parameters_of
-from admission.source.values import INPUT
 from admission.source.tree import inside
+from admission.source.values import INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,20 @@ if TYPE_CHECKING:
     from admission.source.module import Module
     from admission.source.values import Value
 
-TEXTS: Final = frozenset({"builtins.str", "builtins.bytes", "pydantic.SecretStr", "pydantic.SecretBytes", "pydantic.StrictStr", "pydantic.StrictBytes", "pydantic.AnyUrl", "builtins.bytearray", "pydantic.Base64Str", "pydantic.Json"})
+TEXTS: Final = frozenset(
+    {
+        "builtins.str",
+        "builtins.bytes",
+        "pydantic.SecretStr",
+        "pydantic.SecretBytes",
+        "pydantic.StrictStr",
+        "pydantic.StrictBytes",
+        "pydantic.AnyUrl",
+        "builtins.bytearray",
+        "pydantic.Base64Str",
+        "pydantic.Json",
+    }
+)
 OPEN: Final = frozenset({"typing.Any", "builtins.object", "builtins.dict", "typing.Dict", "pydantic.JsonValue"})
 UPPER: Final = frozenset({"le", "lt", "max_digits"})
 LOWER: Final = frozenset({"ge", "gt"})
@@ -55,7 +68,14 @@ def taken(module: Module) -> Iterator[Taken]:
     """Yield everything that clients give, once each."""
     for owner, parameter in input_parameters(module):
         if parameter.source not in {"dependency", "scaffold"}:
-            yield Taken(parameter.name, parameter.node, parameter.annotation, parameter.source, bounds_of(module, [*parameter.markers()]), owner)
+            yield Taken(
+                parameter.name,
+                parameter.node,
+                parameter.annotation,
+                parameter.source,
+                bounds_of(module, [*parameter.markers()]),
+                owner,
+            )
     for name in sorted(input_models(module)):
         info = module.classes[name]
         for field, declared in info.fields.items():
@@ -63,7 +83,14 @@ def taken(module: Module) -> Iterator[Taken]:
             if "typing.ClassVar" in ast.unparse(declared.annotation) or field == "model_config":
                 continue
             markers = [*calls_in(annotation), *([declared.value] if isinstance(declared.value, ast.Call) else [])]
-            yield Taken(field, declared, annotation, "field", bounds_of(module, markers) | _config_bounds(module, name), info.node)
+            yield Taken(
+                field,
+                declared,
+                annotation,
+                "field",
+                bounds_of(module, markers) | _config_bounds(module, name),
+                info.node,
+            )
 
 
 def input_parameters(module: Module) -> Iterator[tuple[ast.AST, Parameter]]:
@@ -94,16 +121,30 @@ def input_parameters(module: Module) -> Iterator[tuple[ast.AST, Parameter]]:
 
 def input_models(module: Module) -> set[str]:
     """Return the classes of this module that a request is read into, those in their fields too."""
-    waiting = [kind for _, parameter in input_parameters(module) for kind in _types_in(parameter.annotation) if parameter.source not in {"scaffold"}]
+    waiting = [
+        kind
+        for _, parameter in input_parameters(module)
+        for kind in _types_in(parameter.annotation)
+        if parameter.source != "scaffold"
+    ]
     for _, parameter in input_parameters(module):
         if parameter.depends is not None:
-            waiting += [name for name in module.value(parameter.depends).names if module.method_of(name, "__init__") is None]
+            waiting += [
+                name for name in module.value(parameter.depends).names if module.method_of(name, "__init__") is None
+            ]
     for call in calls(module):
-        if method(call) in {"model_validate", "parse_obj", "model_validate_json", "parse_raw", "validate_python", "validate_json"} and any(_is_raw(value) for value in call.args):
+        if method(call) in {
+            "model_validate",
+            "parse_obj",
+            "model_validate_json",
+            "parse_raw",
+            "validate_python",
+            "validate_json",
+        } and any(_is_raw(value) for value in call.args):
             waiting += [name.rpartition(".")[0] for name in call.names]
             node = call.node.func
             if isinstance(node, ast.Attribute):
-                waiting += [kind for kind in _types_in(module.annotation(node.value))]
+                waiting += list(_types_in(module.annotation(node.value)))
                 base = node.value
                 base = module.aliases.get(base.id, base) if isinstance(base, ast.Name) else base
                 if isinstance(base, ast.Call):
@@ -127,7 +168,9 @@ def input_models(module: Module) -> set[str]:
 
 def _is_raw(value: Value) -> bool:
     """Return whether a value is what a client sent, and not an object that was made with some of it."""
-    return INPUT in value.all_labels() and not any(looks_like_class(kind) and not kind.startswith("fastapi.") for kind in value.types)
+    return INPUT in value.all_labels() and not any(
+        looks_like_class(kind) and not kind.startswith("fastapi.") for kind in value.types
+    )
 
 
 def _types_in(annotation: Annotation, depth: int = 0) -> list[str]:
@@ -171,16 +214,28 @@ def config_of(module: Module, name: str) -> dict[str, ast.expr]:
     """Return the configuration of a pydantic model, in any of its three forms."""
     info = module.classes[name]
     config = {keyword.arg: keyword.value for keyword in info.node.keywords if keyword.arg}
-    said = info.assigned.get("model_config") or (info.fields["model_config"].value if "model_config" in info.fields else None)
+    said = info.assigned.get("model_config") or (
+        info.fields["model_config"].value if "model_config" in info.fields else None
+    )
     if isinstance(said, ast.Name):
         said = module.aliases.get(said.id, said)
     if isinstance(said, ast.Call):
         config |= {keyword.arg: keyword.value for keyword in said.keywords if keyword.arg}
     elif isinstance(said, ast.Dict):
-        config |= {str(key.value): value for key, value in zip(said.keys, said.values, strict=True) if isinstance(key, ast.Constant)}
+        config |= {
+            str(key.value): value
+            for key, value in zip(said.keys, said.values, strict=True)
+            if isinstance(key, ast.Constant)
+        }
     for part in info.node.body:
         if isinstance(part, ast.ClassDef) and part.name == "Config":
-            config |= {target.id: each.value for each in part.body if isinstance(each, ast.Assign) for target in each.targets if isinstance(target, ast.Name)}
+            config |= {
+                target.id: each.value
+                for each in part.body
+                if isinstance(each, ast.Assign)
+                for target in each.targets
+                if isinstance(target, ast.Name)
+            }
     return config
 
 
@@ -219,9 +274,18 @@ def _checked(module: Module, item: Taken, *, length: bool) -> bool:
     """Return whether the code itself bounds a value: by ``min(limit, 100)``, or by a check that refuses."""
     for scope in _scopes(module, item):
         for part in inside(scope):
-            if isinstance(part, ast.Call) and "builtins.min" in module.value(part.func).names and not length and any(_means(argument, item) for argument in part.args):
+            if (
+                isinstance(part, ast.Call)
+                and "builtins.min" in module.value(part.func).names
+                and not length
+                and any(_means(argument, item) for argument in part.args)
+            ):
                 return True
-            if isinstance(part, ast.Compare) and any(_compares(side, item, length=length) for side in (part.left, *part.comparators)) and not isinstance(part.ops[0], ast.Eq | ast.NotEq | ast.Is | ast.IsNot | ast.In | ast.NotIn):
+            if (
+                isinstance(part, ast.Compare)
+                and any(_compares(side, item, length=length) for side in (part.left, *part.comparators))
+                and not isinstance(part.ops[0], ast.Eq | ast.NotEq | ast.Is | ast.IsNot | ast.In | ast.NotIn)
+            ):
                 if _bounds_above(part, item, length=length):
                     return True
     return False
@@ -236,7 +300,11 @@ def _bounds_above(part: ast.Compare, item: Taken, *, length: bool) -> bool:
             return True
         if _compares(left, item, length=length) and isinstance(operator, ast.Lt | ast.LtE) and not _is_small(right):
             return True
-        if _compares(right, item, length=length) and isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE) and not _is_small(left):
+        if (
+            _compares(right, item, length=length)
+            and isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE)
+            and not _is_small(left)
+        ):
             return True
     return False
 
@@ -258,7 +326,13 @@ def _scopes(module: Module, item: Taken) -> Iterator[ast.AST]:
 
 def _compares(node: ast.expr, item: Taken, *, length: bool) -> bool:
     if length:
-        return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len" and bool(node.args) and _means(node.args[0], item)
+        return (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "len"
+            and bool(node.args)
+            and _means(node.args[0], item)
+        )
     return _means(node, item)
 
 
@@ -267,19 +341,33 @@ def _means(node: ast.expr, item: Taken) -> bool:
     if isinstance(node, ast.Name):
         if is_definition(item.owner):
             return node.id == item.name
-        return isinstance(item.owner, ast.ClassDef) and any(is_definition(part) and _validates(part, item.name) and any(argument.arg == node.id for argument in part.args.args) for part in item.owner.body)
-    return isinstance(node, ast.Attribute) and node.attr == item.name and isinstance(node.value, ast.Name) and node.value.id == "self"
+        return isinstance(item.owner, ast.ClassDef) and any(
+            is_definition(part)
+            and _validates(part, item.name)
+            and any(argument.arg == node.id for argument in part.args.args)
+            for part in item.owner.body
+        )
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr == item.name
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    )
 
 
 def _validates(function: ast.AST, field: str) -> bool:
     """Return whether a validator is for a field."""
     for decorator in getattr(function, "decorator_list", []):
-        if isinstance(decorator, ast.Call) and any(isinstance(argument, ast.Constant) and argument.value in {field, "*"} for argument in decorator.args):
+        if isinstance(decorator, ast.Call) and any(
+            isinstance(argument, ast.Constant) and argument.value in {field, "*"} for argument in decorator.args
+        ):
             return True
     return False
 
 
-def answer_of(module: Module, route_node: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[str, ast.expr]) -> Annotation:
+def answer_of(
+    module: Module, route_node: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[str, ast.expr]
+) -> Annotation:
     """Return what a route says that it answers."""
     said = options.get("response_model")
     if said is not None and not (isinstance(said, ast.Constant) and said.value is None):

@@ -59,9 +59,7 @@ class Rule:
     def _finding(self, module: Module, fault: Fault) -> Finding:
         line, column, end_line, end_column = module.span(fault.node)
         severity = fault.severity or self.severity
-        return Finding(
-            self.id, module.file, line, column, end_line, end_column, fault.message, fault.mend, severity
-        )
+        return Finding(self.id, module.file, line, column, end_line, end_column, fault.message, fault.mend, severity)
 
 
 class Registry:

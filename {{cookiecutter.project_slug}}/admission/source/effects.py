@@ -34,14 +34,45 @@ SHAPING: Final = {
 }
 """A value that went through one of these can only be a number, an identifier, a date; and its type."""
 
-SHAPING_METHODS: Final = frozenset({"hexdigest", "hex", "bit_length", "isoformat", "total_seconds", "timestamp", "count", "index", "find", "rfind"})
+SHAPING_METHODS: Final = frozenset(
+    {"hexdigest", "hex", "bit_length", "isoformat", "total_seconds", "timestamp", "count", "index", "find", "rfind"}
+)
 
 TRUTH: Final = frozenset(
-    {"builtins.isinstance", "builtins.issubclass", "builtins.hasattr", "builtins.callable", "builtins.any", "builtins.all", "hmac.compare_digest", "secrets.compare_digest"}
+    {
+        "builtins.isinstance",
+        "builtins.issubclass",
+        "builtins.hasattr",
+        "builtins.callable",
+        "builtins.any",
+        "builtins.all",
+        "hmac.compare_digest",
+        "secrets.compare_digest",
+    }
 )
 TRUTH_METHODS: Final = frozenset(
-    "isdigit isalnum isalpha isidentifier isdecimal isnumeric isascii islower isupper isspace istitle isprintable startswith endswith "
-    "exists is_file is_dir is_relative_to is_absolute is_symlink".split()
+    [
+        "isdigit",
+        "isalnum",
+        "isalpha",
+        "isidentifier",
+        "isdecimal",
+        "isnumeric",
+        "isascii",
+        "islower",
+        "isupper",
+        "isspace",
+        "istitle",
+        "isprintable",
+        "startswith",
+        "endswith",
+        "exists",
+        "is_file",
+        "is_dir",
+        "is_relative_to",
+        "is_absolute",
+        "is_symlink",
+    ]
 )
 
 SAFE: Final = {
@@ -64,8 +95,35 @@ SAFE_ATTRIBUTES: Final = {"name": "path", "stem": "path", "suffix": "path"}
 
 PASSING: Final = frozenset(
     f"builtins.{name}"
-    for name in "str repr format bytes bytearray list dict tuple set frozenset sorted reversed iter next enumerate zip max min sum abs "
-    "round ascii filter map memoryview aiter anext".split()
+    for name in [
+        "str",
+        "repr",
+        "format",
+        "bytes",
+        "bytearray",
+        "list",
+        "dict",
+        "tuple",
+        "set",
+        "frozenset",
+        "sorted",
+        "reversed",
+        "iter",
+        "next",
+        "enumerate",
+        "zip",
+        "max",
+        "min",
+        "sum",
+        "abs",
+        "round",
+        "ascii",
+        "filter",
+        "map",
+        "memoryview",
+        "aiter",
+        "anext",
+    ]
 ) | frozenset(
     {
         "json.dumps",
@@ -132,11 +190,82 @@ PASSING: Final = frozenset(
 """The result holds what went in, secrets too."""
 
 PASSING_METHODS: Final = frozenset(
-    "format format_map join replace strip lstrip rstrip lower upper title capitalize casefold encode decode split rsplit splitlines "
-    "partition rpartition removeprefix removesuffix zfill ljust rjust center expandtabs translate swapcase get pop setdefault items "
-    "values keys copy model_dump model_dump_json dict json model_copy getlist multi_items popitem joinpath with_suffix with_name resolve "
-    "absolute expanduser as_posix read readline readlines getvalue substitute safe_substitute geturl _replace _asdict group groups "
-    "groupdict sub union difference intersection most_common __getitem__ __str__ __repr__ __format__ body stream form".split()
+    [
+        "format",
+        "format_map",
+        "join",
+        "replace",
+        "strip",
+        "lstrip",
+        "rstrip",
+        "lower",
+        "upper",
+        "title",
+        "capitalize",
+        "casefold",
+        "encode",
+        "decode",
+        "split",
+        "rsplit",
+        "splitlines",
+        "partition",
+        "rpartition",
+        "removeprefix",
+        "removesuffix",
+        "zfill",
+        "ljust",
+        "rjust",
+        "center",
+        "expandtabs",
+        "translate",
+        "swapcase",
+        "get",
+        "pop",
+        "setdefault",
+        "items",
+        "values",
+        "keys",
+        "copy",
+        "model_dump",
+        "model_dump_json",
+        "dict",
+        "json",
+        "model_copy",
+        "getlist",
+        "multi_items",
+        "popitem",
+        "joinpath",
+        "with_suffix",
+        "with_name",
+        "resolve",
+        "absolute",
+        "expanduser",
+        "as_posix",
+        "read",
+        "readline",
+        "readlines",
+        "getvalue",
+        "substitute",
+        "safe_substitute",
+        "geturl",
+        "_replace",
+        "_asdict",
+        "group",
+        "groups",
+        "groupdict",
+        "sub",
+        "union",
+        "difference",
+        "intersection",
+        "most_common",
+        "__getitem__",
+        "__str__",
+        "__repr__",
+        "__format__",
+        "body",
+        "stream",
+        "form",
+    ]
 )
 """Methods whose result holds what their object held, and what was given to them."""
 
@@ -180,9 +309,40 @@ TYPES: Final = {
     "tempfile.gettempdir": "builtins.str",
 }
 SAME_TYPE: Final = frozenset(
-    "resolve joinpath absolute expanduser with_suffix with_name bind getChild new where filter filter_by order_by limit offset join outerjoin options "
-    "group_by having distinct with_for_update values returning select_from on_conflict_do_nothing on_conflict_do_update add_columns "
-    "with_only_columns execution_options unbind opt".split()
+    [
+        "resolve",
+        "joinpath",
+        "absolute",
+        "expanduser",
+        "with_suffix",
+        "with_name",
+        "bind",
+        "getChild",
+        "new",
+        "where",
+        "filter",
+        "filter_by",
+        "order_by",
+        "limit",
+        "offset",
+        "join",
+        "outerjoin",
+        "options",
+        "group_by",
+        "having",
+        "distinct",
+        "with_for_update",
+        "values",
+        "returning",
+        "select_from",
+        "on_conflict_do_nothing",
+        "on_conflict_do_update",
+        "add_columns",
+        "with_only_columns",
+        "execution_options",
+        "unbind",
+        "opt",
+    ]
 )
 """Methods whose result is of the type of their object."""
 
@@ -216,7 +376,19 @@ BEGINNING: Final = {
     "sys.exception": ERROR,
 }
 INTERNAL_NAMES: Final = frozenset(
-    {"os.environ", "sys.path", "sys.modules", "sys.version", "sys.version_info", "sys.argv", "sys.flags", "sys.executable", "sys.platform", "app.settings", "app.settings.settings"}
+    {
+        "os.environ",
+        "sys.path",
+        "sys.modules",
+        "sys.version",
+        "sys.version_info",
+        "sys.argv",
+        "sys.flags",
+        "sys.executable",
+        "sys.platform",
+        "app.settings",
+        "app.settings.settings",
+    }
 )
 
 REQUEST: Final = {
@@ -234,7 +406,13 @@ REQUEST: Final = {
 }
 """Attributes and methods of a request that hold what the client sent."""
 
-UPLOAD: Final = {"filename": (INPUT,), "content_type": (INPUT,), "file": (INPUT,), "read": (INPUT,), "headers": (INPUT,)}
+UPLOAD: Final = {
+    "filename": (INPUT,),
+    "content_type": (INPUT,),
+    "file": (INPUT,),
+    "read": (INPUT,),
+    "headers": (INPUT,),
+}
 
 SESSIONS: Final = frozenset(
     {
@@ -246,12 +424,36 @@ SESSIONS: Final = frozenset(
         "sqlalchemy.ext.asyncio.async_scoped_session",
     }
 )
-SESSION_NAMES: Final = frozenset({"session", "db", "conn", "connection", "database", "db_session", "async_session", "tx", "uow", "cursor", "cur"})
+SESSION_NAMES: Final = frozenset(
+    {"session", "db", "conn", "connection", "database", "db_session", "async_session", "tx", "uow", "cursor", "cur"}
+)
 
-QUERIES: Final = frozenset({"execute", "scalars", "scalar", "stream", "stream_scalars", "get", "get_one", "exec", "refresh", "fetch", "fetchrow", "fetchval", "fetchall", "fetchone", "query", "merge", "run_sync"})
+QUERIES: Final = frozenset(
+    {
+        "execute",
+        "scalars",
+        "scalar",
+        "stream",
+        "stream_scalars",
+        "get",
+        "get_one",
+        "exec",
+        "refresh",
+        "fetch",
+        "fetchrow",
+        "fetchval",
+        "fetchall",
+        "fetchone",
+        "query",
+        "merge",
+        "run_sync",
+    }
+)
 """Methods of a session or connection that ask the database."""
 
-QUERY_ONLY: Final = frozenset({"execute", "scalars", "scalar", "stream_scalars", "get_one", "fetchrow", "fetchval", "executemany"})
+QUERY_ONLY: Final = frozenset(
+    {"execute", "scalars", "scalar", "stream_scalars", "get_one", "fetchrow", "fetchval", "executemany"}
+)
 """Of these, the names that tell a session even where nothing else does."""
 
 STATE_LABELS: Final = {"row": ROW, "outside": OUTSIDE}

@@ -89,7 +89,9 @@ class Expressions(State):
     def _global(self, name: str) -> Value:
         if name in self.module.imports:
             dotted = canonical(self.module.imports[name])
-            return Value(names=frozenset({dotted}), labels=frozenset({INTERNAL}) if dotted in INTERNAL_NAMES else frozenset())
+            return Value(
+                names=frozenset({dotted}), labels=frozenset({INTERNAL}) if dotted in INTERNAL_NAMES else frozenset()
+            )
         if f".{name}" in self.module.classes:
             return Value(names=frozenset({f".{name}"}))
         if name in self.module.functions:
@@ -133,7 +135,9 @@ class Expressions(State):
         info = self.module.classes.get(dotted)
         if info is None:
             full = canonical(f"{dotted}.{name}")
-            return Value(names=frozenset({full}), labels=frozenset({INTERNAL}) if full in INTERNAL_NAMES else frozenset())
+            return Value(
+                names=frozenset({full}), labels=frozenset({INTERNAL}) if full in INTERNAL_NAMES else frozenset()
+            )
         if self.module.is_a(dotted, "enum.Enum", "enum.StrEnum", "enum.IntEnum") and name in info.assigned:
             return Value(types=frozenset({dotted}), fixed=True)
         method = self.module.method_of(dotted, name)
@@ -213,7 +217,9 @@ class Expressions(State):
             else:
                 parts.append(self.evaluate(piece, env))
         if parts and all(part.constant is not None for part in parts):
-            return constant("".join(str(part.constant.value) for part in parts if part.constant is not None)[:MAX_CONSTANT])
+            return constant(
+                "".join(str(part.constant.value) for part in parts if part.constant is not None)[:MAX_CONSTANT]
+            )
         return self.compose(node, parts)
 
     def compose(self, node: ast.AST, parts: Iterable[Value]) -> Value:
@@ -243,12 +249,12 @@ class Expressions(State):
         if isinstance(operator, ast.Add) and left.constant is not None and right.constant is not None:
             return _added(left.constant.value, right.constant.value)
         inert = self.is_inert(left.types) and (self.is_inert(right.types) or not right.types)
-        if inert and not isinstance(operator, ast.Mod) or (inert and self.is_inert(right.types)):
+        if (inert and not isinstance(operator, ast.Mod)) or (inert and self.is_inert(right.types)):
             return Value(types=left.types | right.types, labels=(left.labels | right.labels) - {INPUT})
         if isinstance(operator, ast.Add | ast.Mod):
             if isinstance(operator, ast.Mod) and right.fields:
                 right = Value(labels=right.all_labels(), composed=right.composed)
-            if left.items is not None or right.items is not None and isinstance(operator, ast.Add):
+            if left.items is not None or (right.items is not None and isinstance(operator, ast.Add)):
                 return join(left, right)
             return self.compose(node, (left, right))
         both = join(left, right)
@@ -275,7 +281,9 @@ class Expressions(State):
 
     def _eval_UnaryOp(self, node: ast.UnaryOp, env: Environment) -> Value:
         value = self.evaluate(node.operand, env)
-        return Value(types=frozenset({"builtins.bool"})) if isinstance(node.op, ast.Not) else replace(value, constant=None)
+        return (
+            Value(types=frozenset({"builtins.bool"})) if isinstance(node.op, ast.Not) else replace(value, constant=None)
+        )
 
     def _eval_IfExp(self, node: ast.IfExp, env: Environment) -> Value:
         self.evaluate(node.test, env)
@@ -307,13 +315,17 @@ class Expressions(State):
                 fixed = False
             fixed = fixed and not value.all_labels() & {INPUT, SHAPED}
             items.append(value)
-        return shallow(Value(types=frozenset({"builtins.dict"}), items=join(*items), fields=tuple(fields.items()), fixed=fixed))
+        return shallow(
+            Value(types=frozenset({"builtins.dict"}), items=join(*items), fields=tuple(fields.items()), fixed=fixed)
+        )
 
     def _elements(self, node: ast.List | ast.Tuple | ast.Set, env: Environment, kind: str) -> Value:
         values = [self.evaluate(element, env) for element in node.elts]
         starred = any(isinstance(element, ast.Starred) for element in node.elts)
         fields = () if starred else tuple((str(position), value) for position, value in enumerate(values))
-        fixed = not labels_of(values) & {INPUT, SHAPED, OUTSIDE} and all(value.constant or value.names or value.types or value.fixed for value in values)
+        fixed = not labels_of(values) & {INPUT, SHAPED, OUTSIDE} and all(
+            value.constant or value.names or value.types or value.fixed for value in values
+        )
         return shallow(Value(types=frozenset({kind}), items=join(*values), fields=fields, fixed=fixed))
 
     def _eval_List(self, node: ast.List, env: Environment) -> Value:
@@ -351,7 +363,9 @@ class Expressions(State):
         self.assign(node.target, value, env)
         return value
 
-    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, env: Environment) -> Value:
+    def _comprehension(
+        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, env: Environment
+    ) -> Value:
         inner = Environment(env, {})
         entered = 0
         for generator in node.generators:
@@ -368,7 +382,9 @@ class Expressions(State):
         else:
             items = self.evaluate(node.elt, inner)
         del self.loops[len(self.loops) - entered :]
-        kind = {"ListComp": "list", "SetComp": "set", "DictComp": "dict", "GeneratorExp": "generator"}[type(node).__name__]
+        kind = {"ListComp": "list", "SetComp": "set", "DictComp": "dict", "GeneratorExp": "generator"}[
+            type(node).__name__
+        ]
         return shallow(Value(types=frozenset({f"builtins.{kind}"}), items=items))
 
     _eval_ListComp = _comprehension
@@ -400,7 +416,11 @@ def _is_short(node: ast.Slice) -> bool:
 def _decorators(node: ast.AST) -> set[str]:
     if not is_definition(node):
         return set()
-    return {part.id if isinstance(part, ast.Name) else part.attr for part in node.decorator_list if isinstance(part, ast.Name | ast.Attribute)}
+    return {
+        part.id if isinstance(part, ast.Name) else part.attr
+        for part in node.decorator_list
+        if isinstance(part, ast.Name | ast.Attribute)
+    }
 
 
 def _is_static(node: ast.AST) -> bool:
@@ -408,7 +428,9 @@ def _is_static(node: ast.AST) -> bool:
 
 
 def _is_class_method(node: ast.AST) -> bool:
-    return bool(_decorators(node) & {"classmethod", "field_validator", "model_validator", "validator", "root_validator"})
+    return bool(
+        _decorators(node) & {"classmethod", "field_validator", "model_validator", "validator", "root_validator"}
+    )
 
 
 def _is_property(node: ast.AST) -> bool:

@@ -167,9 +167,9 @@ class Module:
 
     def is_model(self, name: str) -> bool:
         """Return whether a class of this module is a pydantic model, dataclass or typed dictionary of fields."""
-        return self.is_a(name, "pydantic.BaseModel", "pydantic.RootModel", "pydantic_settings.BaseSettings", "typing.TypedDict") or (
-            name in self.classes and self._is_dataclass(self.classes[name])
-        )
+        return self.is_a(
+            name, "pydantic.BaseModel", "pydantic.RootModel", "pydantic_settings.BaseSettings", "typing.TypedDict"
+        ) or (name in self.classes and self._is_dataclass(self.classes[name]))
 
     def is_table(self, name: str) -> bool:
         """Return whether a class of this module is mapped to a table."""
@@ -178,7 +178,11 @@ class Module:
             return False
         if "__tablename__" in info.assigned:
             return True
-        return any(base.rpartition(".")[2] in {"Base", "DeclarativeBase", "Owned", "MappedAsDataclass"} for base in self.bases_of(name) if base != name)
+        return any(
+            base.rpartition(".")[2] in {"Base", "DeclarativeBase", "Owned", "MappedAsDataclass"}
+            for base in self.bases_of(name)
+            if base != name
+        )
 
     def _is_dataclass(self, info: ClassInfo) -> bool:
         for decorator in info.node.decorator_list:
@@ -280,7 +284,12 @@ class Module:
         if end_column is None:
             text = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
             return line, start, line, max(start + 1, len(text.rstrip()) + 1)
-        return line, start, end_line, max(self._characters(end_line, end_column) + 1, start + 1 if end_line == line else 1)
+        return (
+            line,
+            start,
+            end_line,
+            max(self._characters(end_line, end_column) + 1, start + 1 if end_line == line else 1),
+        )
 
     def _characters(self, line: int, column: int) -> int:
         """Turn an offset in UTF-8 bytes, which is what the parser counts, into one in characters."""

@@ -16,7 +16,9 @@ from admission.source.values import INPUT, SAFE_FOR, SHAPED, Function, Value, is
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_KEEPING: Final = frozenset({"lower", "upper", "strip", "casefold", "title", "lstrip", "rstrip", "removeprefix", "removesuffix"})
+_KEEPING: Final = frozenset(
+    {"lower", "upper", "strip", "casefold", "title", "lstrip", "rstrip", "removeprefix", "removesuffix"}
+)
 _SHAPES: Final = frozenset({"isalnum", "isdigit", "isidentifier", "isdecimal", "isnumeric", "isalpha"})
 _HOSTS: Final = frozenset({"hostname", "netloc", "host"})
 
@@ -74,7 +76,7 @@ class Narrowing(Calls):
             if isinstance(operator, ast.Eq) is holds:
                 for one, other in ((test.left, right), (right, test.left)):
                     value = self.module.value(other)
-                    if value.constant is not None and value.constant.value is not None or value.fixed:
+                    if (value.constant is not None and value.constant.value is not None) or value.fixed:
                         self._shape(one, env)
         elif isinstance(operator, ast.Is | ast.IsNot) and isinstance(right, ast.Constant) and right.value is None:
             self.narrow(test.left, env, holds=isinstance(operator, ast.IsNot) is holds)
@@ -83,7 +85,11 @@ class Narrowing(Calls):
         """Return whether a collection is an allow-list: nothing that the client sent is in it."""
         value = self.module.value(node)
         if isinstance(node, ast.Call):
-            node = node.func.value if isinstance(node.func, ast.Attribute) and node.func.attr in {"keys", "values"} else node
+            node = (
+                node.func.value
+                if isinstance(node.func, ast.Attribute) and node.func.attr in {"keys", "values"}
+                else node
+            )
             value = self.module.value(node)
         texty = "builtins.str" in value.types and value.constant is not None
         return (value.fixed or bool(value.names)) and not value.all_labels() and not texty
@@ -185,7 +191,9 @@ class Narrowing(Calls):
         elif len(test.args) > 1:
             pattern, subject = self._pattern_of(test.args[0]), test.args[1]
         if pattern is not None and subject is not None:
-            whole = isinstance(function, ast.Attribute) and function.attr == "fullmatch" or last(self.module.resolve(function) or "") == "fullmatch"
+            whole = (isinstance(function, ast.Attribute) and function.attr == "fullmatch") or last(
+                self.module.resolve(function) or ""
+            ) == "fullmatch"
             if is_safe_pattern(pattern, whole=whole):
                 self._shape(subject, env)
 
@@ -209,7 +217,10 @@ class Narrowing(Calls):
             return
         names = [argument.arg for argument in node.args.args][len(helper.bound) :]
         inner = Environment(helper.closure, {})
-        pairs = [*zip(names, test.args, strict=False), *((keyword.arg or "", keyword.value) for keyword in test.keywords)]
+        pairs = [
+            *zip(names, test.args, strict=False),
+            *((keyword.arg or "", keyword.value) for keyword in test.keywords),
+        ]
         for name, argument in pairs:
             inner.bindings[name] = self.module.value(argument)
         self.stack.append(node)
@@ -235,7 +246,12 @@ class Narrowing(Calls):
 
 def _shaped(value: Value) -> Value:
     gone = {label for label in value.labels if label.startswith(SAFE_FOR)} | {INPUT}
-    return replace(value, labels=value.labels - gone | {SHAPED}, composed=frozenset(), items=value.items and value.items.without(INPUT))
+    return replace(
+        value,
+        labels=value.labels - gone | {SHAPED},
+        composed=frozenset(),
+        items=value.items and value.items.without(INPUT),
+    )
 
 
 def _is_method(node: ast.expr, name: str) -> bool:
@@ -249,5 +265,9 @@ def _constants(node: ast.expr) -> Iterator[str]:
 
 
 def _only_return(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.expr | None:
-    body = [statement for statement in node.body if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))]
+    body = [
+        statement
+        for statement in node.body
+        if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+    ]
     return body[0].value if len(body) == 1 and isinstance(body[0], ast.Return) else None

@@ -10,11 +10,66 @@ from admission.source.match import method
 if TYPE_CHECKING:
     from admission.source.module import Call, Module
 
-HTTP_CLIENTS: Final = ("httpx.", "requests.", "aiohttp.", "urllib.request.", "urllib3.", "http.client.", "niquests.", "httplib2.", "pycurl.", "treq.", "websockets.", "websocket.")
+HTTP_CLIENTS: Final = (
+    "httpx.",
+    "requests.",
+    "aiohttp.",
+    "urllib.request.",
+    "urllib3.",
+    "http.client.",
+    "niquests.",
+    "httplib2.",
+    "pycurl.",
+    "treq.",
+    "websockets.",
+    "websocket.",
+)
 OTHER_CLIENTS: Final = (
-    "socket.", "smtplib.", "aiosmtplib.", "ftplib.", "poplib.", "imaplib.", "telnetlib.", "boto3.", "botocore.", "aioboto3.", "aiobotocore.", "redis.", "aioredis.", "pymongo.", "motor.",
-    "kafka.", "aiokafka.", "pika.", "aio_pika.", "nats.", "grpc.", "stripe.", "openai.", "anthropic.", "twilio.", "sendgrid.", "slack_sdk.", "elasticsearch.", "celery.", "xmlrpc.client.",
-    "google.cloud.", "azure.", "paramiko.", "ldap3.", "psycopg.", "psycopg2.", "asyncpg.", "pymysql.", "aiomysql.", "mysql.", "sentry_sdk.", "mailjet_rest.", "resend.", "memcache.", "aiomcache.",
+    "socket.",
+    "smtplib.",
+    "aiosmtplib.",
+    "ftplib.",
+    "poplib.",
+    "imaplib.",
+    "telnetlib.",
+    "boto3.",
+    "botocore.",
+    "aioboto3.",
+    "aiobotocore.",
+    "redis.",
+    "aioredis.",
+    "pymongo.",
+    "motor.",
+    "kafka.",
+    "aiokafka.",
+    "pika.",
+    "aio_pika.",
+    "nats.",
+    "grpc.",
+    "stripe.",
+    "openai.",
+    "anthropic.",
+    "twilio.",
+    "sendgrid.",
+    "slack_sdk.",
+    "elasticsearch.",
+    "celery.",
+    "xmlrpc.client.",
+    "google.cloud.",
+    "azure.",
+    "paramiko.",
+    "ldap3.",
+    "psycopg.",
+    "psycopg2.",
+    "asyncpg.",
+    "pymysql.",
+    "aiomysql.",
+    "mysql.",
+    "sentry_sdk.",
+    "mailjet_rest.",
+    "resend.",
+    "memcache.",
+    "aiomcache.",
 )
 NO_CALL: Final = frozenset(
     {
@@ -23,18 +78,49 @@ NO_CALL: Final = frozenset(
         "socket.gaierror", "urllib.request.Request", "psycopg.errors.UniqueViolation", "redis.exceptions.RedisError",
     }
 )  # fmt: skip
-KNOWN_DEPENDENCIES: Final = frozenset({"Caller", "Session", "Identity", "EffectKey", "Outbox", "Settings", "Clock", "Jobs"})
+KNOWN_DEPENDENCIES: Final = frozenset(
+    {"Caller", "Session", "Identity", "EffectKey", "Outbox", "Settings", "Clock", "Jobs"}
+)
 """What ``app.dependencies`` offers that is no upstream."""
 
-_OF_ANSWERS: Final = frozenset("json raise_for_status read text close aclose decode get items keys values iter_bytes aiter_bytes iter_content getcode info".split())
+_OF_ANSWERS: Final = frozenset(
+    [
+        "json",
+        "raise_for_status",
+        "read",
+        "text",
+        "close",
+        "aclose",
+        "decode",
+        "get",
+        "items",
+        "keys",
+        "values",
+        "iter_bytes",
+        "aiter_bytes",
+        "iter_content",
+        "getcode",
+        "info",
+    ]
+)
 """Methods of what a client gave back."""
 
-_BUILTIN_ASYNC: Final = frozenset({"asyncio.open_connection", "asyncio.open_unix_connection", "?.create_connection", "asyncio.AbstractEventLoop.create_connection", "asyncio.start_server"})
+_BUILTIN_ASYNC: Final = frozenset(
+    {
+        "asyncio.open_connection",
+        "asyncio.open_unix_connection",
+        "?.create_connection",
+        "asyncio.AbstractEventLoop.create_connection",
+        "asyncio.start_server",
+    }
+)
 
 
 def is_upstream(call: Call) -> bool:
     """Return whether a call goes to a declared upstream."""
-    return any(_is_declared(kind) for kind in call.receiver.types) or any(_is_declared(name.rpartition(".")[0]) for name in call.names)
+    return any(_is_declared(kind) for kind in call.receiver.types) or any(
+        _is_declared(name.rpartition(".")[0]) for name in call.names
+    )
 
 
 def _is_declared(name: str) -> bool:
@@ -49,7 +135,11 @@ def undeclared(call: Call) -> str | None:
     for name in sorted(call.names):
         if name in _BUILTIN_ASYNC:
             return name
-        if name in NO_CALL or ("()" in name and last(name) in _OF_ANSWERS) or last(name).endswith(("Error", "Exception", "Timeout")):
+        if (
+            name in NO_CALL
+            or ("()" in name and last(name) in _OF_ANSWERS)
+            or last(name).endswith(("Error", "Exception", "Timeout"))
+        ):
             continue
         if name.startswith((*HTTP_CLIENTS, *OTHER_CLIENTS)):
             return name

@@ -6,8 +6,8 @@ import ast
 from typing import Final
 
 from admission.source.canonical import canonical
-from admission.source.tree import index
 from admission.source.module import PACKAGE, ClassInfo, Module, is_definition
+from admission.source.tree import index
 
 MAX_NODES: Final = 60_000
 """Nodes of the syntax tree. The longest handler we know has 3,000; past this nobody can judge it, people included."""

@@ -206,7 +206,9 @@ def _guess(module: Module, name: str, annotation: Annotation, in_path: set[str])
     if name in in_path:
         return "path"
     types = annotation.types
-    if types & SCAFFOLD or any(kind.startswith("app.") and kind.split(".")[1] in {"dependencies", "upstreams"} for kind in types):
+    if types & SCAFFOLD or any(
+        kind.startswith("app.") and kind.split(".")[1] in {"dependencies", "upstreams"} for kind in types
+    ):
         return "scaffold"
     if "sqlalchemy.ext.asyncio.AsyncSession" in types:
         return "scaffold"
@@ -215,7 +217,9 @@ def _guess(module: Module, name: str, annotation: Annotation, in_path: set[str])
     if any(module.is_model(kind) for kind in types) or annotation.container:
         return "body"
     if types and not any(kind.startswith(("builtins.", "typing.", "datetime.", "uuid.", "decimal.")) for kind in types):
-        return "query" if any(module.is_a(kind, "enum.Enum", "enum.StrEnum", "enum.IntEnum") for kind in types) else "body"
+        return (
+            "query" if any(module.is_a(kind, "enum.Enum", "enum.StrEnum", "enum.IntEnum") for kind in types) else "body"
+        )
     return "query"
 
 

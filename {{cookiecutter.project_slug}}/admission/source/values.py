@@ -128,7 +128,9 @@ NOTHING: Final = Value()
 def constant(value: Any) -> Value:
     """Return the value of a constant in the source."""
     if value is None or isinstance(value, str | bytes | int | float | complex):
-        return Value(types=frozenset({f"builtins.{type(value).__name__}"}), constant=Constant(value, type(value).__name__))
+        return Value(
+            types=frozenset({f"builtins.{type(value).__name__}"}), constant=Constant(value, type(value).__name__)
+        )
     return NOTHING
 
 

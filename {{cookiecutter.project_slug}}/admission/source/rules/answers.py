@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
-import re
+import itertools
 from typing import TYPE_CHECKING, Final
 
 from admission.source.contract import answer_models, answer_of, config_of
 from admission.source.declare import Fault, Registry
 from admission.source.module import is_function
+from admission.source.tree import inside
 from admission.source.values import ROW
 from admission.source.words import words
-from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,13 +22,76 @@ if TYPE_CHECKING:
 
 registry = Registry()
 
-_RAW: Final = frozenset({"fastapi.responses.JSONResponse", "fastapi.responses.ORJSONResponse", "fastapi.responses.UJSONResponse"})
-_OTHER: Final = frozenset(
-    {"fastapi.Response", *(f"fastapi.responses.{kind}" for kind in ("StreamingResponse", "FileResponse", "RedirectResponse", "HTMLResponse", "PlainTextResponse", "EventSourceResponse"))}
+_RAW: Final = frozenset(
+    {"fastapi.responses.JSONResponse", "fastapi.responses.ORJSONResponse", "fastapi.responses.UJSONResponse"}
 )
-_OPEN: Final = frozenset({"typing.Any", "builtins.object", "builtins.dict", "typing.Dict", "builtins.list", "typing.List", "typing.Mapping", "collections.abc.Mapping", "sqlalchemy.Row", "sqlalchemy.engine.Row", "builtins.tuple"})
-_HIDDEN: Final = frozenset({"password", "passwd", "hash", "hashed", "salt", "ssn", "cvv", "cvc", "internal", "totp", "otp", "secret", "pwd", "passcode", "pin"})
-_HIDDEN_PAIRS: Final = (("private", "key"), ("card", "number"), ("cost", "price"), ("social", "security"), ("credit", "card"), ("reset", "token"), ("refresh", "token"), ("is", "superuser"), ("risk", "score"), ("fraud", "score"), ("api", "key"), ("deleted", "at"), ("stripe", "id"), ("two", "factor"), ("mfa", "seed"))
+_OTHER: Final = frozenset(
+    {
+        "fastapi.Response",
+        *(
+            f"fastapi.responses.{kind}"
+            for kind in (
+                "StreamingResponse",
+                "FileResponse",
+                "RedirectResponse",
+                "HTMLResponse",
+                "PlainTextResponse",
+                "EventSourceResponse",
+            )
+        ),
+    }
+)
+_OPEN: Final = frozenset(
+    {
+        "typing.Any",
+        "builtins.object",
+        "builtins.dict",
+        "typing.Dict",
+        "builtins.list",
+        "typing.List",
+        "typing.Mapping",
+        "collections.abc.Mapping",
+        "sqlalchemy.Row",
+        "sqlalchemy.engine.Row",
+        "builtins.tuple",
+    }
+)
+_HIDDEN: Final = frozenset(
+    {
+        "password",
+        "passwd",
+        "hash",
+        "hashed",
+        "salt",
+        "ssn",
+        "cvv",
+        "cvc",
+        "internal",
+        "totp",
+        "otp",
+        "secret",
+        "pwd",
+        "passcode",
+        "pin",
+    }
+)
+_HIDDEN_PAIRS: Final = (
+    ("private", "key"),
+    ("card", "number"),
+    ("cost", "price"),
+    ("social", "security"),
+    ("credit", "card"),
+    ("reset", "token"),
+    ("refresh", "token"),
+    ("is", "superuser"),
+    ("risk", "score"),
+    ("fraud", "score"),
+    ("api", "key"),
+    ("deleted", "at"),
+    ("stripe", "id"),
+    ("two", "factor"),
+    ("mfa", "seed"),
+)
 
 
 @registry.rule("BW408", "An answer without a model")
@@ -54,17 +117,26 @@ def _is_free_form(module: Module, route: Route) -> bool:
     """Return whether a route answers something that has no model: nothing, a file, a stream, a page."""
     status = route.options.get("status_code")
     said = module.value(status)
-    if (isinstance(status, ast.Constant) and status.value in {204, 205, 304}) or any(name.endswith("204_NO_CONTENT") for name in said.names):
+    if (isinstance(status, ast.Constant) and status.value in {204, 205, 304}) or any(
+        name.endswith("204_NO_CONTENT") for name in said.names
+    ):
         return True
     if set(route.methods) <= {"OPTIONS", "HEAD"} and route.methods:
         return True
     response_class = route.options.get("response_class")
-    if response_class is not None and not (module.value(response_class).names | {module.resolve(response_class) or ""}) & _RAW:
+    if (
+        response_class is not None
+        and not (module.value(response_class).names | {module.resolve(response_class) or ""}) & _RAW
+    ):
         return True
     returned = module.annotation(route.node.returns)
-    if returned.types & _OTHER or any(kind.rpartition(".")[2].endswith("Response") and kind not in _RAW for kind in returned.types):
+    if returned.types & _OTHER or any(
+        kind.rpartition(".")[2].endswith("Response") and kind not in _RAW for kind in returned.types
+    ):
         return not _returns_raw(module, route)
-    return _is_none(route.node.returns) or (route.node.returns is None and "response_model" not in route.options and _answers_only(module, route))
+    return _is_none(route.node.returns) or (
+        route.node.returns is None and "response_model" not in route.options and _answers_only(module, route)
+    )
 
 
 def _is_none(node: ast.expr | None) -> bool:
@@ -72,7 +144,11 @@ def _is_none(node: ast.expr | None) -> bool:
 
 
 def _returned(route: Route, module: Module) -> list[ast.expr]:
-    return [part.value for part in inside(route.node) if isinstance(part, ast.Return) and part.value is not None and module.function_of(part) is route.node]
+    return [
+        part.value
+        for part in inside(route.node)
+        if isinstance(part, ast.Return) and part.value is not None and module.function_of(part) is route.node
+    ]
 
 
 def _answers_only(module: Module, route: Route) -> bool:
@@ -108,30 +184,49 @@ def leaks(module: Module) -> Iterator[Fault]:
         if name in {kind for route in module.routes for kind in answer_of(module, route.node, route.options).types}:
             extra = config_of(module, name).get("extra")
             if isinstance(extra, ast.Constant) and extra.value == "allow":
-                yield Fault(extra, "This answer lets through whatever it is given: columns that nobody listed go out.", mend)
+                yield Fault(
+                    extra, "This answer lets through whatever it is given: columns that nobody listed go out.", mend
+                )
     for route in module.routes:
         annotation = answer_of(module, route.node, route.options)
         for part in (annotation, annotation.items):
             if part is not None and any(module.is_table(kind) for kind in part.types):
-                yield Fault(route.options.get("response_model") or route.node.returns or route.registration, "This answers with the table itself: every column goes out, tomorrow's too.", mend)
+                yield Fault(
+                    route.options.get("response_model") or route.node.returns or route.registration,
+                    "This answers with the table itself: every column goes out, tomorrow's too.",
+                    mend,
+                )
         for node in _rows_sent(module, route):
             yield Fault(node, "This turns a row into an answer as it is: every column goes out, tomorrow's too.", mend)
 
 
 def _excluded(route: Route) -> set[str]:
     said = route.options.get("response_model_exclude")
-    return {part.value for part in inside(said) if isinstance(part, ast.Constant) and isinstance(part.value, str)} if said is not None else set()
+    return (
+        {part.value for part in inside(said) if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+        if said is not None
+        else set()
+    )
 
 
 def _is_hidden(field: str) -> bool:
     parts = words(field)
-    if parts and parts[-1] in {"hint", "at", "set", "enabled", "count", "required", "expires", "type"} and parts[-2:] != ("deleted", "at"):
+    if (
+        parts
+        and parts[-1] in {"hint", "at", "set", "enabled", "count", "required", "expires", "type"}
+        and parts[-2:] != ("deleted", "at")
+    ):
         return False
-    return bool(set(parts) & _HIDDEN) and not set(parts) & {"content", "commit", "file", "etag", "has"} or any(pair in _HIDDEN_PAIRS for pair in zip(parts, parts[1:], strict=False))
+    return (bool(set(parts) & _HIDDEN) and not set(parts) & {"content", "commit", "file", "etag", "has"}) or any(
+        pair in _HIDDEN_PAIRS for pair in itertools.pairwise(parts)
+    )
 
 
 def _is_excluded(node: ast.expr | None) -> bool:
-    return isinstance(node, ast.Call) and any(keyword.arg == "exclude" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True for keyword in node.keywords)
+    return isinstance(node, ast.Call) and any(
+        keyword.arg == "exclude" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+        for keyword in node.keywords
+    )
 
 
 def _rows_sent(module: Module, route: Route) -> Iterator[ast.AST]:
@@ -143,11 +238,21 @@ def _rows_sent(module: Module, route: Route) -> Iterator[ast.AST]:
             continue
         for node in _with_assigned(module, part.value):
             for inner in inside(node):
-                if isinstance(inner, ast.Attribute) and inner.attr in {"__dict__", "_mapping", "__table__"}:
-                    yield inner
-                elif isinstance(inner, ast.Call) and module.value(inner.func).names & {"builtins.vars"} and inner.args and ROW in module.value(inner.args[0]).labels:
-                    yield inner
-                elif isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr in {"mappings", "_asdict"} and ROW in module.value(inner.func.value).labels:
+                if (
+                    (isinstance(inner, ast.Attribute) and inner.attr in {"__dict__", "_mapping", "__table__"})
+                    or (
+                        isinstance(inner, ast.Call)
+                        and module.value(inner.func).names & {"builtins.vars"}
+                        and inner.args
+                        and ROW in module.value(inner.args[0]).labels
+                    )
+                    or (
+                        isinstance(inner, ast.Call)
+                        and isinstance(inner.func, ast.Attribute)
+                        and inner.func.attr in {"mappings", "_asdict"}
+                        and ROW in module.value(inner.func.value).labels
+                    )
+                ):
                     yield inner
 
 
@@ -157,9 +262,15 @@ def _with_assigned(module: Module, node: ast.expr) -> Iterator[ast.expr]:
     for part in inside(node):
         if isinstance(part, ast.Name) and function is not None:
             for other in inside(function):
-                if isinstance(other, ast.Assign) and any(isinstance(target, ast.Name) and target.id == part.id for target in other.targets):
+                if isinstance(other, ast.Assign) and any(
+                    isinstance(target, ast.Name) and target.id == part.id for target in other.targets
+                ):
                     yield other.value
         elif isinstance(part, ast.Call):
             for made in module.value(part.func).functions:
                 if not isinstance(made.node, ast.Lambda):
-                    yield from (inner.value for inner in inside(made.node) if isinstance(inner, ast.Return) and inner.value is not None)
+                    yield from (
+                        inner.value
+                        for inner in inside(made.node)
+                        if isinstance(inner, ast.Return) and inner.value is not None
+                    )

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from admission.source.contract import config_of, input_models, taken
 from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, free, method, methods, named
+from admission.source.tree import inside
 from admission.source.values import INPUT, SHAPED
 from admission.source.words import words
-from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,12 +35,21 @@ def mass_assignment(module: Module) -> Iterator[Fault]:
         constant = extra.value if isinstance(extra, ast.Constant) else said.value if said is not None else None
         allowed = constant == "allow" or (extra is not None and (module.resolve(extra) or "").endswith("Extra.allow"))
         if extra is not None and allowed:
-            yield Fault(extra, "This model keeps fields that it does not know. Whatever the client adds is carried on, and mostly into a table.", "`model_config = ConfigDict(extra=\"forbid\")`.")
+            yield Fault(
+                extra,
+                "This model keeps fields that it does not know. Whatever the client adds is carried on, and mostly into a table.",
+                '`model_config = ConfigDict(extra="forbid")`.',
+            )
     for call in calls(module):
         if _spreads(module, call) or _sets(call) or _updates(module, call):
             yield Fault(call.node, _MESSAGE, _MEND)
     for node in module.walk(ast.Assign):
-        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Subscript) and isinstance(target.value, ast.Attribute) and target.value.attr == "__dict__" for target in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Subscript)
+            and isinstance(target.value, ast.Attribute)
+            and target.value.attr == "__dict__"
+            for target in node.targets
+        ):
             yield Fault(node, _MESSAGE, _MEND)
 
 
@@ -49,17 +58,28 @@ def _spreads(module: Module, call: Call) -> bool:
     for keyword in call.node.keywords:
         if keyword.arg is None and _is_from_client(module, keyword.value) and _stores(module, call):
             return True
-    if method(call) == "values" and call.node.args and any("sqlalchemy" in kind for kind in (*call.names, *call.receiver.types)):
+    if (
+        method(call) == "values"
+        and call.node.args
+        and any("sqlalchemy" in kind for kind in (*call.names, *call.receiver.types))
+    ):
         return _is_from_client(module, call.node.args[0])
-    if (method(call) in {"execute", "scalars", "scalar"} and len(call.node.args) > 1) and any(isinstance(part, ast.Call) and module.value(part.func).names & {"sqlalchemy.insert", "sqlalchemy.update"} for part in inside(call.node.args[0])):
+    if (method(call) in {"execute", "scalars", "scalar"} and len(call.node.args) > 1) and any(
+        isinstance(part, ast.Call) and module.value(part.func).names & {"sqlalchemy.insert", "sqlalchemy.update"}
+        for part in inside(call.node.args[0])
+    ):
         return _is_from_client(module, call.node.args[1])
-    return method(call) in {"sqlmodel_update", "from_dict", "update_from_dict"} and any(free(value) for value in call.args)
+    return method(call) in {"sqlmodel_update", "from_dict", "update_from_dict"} and any(
+        free(value) for value in call.args
+    )
 
 
 def _is_from_client(module: Module, node: ast.expr) -> bool:
     """Return whether a dictionary's keys are the client's, or all fields of an input model."""
     if isinstance(node, ast.Dict):
-        return any(key is None and _is_from_client(module, value) for key, value in zip(node.keys, node.values, strict=True))
+        return any(
+            key is None and _is_from_client(module, value) for key, value in zip(node.keys, node.values, strict=True)
+        )
     if isinstance(node, ast.ListComp | ast.GeneratorExp):
         return _is_from_client(module, node.elt)
     if isinstance(node, ast.DictComp):
@@ -72,28 +92,59 @@ def _is_from_client(module: Module, node: ast.expr) -> bool:
             return not named_fields and bool(module.value(node.func.value).labels & {INPUT, SHAPED})
         if node.func.attr in {"items", "copy"}:
             return _is_from_client(module, node.func.value)
-    if isinstance(node, ast.Call) and module.value(node.func).names & {"builtins.dict", "builtins.vars", "fastapi.encoders.jsonable_encoder", "dataclasses.asdict"}:
-        return any(_is_from_client(module, argument) or _is_model(module, argument) for argument in (*node.args, *(keyword.value for keyword in node.keywords if keyword.arg is None)))
+    if isinstance(node, ast.Call) and module.value(node.func).names & {
+        "builtins.dict",
+        "builtins.vars",
+        "fastapi.encoders.jsonable_encoder",
+        "dataclasses.asdict",
+    }:
+        return any(
+            _is_from_client(module, argument) or _is_model(module, argument)
+            for argument in (*node.args, *(keyword.value for keyword in node.keywords if keyword.arg is None))
+        )
     if isinstance(node, ast.Attribute) and node.attr == "__dict__":
         return _is_model(module, node.value)
     if isinstance(node, ast.Name):
         function = module.function_of(node)
-        made = [part.value for part in inside(function or module.tree) if isinstance(part, ast.Assign | ast.AnnAssign) and part.value is not None and any(isinstance(target, ast.Name) and target.id == node.id for target in (part.targets if isinstance(part, ast.Assign) else [part.target]))]
+        made = [
+            part.value
+            for part in inside(function or module.tree)
+            if isinstance(part, ast.Assign | ast.AnnAssign)
+            and part.value is not None
+            and any(
+                isinstance(target, ast.Name) and target.id == node.id
+                for target in (part.targets if isinstance(part, ast.Assign) else [part.target])
+            )
+        ]
         if made:
-            return any(_is_from_client(module, value) for value in made if not (isinstance(value, ast.Name) and value.id == node.id))
+            return any(
+                _is_from_client(module, value)
+                for value in made
+                if not (isinstance(value, ast.Name) and value.id == node.id)
+            )
         value = module.value(node)
         return bool(value.types & {"builtins.dict", "typing.Dict"} or not value.types) and INPUT in value.labels
     value = module.value(node)
-    return INPUT in value.labels and not isinstance(node, ast.Constant) and bool(value.types & {"builtins.dict", "fastapi.Request.json()"})
+    return (
+        INPUT in value.labels
+        and not isinstance(node, ast.Constant)
+        and bool(value.types & {"builtins.dict", "fastapi.Request.json()"})
+    )
 
 
 def _filters(node: ast.DictComp) -> bool:
-    return any(isinstance(condition, ast.Compare) and isinstance(condition.ops[0], ast.In) for generator in node.generators for condition in generator.ifs)
+    return any(
+        isinstance(condition, ast.Compare) and isinstance(condition.ops[0], ast.In)
+        for generator in node.generators
+        for condition in generator.ifs
+    )
 
 
 def _is_model(module: Module, node: ast.expr) -> bool:
     value = module.value(node)
-    return bool(value.labels & {INPUT}) and any(kind in module.classes and module.is_model(kind) for kind in value.types)
+    return bool(value.labels & {INPUT}) and any(
+        kind in module.classes and module.is_model(kind) for kind in value.types
+    )
 
 
 def _stores(module: Module, call: Call) -> bool:
@@ -106,7 +157,14 @@ def _stores(module: Module, call: Call) -> bool:
                 return True
             continue
         end = name.rpartition(".")[2]
-        if end[:1].isupper() and not name.startswith(("fastapi.", "pydantic.", "datetime.", "httpx.", "typing.", "collections.", "builtins.")) and "Out" not in end and "Response" not in end:
+        if (
+            end[:1].isupper()
+            and not name.startswith(
+                ("fastapi.", "pydantic.", "datetime.", "httpx.", "typing.", "collections.", "builtins.")
+            )
+            and "Out" not in end
+            and "Response" not in end
+        ):
             return True
     return False
 
@@ -115,7 +173,9 @@ def _sets(call: Call) -> bool:
     """`for name, value in wanted.model_dump().items(): setattr(note, name, value)`."""
     if not named(call, {"builtins.setattr", "builtins.object.__setattr__"}) or len(call.args) < 2:  # noqa: PLR2004 - object and name
         return False
-    return call.args[1].constant is None and bool(call.args[-1].all_labels() & {INPUT, SHAPED} or call.args[1].all_labels() & {INPUT, SHAPED})
+    return call.args[1].constant is None and bool(
+        call.args[-1].all_labels() & {INPUT, SHAPED} or call.args[1].all_labels() & {INPUT, SHAPED}
+    )
 
 
 def _updates(module: Module, call: Call) -> bool:
@@ -124,15 +184,27 @@ def _updates(module: Module, call: Call) -> bool:
     if not isinstance(node, ast.Attribute) or node.attr != "update" or not methods(call):
         return False
     base = node.value
-    own = (isinstance(base, ast.Attribute) and base.attr == "__dict__") or (isinstance(base, ast.Call) and "builtins.vars" in module.value(base.func).names)
+    own = (isinstance(base, ast.Attribute) and base.attr == "__dict__") or (
+        isinstance(base, ast.Call) and "builtins.vars" in module.value(base.func).names
+    )
     return own and any(free(value) for value in call.args)
 
 
-_OWNER: Final = re.compile(r"^(owner|owner_?id|tenant|tenant_?id|owned_by|created_by|created_by_id|author_id|owner_subject|organi[sz]ation_id|org_id)$")
-_POWER: Final = re.compile(r"^(role|roles|is_admin|is_superuser|is_staff|admin|superuser|permissions|scopes|is_verified|verified|email_verified|access_level|privileges|is_owner|is_active_admin|user_role|approved|is_approved|approved_by|credit_limit|is_paid|paid|balance)$")
-_PRICE: Final = re.compile(r"^(price|unit_price|total|total_price|total_amount|subtotal|line_total|discount|discount_percent|discount_rate|price_cents|unit_price_cents|total_cents|amount_due|item_price|unit_cost)$")
-_ORDERING: Final = frozenset({"order", "cart", "checkout", "purchase", "basket", "booking", "reservation", "line", "ticket"})
-_USER: Final = re.compile(r"^(user|user_?id|customer|customer_?id|account_?id|member_id|subject|username|userid|client_id|profile_id)$")
+_OWNER: Final = re.compile(
+    r"^(owner|owner_?id|tenant|tenant_?id|owned_by|created_by|created_by_id|author_id|owner_subject|organi[sz]ation_id|org_id)$"
+)
+_POWER: Final = re.compile(
+    r"^(role|roles|is_admin|is_superuser|is_staff|admin|superuser|permissions|scopes|is_verified|verified|email_verified|access_level|privileges|is_owner|is_active_admin|user_role|approved|is_approved|approved_by|credit_limit|is_paid|paid|balance)$"
+)
+_PRICE: Final = re.compile(
+    r"^(price|unit_price|total|total_price|total_amount|subtotal|line_total|discount|discount_percent|discount_rate|price_cents|unit_price_cents|total_cents|amount_due|item_price|unit_cost)$"
+)
+_ORDERING: Final = frozenset(
+    {"order", "cart", "checkout", "purchase", "basket", "booking", "reservation", "line", "ticket"}
+)
+_USER: Final = re.compile(
+    r"^(user|user_?id|customer|customer_?id|account_?id|member_id|subject|username|userid|client_id|profile_id)$"
+)
 
 
 @registry.rule("BW411", "Role, owner or price from the client")
@@ -149,7 +221,11 @@ def privileged(module: Module) -> Iterator[Fault]:
             "power": "Take it out: roles come from the token, permissions from policy.toml.",
             "price": "Take it out, and look the price up: `price = (await session.scalars(select(Product.price).where(Product.sku == wanted.sku))).one()`.",
         }[what]
-        yield Fault(item.node, f"The client chooses `{item.name}`. It will choose what suits it: another's, a higher, a lower one.", mend)
+        yield Fault(
+            item.node,
+            f"The client chooses `{item.name}`. It will choose what suits it: another's, a higher, a lower one.",
+            mend,
+        )
     yield from _foreign_owner(module)
 
 
@@ -159,8 +235,15 @@ def _privilege(module: Module, item: Taken) -> str | None:
     if _POWER.match(item.name) and item.source in {"field", "body", "form"} and not _administers(module, item):
         return "power"
     if _PRICE.match(item.name) and item.source == "field" and isinstance(item.owner, ast.ClassDef):
-        fields = {part.target.id for part in item.owner.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)}
-        orders = set(words(item.owner.name)) & _ORDERING or (fields & {"quantity", "qty"} and fields & {"sku", "product_id", "item_id", "product", "article_id", "variant_id"})
+        fields = {
+            part.target.id
+            for part in item.owner.body
+            if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
+        }
+        orders = set(words(item.owner.name)) & _ORDERING or (
+            fields & {"quantity", "qty"}
+            and fields & {"sku", "product_id", "item_id", "product", "article_id", "variant_id"}
+        )
         return "price" if orders else None
     if _USER.match(item.name) and _is_used_as_owner(module, item.name):
         return "owner"
@@ -171,19 +254,37 @@ def _administers(module: Module, item: Taken) -> bool:
     """A model or route that is about roles and approvals, which the policy grants to few."""
     said = set(words(getattr(item.owner, "name", "")))
     paths = " ".join(route.path for route in module.routes)
-    return bool(said & {"role", "admin", "invite", "invitation", "grant", "member", "membership", "review", "approval", "verify"}) or bool(re.search(r"/(admin|roles?|invitations?|members)\b", paths))
+    return bool(
+        said
+        & {"role", "admin", "invite", "invitation", "grant", "member", "membership", "review", "approval", "verify"}
+    ) or bool(re.search(r"/(admin|roles?|invitations?|members)\b", paths))
 
 
 def _is_used_as_owner(module: Module, name: str) -> bool:
     """Return whether a field of this name decides whose row is written or read."""
     for part in module.walk(ast.keyword, ast.Compare, ast.Assign):
         if isinstance(part, ast.keyword) and part.arg and (_OWNER.match(part.arg) or _USER.match(part.arg)):
-            if _reads(part.value, name) and bool(module.value(part.value).labels & {INPUT, SHAPED}) and _is_row_call(module, module.parents.get(part)):
+            if (
+                _reads(part.value, name)
+                and bool(module.value(part.value).labels & {INPUT, SHAPED})
+                and _is_row_call(module, module.parents.get(part))
+            ):
                 return True
-        elif isinstance(part, ast.Compare) and isinstance(part.left, ast.Attribute) and (_OWNER.match(part.left.attr) or _USER.match(part.left.attr)) and isinstance(part.left.value, ast.Name) and part.left.value.id[:1].isupper():
+        elif (
+            isinstance(part, ast.Compare)
+            and isinstance(part.left, ast.Attribute)
+            and (_OWNER.match(part.left.attr) or _USER.match(part.left.attr))
+            and isinstance(part.left.value, ast.Name)
+            and part.left.value.id[:1].isupper()
+        ):
             if _reads(part.comparators[0], name) and bool(module.value(part.comparators[0]).labels & {INPUT, SHAPED}):
                 return True
-        elif isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Attribute) and _OWNER.match(part.targets[0].attr) and _reads(part.value, name):
+        elif (
+            isinstance(part, ast.Assign)
+            and isinstance(part.targets[0], ast.Attribute)
+            and _OWNER.match(part.targets[0].attr)
+            and _reads(part.value, name)
+        ):
             return True
     return False
 
@@ -191,18 +292,40 @@ def _is_used_as_owner(module: Module, name: str) -> bool:
 def _is_row_call(module: Module, node: ast.AST | None) -> bool:
     if not isinstance(node, ast.Call):
         return False
-    return any(name in module.classes and module.is_table(name) or (name not in module.classes and name.rpartition(".")[2][:1].isupper() and not name.startswith(("fastapi.", "pydantic."))) or name.endswith((".values", ".filter_by")) for name in module.value(node.func).names)
+    return any(
+        (name in module.classes and module.is_table(name))
+        or (
+            name not in module.classes
+            and name.rpartition(".")[2][:1].isupper()
+            and not name.startswith(("fastapi.", "pydantic."))
+        )
+        or name.endswith((".values", ".filter_by"))
+        for name in module.value(node.func).names
+    )
 
 
 def _reads(node: ast.expr, name: str) -> bool:
-    return any((isinstance(part, ast.Attribute) and part.attr == name) or (isinstance(part, ast.Name) and part.id == name) for part in inside(node))
+    return any(
+        (isinstance(part, ast.Attribute) and part.attr == name) or (isinstance(part, ast.Name) and part.id == name)
+        for part in inside(node)
+    )
 
 
 def _foreign_owner(module: Module) -> Iterator[Fault]:
     """Point at owners that are set from input where no model declares them: `data["owner_id"]`, `request.headers[...]`."""
     for part in module.walk(ast.keyword):
-        if isinstance(part, ast.keyword) and part.arg and _OWNER.match(part.arg) and _is_row_call(module, module.parents.get(part)) and module.value(part.value).labels & {INPUT, SHAPED}:
-            yield Fault(part.value, f"The client chooses `{part.arg}`, and with it whose this is.", "Leave it out: the service stamps the caller as owner.")
+        if (
+            isinstance(part, ast.keyword)
+            and part.arg
+            and _OWNER.match(part.arg)
+            and _is_row_call(module, module.parents.get(part))
+            and module.value(part.value).labels & {INPUT, SHAPED}
+        ):
+            yield Fault(
+                part.value,
+                f"The client chooses `{part.arg}`, and with it whose this is.",
+                "Leave it out: the service stamps the caller as owner.",
+            )
 
 
 __all__ = ["argument_node"]

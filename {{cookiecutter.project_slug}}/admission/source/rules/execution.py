@@ -15,18 +15,78 @@ if TYPE_CHECKING:
 registry = Registry()
 
 _PROCESSES: Final = frozenset(
-    {"os.system", "os.popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.posix_spawnp", "os.startfile", "pty.spawn", "pty.fork"}
+    {
+        "os.system",
+        "os.popen",
+        "os.fork",
+        "os.forkpty",
+        "os.posix_spawn",
+        "os.posix_spawnp",
+        "os.startfile",
+        "pty.spawn",
+        "pty.fork",
+    }
     | {f"os.exec{form}" for form in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")}
     | {f"os.spawn{form}" for form in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")}
-    | {"asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell", "anyio.run_process", "anyio.open_process", "trio.run_process"}
+    | {
+        "asyncio.create_subprocess_exec",
+        "asyncio.create_subprocess_shell",
+        "anyio.run_process",
+        "anyio.open_process",
+        "trio.run_process",
+    }
     | {f"asyncio.AbstractEventLoop.subprocess_{form}" for form in ("exec", "shell")}
-    | {"?.subprocess_exec", "?.subprocess_shell", "?.create_subprocess_shell", "?.create_subprocess_exec", "invoke.run", "sh.Command"}
+    | {
+        "?.subprocess_exec",
+        "?.subprocess_shell",
+        "?.create_subprocess_shell",
+        "?.create_subprocess_exec",
+        "invoke.run",
+        "sh.Command",
+    }
 )
-_PROCESS_MODULES: Final = ("subprocess", "commands", "pexpect", "plumbum", "fabric", "paramiko", "asyncssh", "multiprocessing")
-_HARMLESS: Final = frozenset({"subprocess.list2cmdline", "subprocess.CalledProcessError", "subprocess.TimeoutExpired", "multiprocessing.cpu_count"})
+_PROCESS_MODULES: Final = (
+    "subprocess",
+    "commands",
+    "pexpect",
+    "plumbum",
+    "fabric",
+    "paramiko",
+    "asyncssh",
+    "multiprocessing",
+)
+_HARMLESS: Final = frozenset(
+    {
+        "subprocess.list2cmdline",
+        "subprocess.CalledProcessError",
+        "subprocess.TimeoutExpired",
+        "multiprocessing.cpu_count",
+    }
+)
 
 _CODE: Final = frozenset(
-    {"builtins.eval", "builtins.exec", "builtins.compile", "builtins.execfile", "types.FunctionType", "types.CodeType", "types.LambdaType", "pandas.eval", "numexpr.evaluate", "builtins.breakpoint", "marshal.loads", "marshal.load", "timeit.timeit", "timeit.repeat", "cProfile.run", "cProfile.runctx", "profile.run", "trace.Trace.run", "asteval.Interpreter", "js2py.eval_js"}
+    {
+        "builtins.eval",
+        "builtins.exec",
+        "builtins.compile",
+        "builtins.execfile",
+        "types.FunctionType",
+        "types.CodeType",
+        "types.LambdaType",
+        "pandas.eval",
+        "numexpr.evaluate",
+        "builtins.breakpoint",
+        "marshal.loads",
+        "marshal.load",
+        "timeit.timeit",
+        "timeit.repeat",
+        "cProfile.run",
+        "cProfile.runctx",
+        "profile.run",
+        "trace.Trace.run",
+        "asteval.Interpreter",
+        "js2py.eval_js",
+    }
 )
 _CODE_MODULES: Final = ("code", "codeop", "runpy", "pdb", "bdb", "RestrictedPython")
 
@@ -63,7 +123,15 @@ _SAFE_LOADERS: Final = frozenset({"yaml.SafeLoader", "yaml.CSafeLoader", "yaml.B
 _XML: Final = frozenset(
     f"xml.{module}.{function}"
     for module, functions in {
-        "etree.ElementTree": ("fromstring", "XML", "parse", "iterparse", "fromstringlist", "XMLParser", "XMLPullParser"),
+        "etree.ElementTree": (
+            "fromstring",
+            "XML",
+            "parse",
+            "iterparse",
+            "fromstringlist",
+            "XMLParser",
+            "XMLPullParser",
+        ),
         "etree.cElementTree": ("fromstring", "parse"),
         "dom.minidom": ("parse", "parseString"),
         "dom.pulldom": ("parse", "parseString"),
@@ -71,7 +139,15 @@ _XML: Final = frozenset(
         "parsers.expat": ("ParserCreate",),
     }.items()
     for function in functions
-) | {"lxml.etree.fromstring", "lxml.etree.parse", "lxml.etree.XML", "lxml.objectify.fromstring", "lxml.etree.iterparse", "lxml.html.fromstring", "xmltodict.parse"}
+) | {
+    "lxml.etree.fromstring",
+    "lxml.etree.parse",
+    "lxml.etree.XML",
+    "lxml.objectify.fromstring",
+    "lxml.etree.iterparse",
+    "lxml.html.fromstring",
+    "xmltodict.parse",
+}
 
 
 @registry.rule("BW102", "A process is started")
@@ -82,7 +158,11 @@ def process(module: Module) -> Iterator[Fault]:
         if name is None or name in _HARMLESS or name.rpartition(".")[2] in {"PIPE", "DEVNULL", "STDOUT"}:
             continue
         hostile = any(free(value) for value in (*call.args, *call.keywords.values()))
-        said = "with text of the client in its command line: whoever sends it runs programs here" if hostile else "whose time, memory and reach no guard of the service bounds"
+        said = (
+            "with text of the client in its command line: whoever sends it runs programs here"
+            if hostile
+            else "whose time, memory and reach no guard of the service bounds"
+        )
         yield Fault(
             call.node,
             f"`{name}` starts another program, {said}.",
@@ -95,13 +175,20 @@ def code(module: Module) -> Iterator[Fault]:
     """Point at everything that runs text as code."""
     for call in calls(module):
         name = first_touched(call, _CODE, _CODE_MODULES)
-        if name is None and named(call, {"builtins.getattr"}) and call.args and call.args[0].names & _HARMFUL and len(call.args) > 1 and call.args[1].constant is None:
+        if (
+            name is None
+            and named(call, {"builtins.getattr"})
+            and call.args
+            and call.args[0].names & _HARMFUL
+            and len(call.args) > 1
+            and call.args[1].constant is None
+        ):
             name = f"{min(call.args[0].names & _HARMFUL)} by a computed name"
         if name is not None and name not in _UNPICKLING:
             yield Fault(
                 call.node,
                 f"`{name.removeprefix('builtins.')}` runs text as code. Whatever reaches it can do everything that the service can.",
-                "Look the action up in a constant dictionary: `OPERATIONS = {\"sum\": sum, \"max\": max}`, then `OPERATIONS[body.operation](values)`; parse literals with `ast.literal_eval`.",
+                'Look the action up in a constant dictionary: `OPERATIONS = {"sum": sum, "max": max}`, then `OPERATIONS[body.operation](values)`; parse literals with `ast.literal_eval`.',
             )
 
 

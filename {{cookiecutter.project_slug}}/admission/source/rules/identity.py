@@ -10,8 +10,8 @@ from admission.source.contract import input_parameters
 from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, method, named
 from admission.source.rules.rows import is_query, is_session_call
-from admission.source.values import INPUT, SHAPED
 from admission.source.tree import inside
+from admission.source.values import INPUT, SHAPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 registry = Registry()
 
-_PERSONAL_COLUMNS: Final = re.compile(r"^(owner|owner_id|user_id|customer_id|account_id|author|author_id|created_by|tenant_id|email|patient_id|employee_id|subject|member_id|recipient|sender|username|owner_subject)$")
+_PERSONAL_COLUMNS: Final = re.compile(
+    r"^(owner|owner_id|user_id|customer_id|account_id|author|author_id|created_by|tenant_id|email|patient_id|employee_id|subject|member_id|recipient|sender|username|owner_subject)$"
+)
 
 
 @registry.rule("BW414", "An object fetched by id from a model that is not Owned")
@@ -34,7 +36,12 @@ def not_owned(module: Module) -> Iterator[Fault]:
             continue
         shown = name.removeprefix(".")
         writes = any(route.writes for route in [module.route_of(call.node)] if route is not None)
-        personal = any(_PERSONAL_COLUMNS.match(field) for base in module.bases_of(name) if base in module.classes for field in (*module.classes[base].fields, *module.classes[base].assigned))
+        personal = any(
+            _PERSONAL_COLUMNS.match(field)
+            for base in module.bases_of(name)
+            if base in module.classes
+            for field in (*module.classes[base].fields, *module.classes[base].assigned)
+        )
         yield Fault(
             call.node,
             f"`{shown}` belongs to nobody, so whoever guesses an id gets it: the service scopes only what is `Owned`.",
@@ -51,7 +58,12 @@ def _fetched_class(module: Module, call: Call) -> str | None:
     if not is_query(call):
         return None
     for part in _statement_parts(module, call):
-        if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Attribute) and (part.left.attr in {"id", "uuid", "pk", "public_id", "reference"} or part.left.attr.endswith("_uuid")):
+        if (
+            isinstance(part, ast.Compare)
+            and isinstance(part.ops[0], ast.Eq)
+            and isinstance(part.left, ast.Attribute)
+            and (part.left.attr in {"id", "uuid", "pk", "public_id", "reference"} or part.left.attr.endswith("_uuid"))
+        ):
             table = next((name for name in module.value(part.left.value).names if module.is_table(name)), None)
             if table and module.value(part.comparators[0]).all_labels() & {INPUT, SHAPED}:
                 return table
@@ -70,14 +82,37 @@ def _statement_parts(module: Module, call: Call) -> Iterator[ast.AST]:
 def _compares_owner(module: Module, call: Call) -> bool:
     """Return whether the function looks at who is calling: `.where(Note.owner == caller.subject)`."""
     function = module.function_of(call.node)
-    return function is not None and any(isinstance(part, ast.Attribute) and part.attr in {"subject", "tenant"} for part in inside(function))
+    return function is not None and any(
+        isinstance(part, ast.Attribute) and part.attr in {"subject", "tenant"} for part in inside(function)
+    )
 
 
 _SCHEMES: Final = ("fastapi.security.",)
-_LIBRARIES: Final = ("jwt.", "joserfc.", "authlib.", "passlib.", "itsdangerous.", "fastapi_users.", "fastapi_login.", "bcrypt.", "argon2.", "google.oauth2.", "python_jose.", "jwcrypto.", "fastapi_jwt_auth.", "oauthlib.", "ldap3.")
-_CREDENTIALS: Final = re.compile(r"^(authorization|x[-_]api[-_]key|api[-_]key|x[-_]auth[-_]token|x[-_]user[-_]id|x[-_]user|x[-_]role|x[-_]roles|x[-_]admin[-_]token|x[-_]token|x[-_]access[-_]token|x[-_]internal[-_]token|proxy[-_]authorization|x[-_]forwarded[-_]user|x[-_]admin|x[-_]admin[-_]key|x[-_]session|access[-_]token|session|session[-_]id|sessionid|auth[-_]token|x[-_]tenant[-_]id|x[-_]tenant)$", re.IGNORECASE)
+_LIBRARIES: Final = (
+    "jwt.",
+    "joserfc.",
+    "authlib.",
+    "passlib.",
+    "itsdangerous.",
+    "fastapi_users.",
+    "fastapi_login.",
+    "bcrypt.",
+    "argon2.",
+    "google.oauth2.",
+    "python_jose.",
+    "jwcrypto.",
+    "fastapi_jwt_auth.",
+    "oauthlib.",
+    "ldap3.",
+)
+_CREDENTIALS: Final = re.compile(
+    r"^(authorization|x[-_]api[-_]key|api[-_]key|x[-_]auth[-_]token|x[-_]user[-_]id|x[-_]user|x[-_]role|x[-_]roles|x[-_]admin[-_]token|x[-_]token|x[-_]access[-_]token|x[-_]internal[-_]token|proxy[-_]authorization|x[-_]forwarded[-_]user|x[-_]admin|x[-_]admin[-_]key|x[-_]session|access[-_]token|session|session[-_]id|sessionid|auth[-_]token|x[-_]tenant[-_]id|x[-_]tenant)$",
+    re.IGNORECASE,
+)
 _MEND: Final = "Ask for the caller: `caller: Caller` from `app.dependencies`, verified before the handler runs; who may call stands in policy.toml."
-_MESSAGE: Final = "This decides by itself who is calling. It checks less than the service does, and is forgotten when that changes."
+_MESSAGE: Final = (
+    "This decides by itself who is calling. It checks less than the service does, and is forgotten when that changes."
+)
 
 
 @registry.rule("BW415", "Authentication of its own")
@@ -85,19 +120,42 @@ def own_authentication(module: Module) -> Iterator[Fault]:
     """Point at tokens, passwords and credentials that a handler judges itself."""
     for call in calls(module):
         name = next((name for name in sorted(call.names) if name.startswith(_SCHEMES)), None)
-        if name is not None and name.rpartition(".")[2] not in {"SecurityScopes", "HTTPAuthorizationCredentials", "HTTPBasicCredentials"}:
-            yield Fault(call.node, _MESSAGE, _MEND)
-        elif any(name.startswith(_LIBRARIES) for name in call.names) and not any(name.rpartition(".")[2].endswith(("Error", "Exception")) for name in call.names):
-            yield Fault(call.node, _MESSAGE, _MEND)
-        elif method(call) in {"get", "getlist"} and _is_headers(module, call) and call.args and call.args[0].constant is not None and _CREDENTIALS.match(str(call.args[0].constant.value)):
-            yield Fault(call.node, _MESSAGE, _MEND)
-        elif named(call, {"fastapi.HTTPException"}) and _says_401(module, call) and not _is_signature(module, call.node):
+        if (
+            (
+                name is not None
+                and name.rpartition(".")[2]
+                not in {"SecurityScopes", "HTTPAuthorizationCredentials", "HTTPBasicCredentials"}
+            )
+            or (
+                any(name.startswith(_LIBRARIES) for name in call.names)
+                and not any(name.rpartition(".")[2].endswith(("Error", "Exception")) for name in call.names)
+            )
+            or (
+                method(call) in {"get", "getlist"}
+                and _is_headers(module, call)
+                and call.args
+                and call.args[0].constant is not None
+                and _CREDENTIALS.match(str(call.args[0].constant.value))
+            )
+            or (
+                named(call, {"fastapi.HTTPException"})
+                and _says_401(module, call)
+                and not _is_signature(module, call.node)
+            )
+        ):
             yield Fault(call.node, _MESSAGE, _MEND)
     for node in module.walk(ast.Subscript):
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and _CREDENTIALS.match(str(node.slice.value)) and module.value(node.value).labels & {"body"}:
+        if (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.slice, ast.Constant)
+            and _CREDENTIALS.match(str(node.slice.value))
+            and module.value(node.value).labels & {"body"}
+        ):
             yield Fault(node, _MESSAGE, _MEND)
     for _, parameter in input_parameters(module):
-        if parameter.source in {"header", "cookie"} and _CREDENTIALS.match(_alias(parameter.markers()) or parameter.name):
+        if parameter.source in {"header", "cookie"} and _CREDENTIALS.match(
+            _alias(parameter.markers()) or parameter.name
+        ):
             yield Fault(parameter.node, _MESSAGE, _MEND)
 
 
@@ -122,4 +180,9 @@ def _says_401(module: Module, call: Call) -> bool:
 def _is_signature(module: Module, node: ast.AST) -> bool:
     """A webhook is told by its signature: no bearer of a token sends it."""
     function = module.function_of(node)
-    return function is not None and any(isinstance(part, ast.Attribute | ast.Name) and (part.attr if isinstance(part, ast.Attribute) else part.id) in {"compare_digest", "hmac", "verify_signature"} for part in inside(function))
+    return function is not None and any(
+        isinstance(part, ast.Attribute | ast.Name)
+        and (part.attr if isinstance(part, ast.Attribute) else part.id)
+        in {"compare_digest", "hmac", "verify_signature"}
+        for part in inside(function)
+    )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, named
 from admission.source.module import is_function
-from admission.source.values import ERROR, INTERNAL
 from admission.source.tree import inside
+from admission.source.values import ERROR, INTERNAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 registry = Registry()
 
 _ANSWERS: Final = ("fastapi.responses.", "fastapi.Response", "fastapi.HTTPException", "starlette.responses.")
-_MEND: Final = "Say what the client can do, in constant words, and keep the cause for the log: `raise HTTPException(502, \"The payment could not be made.\") from error`."
+_MEND: Final = 'Say what the client can do, in constant words, and keep the cause for the log: `raise HTTPException(502, "The payment could not be made.") from error`.'
 
 
 @registry.rule("BW307", "The inside of the service in an answer")
@@ -28,7 +28,10 @@ def internals(module: Module) -> Iterator[Fault]:
     said: set[int] = set()
     for call in calls(module):
         if any(name.startswith(_ANSWERS) for name in call.names) or _is_http_exception(module, call.names):
-            for node in (*call.node.args, *(keyword.value for keyword in call.node.keywords if keyword.arg != "status_code")):
+            for node in (
+                *call.node.args,
+                *(keyword.value for keyword in call.node.keywords if keyword.arg != "status_code"),
+            ):
                 value = module.value(node.value if isinstance(node, ast.Starred) else node)
                 if value.all_labels() & {ERROR, INTERNAL}:
                     yield _fault(node, value.all_labels())
@@ -38,7 +41,12 @@ def internals(module: Module) -> Iterator[Fault]:
     for route in module.routes:
         for function in _reached(module, route.node):
             for part in inside(function):
-                if isinstance(part, ast.Return | ast.Yield) and part.value is not None and module.function_of(part) is function and part.lineno not in said:
+                if (
+                    isinstance(part, ast.Return | ast.Yield)
+                    and part.value is not None
+                    and module.function_of(part) is function
+                    and part.lineno not in said
+                ):
                     labels = module.value(part.value).all_labels()
                     if labels & {ERROR, INTERNAL} and (function is route.node or _is_answered(module, part)):
                         yield _fault(_culprit(module, part.value), labels)
@@ -68,7 +76,15 @@ def _is_answered(module: Module, node: ast.AST) -> bool:
 
 
 def _is_exception_handler(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    return any(isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute) and decorator.func.attr == "exception_handler" for decorator in function.decorator_list) and module is not None
+    return (
+        any(
+            isinstance(decorator, ast.Call)
+            and isinstance(decorator.func, ast.Attribute)
+            and decorator.func.attr == "exception_handler"
+            for decorator in function.decorator_list
+        )
+        and module is not None
+    )
 
 
 def _culprit(module: Module, node: ast.expr) -> ast.expr:
@@ -87,7 +103,11 @@ def _culprit(module: Module, node: ast.expr) -> ast.expr:
 
 def _fault(node: ast.AST, labels: frozenset[str]) -> Fault:
     what = "The text of an exception" if ERROR in labels else "Settings, environment or versions of the service"
-    return Fault(node, f"{what} goes to the client. It names tables, hosts, paths and libraries: a map for whoever attacks.", _MEND)
+    return Fault(
+        node,
+        f"{what} goes to the client. It names tables, hosts, paths and libraries: a map for whoever attacks.",
+        _MEND,
+    )
 
 
 __all__ = ["argument_node"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from admission.source.contract import taken
 from admission.source.declare import Fault, Registry
 from admission.source.match import calls, is_constant, method, named
-from admission.source.words import is_money
 from admission.source.tree import inside
+from admission.source.words import is_money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,10 +18,19 @@ if TYPE_CHECKING:
 
 registry = Registry()
 
-_UTC_NAIVE: Final = frozenset({"datetime.datetime.utcnow", "datetime.datetime.utcfromtimestamp", "datetime.datetime.today"})
-_NEEDS_ZONE: Final = {"datetime.datetime.now": 0, "datetime.datetime.fromtimestamp": 1, "datetime.datetime": 7, "datetime.datetime.combine": 2}
+_UTC_NAIVE: Final = frozenset(
+    {"datetime.datetime.utcnow", "datetime.datetime.utcfromtimestamp", "datetime.datetime.today"}
+)
+_NEEDS_ZONE: Final = {
+    "datetime.datetime.now": 0,
+    "datetime.datetime.fromtimestamp": 1,
+    "datetime.datetime": 7,
+    "datetime.datetime.combine": 2,
+}
 _MEND: Final = "`datetime.now(UTC)`, with `from datetime import UTC, datetime`."
-_MESSAGE: Final = "This time has no zone. Compared with one that has, it raises; stored and read elsewhere, it is off by hours."
+_MESSAGE: Final = (
+    "This time has no zone. Compared with one that has, it raises; stored and read elsewhere, it is off by hours."
+)
 
 
 @registry.rule("BW412", "A time without a zone")
@@ -38,18 +47,38 @@ def naive(module: Module) -> Iterator[Fault]:
             if name == "datetime.datetime.combine" and not call.node.args:
                 continue
             yield Fault(call.node, _MESSAGE, _MEND)
-        elif named(call, {"datetime.datetime.strptime"}) and not _gets_zone(module, call.node) and "%z" not in _format(call):
+        elif (
+            named(call, {"datetime.datetime.strptime"})
+            and not _gets_zone(module, call.node)
+            and "%z" not in _format(call)
+        ):
             yield Fault(call.node, _MESSAGE, "`datetime.strptime(text, pattern).replace(tzinfo=UTC)`.")
-        elif method(call) == "replace" and is_constant(call.argument(None, "tzinfo"), None) and "tzinfo" in call.keywords:
+        elif (
+            method(call) == "replace" and is_constant(call.argument(None, "tzinfo"), None) and "tzinfo" in call.keywords
+        ):
             yield Fault(call.node, _MESSAGE, "Keep the zone; convert with `.astimezone(UTC)`.")
         elif named(call, {"datetime.date.today"}):
-            yield Fault(call.node, "Which day it is depends on where this process runs.", "`datetime.now(UTC).date()`.", "remark")
+            yield Fault(
+                call.node,
+                "Which day it is depends on where this process runs.",
+                "`datetime.now(UTC).date()`.",
+                "remark",
+            )
     for attribute in module.walk(ast.Attribute):
-        if isinstance(attribute, ast.Attribute) and module.resolve(attribute) in _UTC_NAIVE and not isinstance(module.parents.get(attribute), ast.Call):
+        if (
+            isinstance(attribute, ast.Attribute)
+            and module.resolve(attribute) in _UTC_NAIVE
+            and not isinstance(module.parents.get(attribute), ast.Call)
+        ):
             yield Fault(attribute, _MESSAGE, _MEND)
     for item in taken(module):
         if "datetime.datetime" in item.annotation.types and not item.bounds.keys() & {"validator"}:
-            yield Fault(item.node, f"`{item.name}` may come with or without a zone.", f"`{item.name}: AwareDatetime`, from pydantic.", "remark")
+            yield Fault(
+                item.node,
+                f"`{item.name}` may come with or without a zone.",
+                f"`{item.name}: AwareDatetime`, from pydantic.",
+                "remark",
+            )
         elif "pydantic.NaiveDatetime" in item.annotation.types:
             yield Fault(item.node, _MESSAGE, f"`{item.name}: AwareDatetime`.")
 
@@ -65,7 +94,10 @@ def _gets_zone(module: Module, node: ast.AST) -> bool:
     if not isinstance(parent, ast.Attribute) or not isinstance(outer, ast.Call):
         return False
     if parent.attr == "replace":
-        return any(keyword.arg == "tzinfo" and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is None) for keyword in outer.keywords)
+        return any(
+            keyword.arg == "tzinfo" and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is None)
+            for keyword in outer.keywords
+        )
     return parent.attr == "astimezone"
 
 
@@ -84,24 +116,58 @@ def float_money(module: Module) -> Iterator[Fault]:
         if name and is_money(name) and annotation is not None:
             said = module.annotation(annotation)
             parts = [part for part in (said, said.items, said.items.items if said.items else None) if part is not None]
-            if any(part.types & {"builtins.float", "pydantic.PositiveFloat", "pydantic.NonNegativeFloat", "pydantic.confloat", "pydantic.FiniteFloat", "pydantic.StrictFloat"} for part in parts) or _is_float_column(module, node):
+            if any(
+                part.types
+                & {
+                    "builtins.float",
+                    "pydantic.PositiveFloat",
+                    "pydantic.NonNegativeFloat",
+                    "pydantic.confloat",
+                    "pydantic.FiniteFloat",
+                    "pydantic.StrictFloat",
+                }
+                for part in parts
+            ) or _is_float_column(module, node):
                 yield Fault(node, message, mend)
     for assign in module.walk(ast.Assign):
         if isinstance(assign, ast.Assign):
             for target in assign.targets:
-                name = target.id if isinstance(target, ast.Name) else target.attr if isinstance(target, ast.Attribute) else str(target.slice.value) if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant) else ""
+                name = (
+                    target.id
+                    if isinstance(target, ast.Name)
+                    else target.attr
+                    if isinstance(target, ast.Attribute)
+                    else str(target.slice.value)
+                    if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant)
+                    else ""
+                )
                 if is_money(name) and (_makes_float(module, assign.value) or _calls_float_column(module, assign.value)):
                     yield Fault(assign, message, mend)
     for operation in module.walk(ast.BinOp):
-        if isinstance(operation, ast.BinOp) and isinstance(operation.op, ast.Mult | ast.Div | ast.Add | ast.Sub) and any(_is_float(side) for side in (operation.left, operation.right)) and any(_is_amount(side) for side in (operation.left, operation.right)):
+        if (
+            isinstance(operation, ast.BinOp)
+            and isinstance(operation.op, ast.Mult | ast.Div | ast.Add | ast.Sub)
+            and any(_is_float(side) for side in (operation.left, operation.right))
+            and any(_is_amount(side) for side in (operation.left, operation.right))
+        ):
             yield Fault(operation, message, mend)
     for keyword in module.walk(ast.keyword):
-        if isinstance(keyword, ast.keyword) and keyword.arg and is_money(keyword.arg) and _makes_float(module, keyword.value):
+        if (
+            isinstance(keyword, ast.keyword)
+            and keyword.arg
+            and is_money(keyword.arg)
+            and _makes_float(module, keyword.value)
+        ):
             yield Fault(keyword.value, message, mend)
     for made in module.walk(ast.Dict):
         if isinstance(made, ast.Dict):
             for key, value in zip(made.keys, made.values, strict=True):
-                if isinstance(key, ast.Constant) and isinstance(key.value, str) and is_money(key.value) and _makes_float(module, value):
+                if (
+                    isinstance(key, ast.Constant)
+                    and isinstance(key.value, str)
+                    and is_money(key.value)
+                    and _makes_float(module, value)
+                ):
                     yield Fault(value, message, mend)
     for call in calls(module):
         if named(call, {"builtins.float"}) and call.node.args and _is_amount(call.node.args[0]):
@@ -124,7 +190,12 @@ def _calls_float_column(module: Module, node: ast.expr) -> bool:
     if not isinstance(node, ast.Call):
         return False
     floats = {"sqlalchemy.Float", "sqlalchemy.REAL", "sqlalchemy.Double", "sqlalchemy.FLOAT", "sqlalchemy.types.Float"}
-    return any((module.resolve(part) or "") in floats for argument in node.args for part in inside(argument) if isinstance(part, ast.Name | ast.Attribute))
+    return any(
+        (module.resolve(part) or "") in floats
+        for argument in node.args
+        for part in inside(argument)
+        if isinstance(part, ast.Name | ast.Attribute)
+    )
 
 
 def _is_float(node: ast.expr) -> bool:
@@ -139,7 +210,9 @@ def _makes_float(module: Module, node: ast.expr) -> bool:
         if "builtins.float" in names:
             return True
         if "builtins.round" in names or "builtins.sum" in names:
-            return any(_makes_float(module, argument) for argument in node.args) or any(_is_float(part) for argument in node.args for part in inside(argument))
+            return any(_makes_float(module, argument) for argument in node.args) or any(
+                _is_float(part) for argument in node.args for part in inside(argument)
+            )
     if isinstance(node, ast.BinOp):
         return _makes_float(module, node.left) or _makes_float(module, node.right)
     return "builtins.float" in module.value(node).types and not isinstance(node, ast.Constant)
@@ -148,7 +221,15 @@ def _makes_float(module: Module, node: ast.expr) -> bool:
 def _is_amount(node: ast.expr) -> bool:
     while isinstance(node, ast.Call) and node.args:
         node = node.args[0]
-    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else str(node.slice.value) if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) else ""
+    name = (
+        node.id
+        if isinstance(node, ast.Name)
+        else node.attr
+        if isinstance(node, ast.Attribute)
+        else str(node.slice.value)
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)
+        else ""
+    )
     if isinstance(node, ast.BinOp):
         return _is_amount(node.left) or _is_amount(node.right)
     return is_money(name)

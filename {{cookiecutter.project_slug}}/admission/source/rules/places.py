@@ -6,7 +6,17 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import argument_node, calls, constant_prefix, free, method, methods, named, source_of, stays_on_host
+from admission.source.match import (
+    argument_node,
+    calls,
+    constant_prefix,
+    free,
+    method,
+    methods,
+    named,
+    source_of,
+    stays_on_host,
+)
 from admission.source.outbound import HTTP_CLIENTS, is_upstream
 
 if TYPE_CHECKING:
@@ -18,22 +28,98 @@ registry = Registry()
 
 _FILES: Final = {
     **dict.fromkeys(
-        ("builtins.open", "aiofiles.open", "anyio.open_file", "os.open", "os.remove", "os.unlink", "os.rmdir", "os.mkdir", "os.makedirs", "os.listdir", "os.scandir", "os.walk", "os.stat", "os.chmod", "os.removedirs",
-         "os.truncate", "os.utime", "shutil.rmtree", "zipfile.ZipFile", "tarfile.open", "sqlite3.connect", "gzip.open", "bz2.open", "lzma.open", "tarfile.TarFile", "linecache.getlines", "linecache.getline", "mmap.mmap", "io.FileIO", "codecs.open", "fileinput.input", "logging.FileHandler",
-         "PIL.Image.open", "os.path.getsize", "os.path.exists", "os.path.isfile", "glob.glob", "glob.iglob", "numpy.load", "pandas.read_csv", "tempfile.mkdtemp"), (0,)
+        (
+            "builtins.open",
+            "aiofiles.open",
+            "anyio.open_file",
+            "os.open",
+            "os.remove",
+            "os.unlink",
+            "os.rmdir",
+            "os.mkdir",
+            "os.makedirs",
+            "os.listdir",
+            "os.scandir",
+            "os.walk",
+            "os.stat",
+            "os.chmod",
+            "os.removedirs",
+            "os.truncate",
+            "os.utime",
+            "shutil.rmtree",
+            "zipfile.ZipFile",
+            "tarfile.open",
+            "sqlite3.connect",
+            "gzip.open",
+            "bz2.open",
+            "lzma.open",
+            "tarfile.TarFile",
+            "linecache.getlines",
+            "linecache.getline",
+            "mmap.mmap",
+            "io.FileIO",
+            "codecs.open",
+            "fileinput.input",
+            "logging.FileHandler",
+            "PIL.Image.open",
+            "os.path.getsize",
+            "os.path.exists",
+            "os.path.isfile",
+            "glob.glob",
+            "glob.iglob",
+            "numpy.load",
+            "pandas.read_csv",
+            "tempfile.mkdtemp",
+        ),
+        (0,),
     ),
-    **dict.fromkeys(("os.rename", "os.replace", "os.link", "os.symlink", "shutil.copy", "shutil.copy2", "shutil.copyfile", "shutil.move", "shutil.copytree", "shutil.unpack_archive", "shutil.make_archive"), (0, 1)),
+    **dict.fromkeys(
+        (
+            "os.rename",
+            "os.replace",
+            "os.link",
+            "os.symlink",
+            "shutil.copy",
+            "shutil.copy2",
+            "shutil.copyfile",
+            "shutil.move",
+            "shutil.copytree",
+            "shutil.unpack_archive",
+            "shutil.make_archive",
+        ),
+        (0, 1),
+    ),
     "fastapi.responses.FileResponse": (0,),
     "fastapi.staticfiles.StaticFiles": (0,),
 }
 _FILE_KEYWORDS: Final = ("path", "file", "src", "dst", "directory", "filename", "dir")
 _PATH_METHODS: Final = frozenset(
-    "open read_text read_bytes write_text write_bytes unlink mkdir rmdir rename replace touch iterdir glob rglob exists is_file is_dir stat chmod symlink_to hardlink_to".split()
+    [
+        "open",
+        "read_text",
+        "read_bytes",
+        "write_text",
+        "write_bytes",
+        "unlink",
+        "mkdir",
+        "rmdir",
+        "rename",
+        "replace",
+        "touch",
+        "iterdir",
+        "glob",
+        "rglob",
+        "exists",
+        "is_file",
+        "is_dir",
+        "stat",
+        "chmod",
+        "symlink_to",
+        "hardlink_to",
+    ]
 )
 _TEMPLATES: Final = frozenset({"TemplateResponse", "get_template", "select_template"})
-_MEND_FILE: Final = (
-    "Let the client name an id and look the file up; or: `path = (ROOT / name).resolve()`, then `if not path.is_relative_to(ROOT): raise HTTPException(404)`."
-)
+_MEND_FILE: Final = "Let the client name an id and look the file up; or: `path = (ROOT / name).resolve()`, then `if not path.is_relative_to(ROOT): raise HTTPException(404)`."
 
 
 @registry.rule("BW104", "The client chooses a file")
@@ -57,12 +143,25 @@ def _path_argument(module: Module, call: Call) -> ast.expr | None:
             node = argument_node(call, position, *(keywords if position == 0 else ("dst",)), "path")
             if node is not None and free(module.value(node), "path") and not _is_handle(module, node):
                 return node
-    if (method(call) in _PATH_METHODS or methods(call) & _PATH_METHODS) and call.receiver.types & {"pathlib.Path", "anyio.Path"} and free(call.receiver, "path"):
+    if (
+        (method(call) in _PATH_METHODS or methods(call) & _PATH_METHODS)
+        and call.receiver.types & {"pathlib.Path", "anyio.Path"}
+        and free(call.receiver, "path")
+    ):
         return call.node
     if methods(call) & _TEMPLATES and not call.functions:
         node = argument_node(call, None, "name")
         nodes = [node] if node is not None else call.node.args[:2]
-        return next((each for each in nodes if free(module.value(each), "path") and "fastapi.Request" not in module.value(each).types and not isinstance(each, ast.Dict)), None)
+        return next(
+            (
+                each
+                for each in nodes
+                if free(module.value(each), "path")
+                and "fastapi.Request" not in module.value(each).types
+                and not isinstance(each, ast.Dict)
+            ),
+            None,
+        )
     for name, value in zip(call.names, call.args[:1], strict=False):
         # asyncio.to_thread(open, name), run_in_threadpool(path.read_text)
         handed = value.names & set(_FILES)
@@ -76,7 +175,9 @@ def _path_argument(module: Module, call: Call) -> ast.expr | None:
 def _is_handle(module: Module, node: ast.expr) -> bool:
     """An open file or bytes in memory are no path: `ZipFile(upload.file)`, `Image.open(BytesIO(raw))`."""
     value = module.value(node)
-    return isinstance(node, ast.Attribute) and node.attr == "file" or bool(value.types & {"io.BytesIO", "io.StringIO", "builtins.bytes", "fastapi.UploadFile.read()"})
+    return (isinstance(node, ast.Attribute) and node.attr == "file") or bool(
+        value.types & {"io.BytesIO", "io.StringIO", "builtins.bytes", "fastapi.UploadFile.read()"}
+    )
 
 
 @registry.rule("BW105", "The client chooses a URL that the service calls")
@@ -89,7 +190,7 @@ def url_from_input(module: Module) -> Iterator[Fault]:
         yield Fault(
             node if node.lineno == call.node.lineno else call.node,
             f"The client chooses the host in `{source_of(call.node)}`. The service then calls whatever it names, the metadata address and internal services among them.",
-            "Call a declared upstream with a fixed base URL and pass the client's text as a parameter: `await catalog.get(\"/items\", params={\"name\": name})`.",
+            'Call a declared upstream with a fixed base URL and pass the client\'s text as a parameter: `await catalog.get("/items", params={"name": name})`.',
         )
 
 
@@ -98,7 +199,12 @@ def _url_argument(module: Module, call: Call) -> ast.expr | None:
     if not upstream and not any(name.startswith(HTTP_CLIENTS) for name in call.names) and not _unknown_client(call):
         return None
     names = methods(call)
-    position = 1 if names & {"request", "stream", "build_request", "Request"} and not any("urllib" in name for name in call.names) else 0
+    position = (
+        1
+        if names & {"request", "stream", "build_request", "Request"}
+        and not any("urllib" in name for name in call.names)
+        else 0
+    )
     node = argument_node(call, position, "url", "base_url", "host", "fullurl")
     if node is None or isinstance(node, ast.Starred):
         return None
@@ -106,7 +212,10 @@ def _url_argument(module: Module, call: Call) -> ast.expr | None:
     if not free(value, "url"):
         return None
     prefix = constant_prefix(module, node)
-    if upstream and (prefix.startswith("/") or not any(keyword.arg == "base_url" for keyword in call.node.keywords) and value.composed):
+    if upstream and (
+        prefix.startswith("/")
+        or (not any(keyword.arg == "base_url" for keyword in call.node.keywords) and value.composed)
+    ):
         return None
     return None if stays_on_host(prefix) and prefix[:1] != "/" else node
 
@@ -122,24 +231,41 @@ def _unknown_client(call: Call) -> bool:
 @registry.rule("BW107", "The client chooses where a redirect goes")
 def redirect_from_input(module: Module) -> Iterator[Fault]:
     """Point at redirects whose target the client chooses."""
-    mend = "Redirect to a constant or looked-up target; or admit local paths only: `if not target.startswith(\"/\") or target.startswith(\"//\"): raise HTTPException(400)`."
+    mend = 'Redirect to a constant or looked-up target; or admit local paths only: `if not target.startswith("/") or target.startswith("//"): raise HTTPException(400)`.'
     message = "The client chooses where this redirect goes. A link to this service then leads people to a page that imitates it."
     for call in calls(module):
         if named(call, {"fastapi.responses.RedirectResponse"}):
             node = argument_node(call, 0, "url")
-            if node is not None and free(module.value(node), "url") and not stays_on_host(constant_prefix(module, node)):
+            if (
+                node is not None
+                and free(module.value(node), "url")
+                and not stays_on_host(constant_prefix(module, node))
+            ):
                 yield Fault(node if node.lineno == call.node.lineno else call.node, message, mend)
         headers = argument_node(call, None, "headers")
         if isinstance(headers, ast.Dict):
             for key, target in zip(headers.keys, headers.values, strict=True):
-                if _is_location(key) and free(module.value(target), "url") and not stays_on_host(constant_prefix(module, target)):
+                if (
+                    _is_location(key)
+                    and free(module.value(target), "url")
+                    and not stays_on_host(constant_prefix(module, target))
+                ):
                     yield Fault(target, message, mend)
     for node in module.walk(ast.Assign):
         if isinstance(node, ast.Assign):
             for each in node.targets:
-                if isinstance(each, ast.Subscript) and _is_location(each.slice) and free(module.value(node.value), "url") and not stays_on_host(constant_prefix(module, node.value)):
+                if (
+                    isinstance(each, ast.Subscript)
+                    and _is_location(each.slice)
+                    and free(module.value(node.value), "url")
+                    and not stays_on_host(constant_prefix(module, node.value))
+                ):
                     yield Fault(node, message, mend)
 
 
 def _is_location(node: ast.expr | None) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.lower() in {"location", "refresh", "hx-redirect"}
+    return (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.lower() in {"location", "refresh", "hx-redirect"}
+    )

@@ -22,7 +22,16 @@ registry = Registry()
 def outbound(module: Module) -> Iterator[Fault]:
     """Point at clients of other services that are no declared upstream."""
     for call in calls(module):
-        name = undeclared(call) or next((name for value in call.args for name in sorted(value.names) if name.startswith(("requests.", "urllib.request.", "httpx.")) and name.rpartition(".")[2] in {"get", "post", "put", "patch", "delete", "request", "urlopen", "head"}), None)
+        name = undeclared(call) or next(
+            (
+                name
+                for value in call.args
+                for name in sorted(value.names)
+                if name.startswith(("requests.", "urllib.request.", "httpx."))
+                and name.rpartition(".")[2] in {"get", "post", "put", "patch", "delete", "request", "urlopen", "head"}
+            ),
+            None,
+        )
         if name is not None:
             yield Fault(
                 call.node,
@@ -31,20 +40,53 @@ def outbound(module: Module) -> Iterator[Fault]:
             )
 
 
-_IMPORTING: Final = frozenset({"importlib.import_module", "importlib.__import__", "builtins.__import__", "importlib.reload", "importlib.util.spec_from_file_location", "importlib.util.module_from_spec", "importlib.util.spec_from_loader", "pkgutil.resolve_name", "pkgutil.walk_packages", "pkgutil.iter_modules", "imp.load_source", "imp.load_module", "importlib.machinery.SourceFileLoader", "zipimport.zipimporter", "importlib.metadata.entry_points", "pydoc.locate", "django.utils.module_loading.import_string", "werkzeug.utils.import_string"})
+_IMPORTING: Final = frozenset(
+    {
+        "importlib.import_module",
+        "importlib.__import__",
+        "builtins.__import__",
+        "importlib.reload",
+        "importlib.util.spec_from_file_location",
+        "importlib.util.module_from_spec",
+        "importlib.util.spec_from_loader",
+        "pkgutil.resolve_name",
+        "pkgutil.walk_packages",
+        "pkgutil.iter_modules",
+        "imp.load_source",
+        "imp.load_module",
+        "importlib.machinery.SourceFileLoader",
+        "zipimport.zipimporter",
+        "importlib.metadata.entry_points",
+        "pydoc.locate",
+        "django.utils.module_loading.import_string",
+        "werkzeug.utils.import_string",
+    }
+)
 
 
 @registry.rule("BW502", "A dynamic import")
 def dynamic_import(module: Module) -> Iterator[Fault]:
     """Point at imports whose module is decided at run time."""
     for call in calls(module):
-        name = named(call, _IMPORTING) or next((name for value in call.args for name in sorted(value.names) if name in _IMPORTING), None)
+        name = named(call, _IMPORTING) or next(
+            (name for value in call.args for name in sorted(value.names) if name in _IMPORTING), None
+        )
         if name is not None:
-            said = "of the client's choice" if any(free(value) for value in call.args) else "that no check of imports sees"
-            yield Fault(call.node, f"`{name.removeprefix('builtins.')}` loads a module {said}. Its code runs in the service.", "Import it at the top of the file; choose among a few with a constant dictionary: `EXPORTERS = {\"csv\": to_csv, \"json\": to_json}`.")
+            said = (
+                "of the client's choice" if any(free(value) for value in call.args) else "that no check of imports sees"
+            )
+            yield Fault(
+                call.node,
+                f"`{name.removeprefix('builtins.')}` loads a module {said}. Its code runs in the service.",
+                'Import it at the top of the file; choose among a few with a constant dictionary: `EXPORTERS = {"csv": to_csv, "json": to_json}`.',
+            )
     for node in module.walk(ast.ImportFrom):
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
-            yield Fault(node, "Which names this brings in cannot be seen here; they hide what the file's own names mean.", "Import the names that you use.")
+            yield Fault(
+                node,
+                "Which names this brings in cannot be seen here; they hide what the file's own names mean.",
+                "Import the names that you use.",
+            )
 
 
 _ALLOWED: Final = ("app.dependencies", "app.models")
@@ -52,8 +94,13 @@ _FORBIDDEN: Final = {
     **dict.fromkeys(("subprocess", "pty", "pexpect", "multiprocessing", "commands", "plumbum"), "starts processes"),
     **dict.fromkeys(("ctypes", "cffi", "_ctypes", "mmap"), "reaches past Python into memory"),
     **dict.fromkeys(("code", "codeop", "runpy", "pdb", "bdb", "ipdb", "debugpy", "marshal"), "runs or stops code"),
-    **dict.fromkeys(("unittest.mock", "mock", "pytest", "forbiddenfruit", "wrapt", "gevent", "eventlet", "nest_asyncio"), "replaces parts of the running service"),
-    **dict.fromkeys(("sys._getframe", "_thread", "_posixsubprocess", "_socket", "imp"), "reaches behind the interpreter"),
+    **dict.fromkeys(
+        ("unittest.mock", "mock", "pytest", "forbiddenfruit", "wrapt", "gevent", "eventlet", "nest_asyncio"),
+        "replaces parts of the running service",
+    ),
+    **dict.fromkeys(
+        ("sys._getframe", "_thread", "_posixsubprocess", "_socket", "imp"), "reaches behind the interpreter"
+    ),
 }
 
 
@@ -63,13 +110,32 @@ def forbidden_import(module: Module) -> Iterator[Fault]:
     for node in module.walk(ast.Import, ast.ImportFrom):
         for name in _imported(node):
             if (name == "app" or name.startswith("app.")) and not _may_use(name):
-                yield Fault(node, f"`{name}` is the inside of the service. A handler that reaches into it can switch its guards off, and breaks when it changes.", "Ask for what you need in `app.dependencies`: `from app.dependencies import Caller, Session`.")
+                yield Fault(
+                    node,
+                    f"`{name}` is the inside of the service. A handler that reaches into it can switch its guards off, and breaks when it changes.",
+                    "Ask for what you need in `app.dependencies`: `from app.dependencies import Caller, Session`.",
+                )
             elif name == "admission" or name.startswith("admission."):
-                yield Fault(node, "This is the gate that judges handlers; no handler has business with it.", "Take the import out.")
+                yield Fault(
+                    node,
+                    "This is the gate that judges handlers; no handler has business with it.",
+                    "Take the import out.",
+                )
             else:
-                reason = next((reason for forbidden, reason in _FORBIDDEN.items() if name == forbidden or name.startswith(f"{forbidden}.")), None)
+                reason = next(
+                    (
+                        reason
+                        for forbidden, reason in _FORBIDDEN.items()
+                        if name == forbidden or name.startswith(f"{forbidden}.")
+                    ),
+                    None,
+                )
                 if reason is not None:
-                    yield Fault(node, f"`{name}` {reason}; no guard of the service holds it.", "Take the import out; what needs it belongs in a declared upstream or in the service itself.")
+                    yield Fault(
+                        node,
+                        f"`{name}` {reason}; no guard of the service holds it.",
+                        "Take the import out; what needs it belongs in a declared upstream or in the service itself.",
+                    )
 
 
 def _imported(node: ast.AST) -> Iterator[str]:
@@ -77,7 +143,10 @@ def _imported(node: ast.AST) -> Iterator[str]:
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
         source = import_source(node)
-        yield from ((f"{source}.{alias.name}" if source in {"app", "app.handlers", "unittest"} or node.level else source) for alias in node.names)
+        yield from (
+            (f"{source}.{alias.name}" if source in {"app", "app.handlers", "unittest"} or node.level else source)
+            for alias in node.names
+        )
 
 
 def _may_use(name: str) -> bool:
@@ -92,11 +161,31 @@ def unknown(module: Module) -> Iterator[Fault]:
     """Point at what hides from the analysis which object is meant."""
     mend = "Write out what is meant: a constant dictionary, an `if`, or a named attribute."
     for call in calls(module):
-        if named(call, {"builtins.getattr", "builtins.setattr", "builtins.delattr", "operator.attrgetter", "operator.methodcaller"}):
+        if named(
+            call,
+            {
+                "builtins.getattr",
+                "builtins.setattr",
+                "builtins.delattr",
+                "operator.attrgetter",
+                "operator.methodcaller",
+            },
+        ):
             node = argument_node(call, 0 if any(name.startswith("operator.") for name in call.names) else 1)
-            if node is not None and module.value(node).constant is None and not free(module.value(node)) and not module.value(node).fixed:
-                yield Fault(call.node, "Which attribute this is, the gate cannot see; so it could not judge what happens with it.", mend)
-        elif named(call, {"builtins.globals", "builtins.locals"}) or (named(call, {"builtins.type"}) and len(call.node.args) > 2):  # noqa: PLR2004 - type(name, bases, namespace) makes a class
+            if (
+                node is not None
+                and module.value(node).constant is None
+                and not free(module.value(node))
+                and not module.value(node).fixed
+            ):
+                yield Fault(
+                    call.node,
+                    "Which attribute this is, the gate cannot see; so it could not judge what happens with it.",
+                    mend,
+                )
+        elif named(call, {"builtins.globals", "builtins.locals"}) or (
+            named(call, {"builtins.type"}) and len(call.node.args) > 2
+        ):  # noqa: PLR2004 - type(name, bases, namespace) makes a class
             yield Fault(call.node, "What this makes or reaches, the gate cannot see; so it could not judge it.", mend)
         elif named(call, {"builtins.vars"}) and not call.node.args:
             yield Fault(call.node, "What this reaches, the gate cannot see; so it could not judge it.", mend)
@@ -105,6 +194,14 @@ def unknown(module: Module) -> Iterator[Fault]:
             yield Fault(info.node, "A metaclass decides what this class does; the gate did not follow it.", mend)
         for name in ("__getattr__", "__getattribute__", "__init_subclass__", "__class_getitem__", "__set_name__"):
             if name in info.methods:
-                yield Fault(info.methods[name], f"`{name}` decides at run time what an attribute is; the gate did not follow it.", mend)
+                yield Fault(
+                    info.methods[name],
+                    f"`{name}` decides at run time what an attribute is; the gate did not follow it.",
+                    mend,
+                )
     if "__getattr__" in module.functions:
-        yield Fault(module.functions["__getattr__"], "This decides at run time which names the module has; the gate did not follow it.", mend)
+        yield Fault(
+            module.functions["__getattr__"],
+            "This decides at run time which names the module has; the gate did not follow it.",
+            mend,
+        )

@@ -11,8 +11,8 @@ from admission.source.expressions import path_of
 from admission.source.match import calls, method
 from admission.source.module import is_definition
 from admission.source.outbound import functions_that_leave, leaves
-from admission.source.values import ROW
 from admission.source.tree import inside
+from admission.source.values import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,12 +33,16 @@ def is_session_call(call: Call) -> bool:
     if call.functions or not isinstance(node, ast.Attribute):
         return False
     said = (path_of(node.value) or "").rpartition(".")[2]
-    return said.lstrip("_") in SESSION_NAMES and not any("." in name and not name.startswith(("?.", "sqlalchemy.", "sqlmodel.")) for name in call.names)
+    return said.lstrip("_") in SESSION_NAMES and not any(
+        "." in name and not name.startswith(("?.", "sqlalchemy.", "sqlmodel.")) for name in call.names
+    )
 
 
 def is_query(call: Call) -> bool:
     """Return whether a call asks the database."""
-    return (is_session_call(call) and method(call) in QUERIES) or (method(call) in QUERY_ONLY and any(name.startswith("?.") for name in call.names) and not call.functions)
+    return (is_session_call(call) and method(call) in QUERIES) or (
+        method(call) in QUERY_ONLY and any(name.startswith("?.") for name in call.names) and not call.functions
+    )
 
 
 def _calls_in(module: Module, function: ast.AST) -> list[Call]:
@@ -68,7 +72,11 @@ def _is_locked(function: ast.AST) -> bool:
             return True
         if isinstance(part, ast.keyword) and part.arg == "with_for_update":
             return True
-        if isinstance(part, ast.Name | ast.Attribute) and (part.id if isinstance(part, ast.Name) else part.attr) in {"IntegrityError", "UniqueViolation", "StaleDataError"}:
+        if isinstance(part, ast.Name | ast.Attribute) and (part.id if isinstance(part, ast.Name) else part.attr) in {
+            "IntegrityError",
+            "UniqueViolation",
+            "StaleDataError",
+        }:
             return True
         if isinstance(part, ast.Attribute) and part.attr.startswith("on_conflict_do_"):
             return True
@@ -86,12 +94,23 @@ def _own_nodes(module: Module, function: ast.AST, *kinds: type[ast.AST]) -> Iter
 def _lost_updates(module: Module, function: ast.AST) -> Iterator[Fault]:
     message = "This value was read before and is written back changed. Two requests at once read the same value, and one change is lost."
     for node in _own_nodes(module, function, ast.AugAssign, ast.Assign):
-        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute) and _is_row(module, node.target.value):
+        if (
+            isinstance(node, ast.AugAssign)
+            and isinstance(node.target, ast.Attribute)
+            and _is_row(module, node.target.value)
+        ):
             if not _is_column(module, node.value):
                 yield Fault(node, message, _LOCK_MEND)
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and _is_row(module, node.targets[0].value):
+        elif (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Attribute)
+            and _is_row(module, node.targets[0].value)
+        ):
             path = path_of(node.targets[0])
-            if any(isinstance(part, ast.BinOp) and any(path_of(inner) == path for inner in (part.left, part.right)) for part in inside(node.value)):
+            if any(
+                isinstance(part, ast.BinOp) and any(path_of(inner) == path for inner in (part.left, part.right))
+                for part in inside(node.value)
+            ):
                 yield Fault(node, message, _LOCK_MEND)
 
 
@@ -101,7 +120,10 @@ def _is_row(module: Module, node: ast.expr) -> bool:
 
 def _is_column(module: Module, node: ast.expr) -> bool:
     """`item.stock = Item.stock - n` is computed by the database."""
-    return any(isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id[:1].isupper() for part in inside(node))
+    return any(
+        isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id[:1].isupper()
+        for part in inside(node)
+    )
 
 
 def _guarded_states(module: Module, function: ast.AST) -> Iterator[Fault]:
@@ -113,10 +135,19 @@ def _guarded_states(module: Module, function: ast.AST) -> Iterator[Fault]:
                 if isinstance(part, ast.Attribute) and _is_row(module, part.value):
                     checked.setdefault(path_of(part) or "", node)
     for node in _own_nodes(module, function, ast.Assign):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and _is_row(module, node.targets[0].value) and _is_shared(module, node.targets[0].value):
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Attribute)
+            and _is_row(module, node.targets[0].value)
+            and _is_shared(module, node.targets[0].value)
+        ):
             path = path_of(node.targets[0])
             if path in checked and checked[path].lineno < node.lineno:
-                yield Fault(node, "Between the check above and this line another request may pass the same check. Both then believe that they were first.", _LOCK_MEND)
+                yield Fault(
+                    node,
+                    "Between the check above and this line another request may pass the same check. Both then believe that they were first.",
+                    _LOCK_MEND,
+                )
 
 
 def _is_shared(module: Module, node: ast.expr) -> bool:
@@ -126,7 +157,14 @@ def _is_shared(module: Module, node: ast.expr) -> bool:
     if function is None or name is None:
         return False
     for part in inside(function):
-        if isinstance(part, ast.Assign | ast.AnnAssign) and part.value is not None and any(isinstance(target, ast.Name) and target.id == name for target in (part.targets if isinstance(part, ast.Assign) else [part.target])):
+        if (
+            isinstance(part, ast.Assign | ast.AnnAssign)
+            and part.value is not None
+            and any(
+                isinstance(target, ast.Name) and target.id == name
+                for target in (part.targets if isinstance(part, ast.Assign) else [part.target])
+            )
+        ):
             used = {inner.id for inner in inside(part.value) if isinstance(inner, ast.Name)}
             known = [f".{each}" for each in used if f".{each}" in module.classes]
             if known:
@@ -139,7 +177,11 @@ def _refuses(node: ast.If) -> bool:
 
 
 def _exists_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
-    guards = [node for node in _own_nodes(module, function, ast.If) if isinstance(node, ast.If) and _refuses(node) and _asks_whether_found(module, node.test)]
+    guards = [
+        node
+        for node in _own_nodes(module, function, ast.If)
+        if isinstance(node, ast.If) and _refuses(node) and _asks_whether_found(module, node.test)
+    ]
     if not guards:
         return
     for call in _calls_in(module, function):
@@ -149,7 +191,7 @@ def _exists_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
                 yield Fault(
                     guards[0],
                     "This asks whether it exists, and inserts it later. Two requests at once both find nothing, and both insert.",
-                    "Let a unique constraint decide: `session.add(user)`, `try: await session.flush()`, `except IntegrityError as error: raise HTTPException(409, \"Exists already.\") from error`.",
+                    'Let a unique constraint decide: `session.add(user)`, `try: await session.flush()`, `except IntegrityError as error: raise HTTPException(409, "Exists already.") from error`.',
                 )
                 return
 
@@ -164,7 +206,11 @@ def _asks_whether_found(module: Module, test: ast.expr) -> bool:
         return _is_row(module, test)
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
         left = test.left.value if isinstance(test.left, ast.NamedExpr) else test.left
-        found = isinstance(test.ops[0], ast.IsNot) and isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value is None
+        found = (
+            isinstance(test.ops[0], ast.IsNot)
+            and isinstance(test.comparators[0], ast.Constant)
+            and test.comparators[0].value is None
+        )
         counts = isinstance(test.ops[0], ast.Gt | ast.GtE) and not isinstance(left, ast.Attribute)
         return (found or counts) and not isinstance(left, ast.Attribute) and _is_row(module, left)
     return False
@@ -175,11 +221,15 @@ def _same_class(module: Module, function: ast.AST, guard: ast.If, added: set[str
     names = {part.id for part in inside(guard.test) if isinstance(part, ast.Name)}
     asked = {part.id for part in inside(guard.test) if isinstance(part, ast.Name)}
     for node in _own_nodes(module, function, ast.Assign):
-        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id in names for target in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id in names for target in node.targets
+        ):
             asked |= {part.id for part in inside(node.value) if isinstance(part, ast.Name)}
             more = {part.id for part in inside(node.value) if isinstance(part, ast.Name)}
             for other in _own_nodes(module, function, ast.Assign):
-                if isinstance(other, ast.Assign) and any(isinstance(target, ast.Name) and target.id in more for target in other.targets):
+                if isinstance(other, ast.Assign) and any(
+                    isinstance(target, ast.Name) and target.id in more for target in other.targets
+                ):
                     asked |= {part.id for part in inside(other.value) if isinstance(part, ast.Name)}
     return any(kind.rpartition(".")[2] in asked for kind in added)
 
@@ -207,7 +257,11 @@ def _is_awaited(module: Module, call: Call) -> bool:
     statement = module.statement_of(call.node)
     if not call.on_loop or isinstance(statement, ast.AsyncWith | ast.AsyncFor):
         return True
-    return any(isinstance(parent, ast.Await) for parent in module.ancestors(call.node) if parent is statement or not isinstance(parent, ast.stmt))
+    return any(
+        isinstance(parent, ast.Await)
+        for parent in module.ancestors(call.node)
+        if parent is statement or not isinstance(parent, ast.stmt)
+    )
 
 
 def _writes(module: Module, call: Call) -> bool:
@@ -218,25 +272,44 @@ def _writes(module: Module, call: Call) -> bool:
         return True
     said = set()
     for argument in call.node.args[:1]:
-        said |= {part.attr if isinstance(part, ast.Attribute) else part.id for part in inside(argument) if isinstance(part, ast.Attribute | ast.Name)}
+        said |= {
+            part.attr if isinstance(part, ast.Attribute) else part.id
+            for part in inside(argument)
+            if isinstance(part, ast.Attribute | ast.Name)
+        }
         made = next((value for value in _assigned(module, argument)), None)
         if made is not None:
-            said |= {part.attr if isinstance(part, ast.Attribute) else part.id for part in inside(made) if isinstance(part, ast.Attribute | ast.Name)}
-        if any(isinstance(part, ast.Constant) and isinstance(part.value, str) and any(word in part.value.lower() for word in ("update ", "insert ", "delete ", "for update")) for part in inside(argument)):
+            said |= {
+                part.attr if isinstance(part, ast.Attribute) else part.id
+                for part in inside(made)
+                if isinstance(part, ast.Attribute | ast.Name)
+            }
+        if any(
+            isinstance(part, ast.Constant)
+            and isinstance(part.value, str)
+            and any(word in part.value.lower() for word in ("update ", "insert ", "delete ", "for update"))
+            for part in inside(argument)
+        ):
             return True
-    return verb in QUERIES and (bool(said & {"insert", "update", "delete", "with_for_update"}) or any(keyword.arg == "with_for_update" for keyword in call.node.keywords))
+    return verb in QUERIES and (
+        bool(said & {"insert", "update", "delete", "with_for_update"})
+        or any(keyword.arg == "with_for_update" for keyword in call.node.keywords)
+    )
 
 
 def _assigned(module: Module, node: ast.expr) -> Iterator[ast.expr]:
     function = module.function_of(node)
     if isinstance(node, ast.Name) and function is not None:
         for part in inside(function):
-            if isinstance(part, ast.Assign) and any(isinstance(target, ast.Name) and target.id == node.id for target in part.targets):
+            if isinstance(part, ast.Assign) and any(
+                isinstance(target, ast.Name) and target.id == node.id for target in part.targets
+            ):
                 yield part.value
 
 
 def _apart(module: Module, call: Call, own: list[Call]) -> bool:
     """Return whether every write before the call stands on a branch that the call is not on."""
+
     def branch(node: ast.AST) -> list[tuple[ast.AST, bool]]:
         path: list[tuple[ast.AST, bool]] = []
         child = node
@@ -260,7 +333,11 @@ def _in_transaction(module: Module, call: Call) -> bool:
         if isinstance(parent, ast.AsyncWith | ast.With):
             for item in parent.items:
                 made = item.context_expr
-                if isinstance(made, ast.Call) and isinstance(made.func, ast.Attribute) and made.func.attr in {"begin", "begin_nested"}:
+                if (
+                    isinstance(made, ast.Call)
+                    and isinstance(made.func, ast.Attribute)
+                    and made.func.attr in {"begin", "begin_nested"}
+                ):
                     return True
     return False
 
@@ -281,7 +358,8 @@ def query_in_loop(module: Module) -> Iterator[Fault]:
         yield Fault(
             call.node,
             f"This {what} once for each element. A list of a hundred makes a hundred round trips in one request, and its length is not the service's choice.",
-            "Ask once: `select(Item).where(Item.id.in_(ids))`, then look up in a dictionary; insert many with one `session.add_all(...)`; bound the list with `max_length=`." if asks
+            "Ask once: `select(Item).where(Item.id.in_(ids))`, then look up in a dictionary; insert many with one `session.add_all(...)`; bound the list with `max_length=`."
+            if asks
             else "Ask the upstream once for all of them, or put the calls into the outbox.",
         )
 
@@ -300,6 +378,4 @@ def _goes_through_data(module: Module, loop: ast.AST) -> bool:
         if "builtins.range" in names:
             said = [module.value(argument) for argument in node.args]
             return not all(part.constant is not None for part in said) and len(said) < 3  # noqa: PLR2004 - a step makes chunks
-    if isinstance(node, ast.List | ast.Tuple | ast.Set) or value.fixed:
-        return False
-    return True
+    return not (isinstance(node, ast.List | ast.Tuple | ast.Set) or value.fixed)

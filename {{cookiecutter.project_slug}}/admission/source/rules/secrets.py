@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, is_constant, method, named
 from admission.source.module import is_function
+from admission.source.tree import inside
 from admission.source.values import PERSONAL, SECRET
 from admission.source.words import needs_secrecy, sensitivity, words
-from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +26,25 @@ _KNOWN_KEYS: Final = re.compile(
 )
 _URL_WITH_PASSWORD: Final = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@{}]*:[^/\s:@{}]+@", re.IGNORECASE)
 _CREDENTIAL_HEADER: Final = re.compile(r"^(bearer|basic|token|apikey)\s+[\w.~+/=-]{6,}$", re.IGNORECASE)
-_NO_SECRET: Final = re.compile(r"^(|none|null|true|false|bearer|basic|token|password|secret|string|changeme!?|.{0,5}|https?://\S*|/\S*|\S*[{<%]\S*|[a-z]+([ _:-][a-z]+)*|[A-Z][A-Z_]+|X-[\w-]+|\^.*|.*\s.*\s.*)$")
+_NO_SECRET: Final = re.compile(
+    r"^(|none|null|true|false|bearer|basic|token|password|secret|string|changeme!?|.{0,5}|https?://\S*|/\S*|\S*[{<%]\S*|[a-z]+([ _:-][a-z]+)*|[A-Z][A-Z_]+|X-[\w-]+|\^.*|.*\s.*\s.*)$"
+)
 """What stands under a name of a secret and is none: a type, a header's name, an address, a sentence, a pattern."""
 
-_FIELD_FUNCTIONS: Final = frozenset({"pydantic.Field", "fastapi.Query", "fastapi.Header", "fastapi.Body", "fastapi.Path", "fastapi.Form", "fastapi.Cookie", "sqlalchemy.orm.mapped_column", "sqlalchemy.Column", "fastapi.security.APIKeyHeader"})
+_FIELD_FUNCTIONS: Final = frozenset(
+    {
+        "pydantic.Field",
+        "fastapi.Query",
+        "fastapi.Header",
+        "fastapi.Body",
+        "fastapi.Path",
+        "fastapi.Form",
+        "fastapi.Cookie",
+        "sqlalchemy.orm.mapped_column",
+        "sqlalchemy.Column",
+        "fastapi.security.APIKeyHeader",
+    }
+)
 _MEND: Final = "Take it from the declared upstream's settings; if it has leaked into the repository, revoke it."
 
 
@@ -40,7 +55,12 @@ def hard_coded(module: Module) -> Iterator[Fault]:
     for node in module.walk(ast.Constant):
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and not _is_docstring(module, node):
             said = node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value
-            if _KNOWN_KEYS.search(said[:4000]) or _URL_WITH_PASSWORD.match(said[:2000]) or _CREDENTIAL_HEADER.match(said[:2000]) or (_named_secret(module, node) and not _NO_SECRET.match(said[:2000])):
+            if (
+                _KNOWN_KEYS.search(said[:4000])
+                or _URL_WITH_PASSWORD.match(said[:2000])
+                or _CREDENTIAL_HEADER.match(said[:2000])
+                or (_named_secret(module, node) and not _NO_SECRET.match(said[:2000]))
+            ):
                 yield Fault(node, message, _MEND)
 
 
@@ -57,10 +77,19 @@ def _named_secret(module: Module, node: ast.Constant) -> bool:
             return parent.value is child and any(SECRET in sensitivity(_name(target)) for target in targets)
         if isinstance(parent, ast.keyword):
             owner = module.parents.get(parent)
-            return parent.arg is not None and SECRET in sensitivity(parent.arg) and not (isinstance(owner, ast.Call) and _is_field(module, owner))
+            return (
+                parent.arg is not None
+                and SECRET in sensitivity(parent.arg)
+                and not (isinstance(owner, ast.Call) and _is_field(module, owner))
+            )
         if isinstance(parent, ast.Dict):
             key = module.keys.get(child)
-            return isinstance(key, ast.Constant) and isinstance(key.value, str) and SECRET in sensitivity(key.value) and not _in_examples(module, parent)
+            return (
+                isinstance(key, ast.Constant)
+                and isinstance(key.value, str)
+                and SECRET in sensitivity(key.value)
+                and not _in_examples(module, parent)
+            )
         if isinstance(parent, ast.Compare):
             others = [part for part in (parent.left, *parent.comparators) if part is not child]
             return any(SECRET in module.value(part).labels for part in others)
@@ -71,8 +100,20 @@ def _named_secret(module: Module, node: ast.Constant) -> bool:
             asked = parent.args[0] if parent.args else None
             names = module.value(parent.func).names
             if names & {"os.getenv", "os.environ.get"}:
-                return position == 1 and isinstance(asked, ast.Constant) and isinstance(asked.value, str) and SECRET in sensitivity(asked.value)
-            if names & {"hmac.new", "jwt.encode", "jwt.decode", "hmac.digest", "pydantic.SecretStr", "joserfc.jwk.OctKey.import_key"}:
+                return (
+                    position == 1
+                    and isinstance(asked, ast.Constant)
+                    and isinstance(asked.value, str)
+                    and SECRET in sensitivity(asked.value)
+                )
+            if names & {
+                "hmac.new",
+                "jwt.encode",
+                "jwt.decode",
+                "hmac.digest",
+                "pydantic.SecretStr",
+                "joserfc.jwk.OctKey.import_key",
+            }:
                 return position == (1 if "jwt.encode" in names or "jwt.decode" in names else 0)
             if isinstance(parent.func, ast.Attribute) and parent.func.attr == "encode":
                 child = parent
@@ -90,7 +131,10 @@ def _named_secret(module: Module, node: ast.Constant) -> bool:
 
 def _is_default(arguments: ast.arguments, child: ast.AST) -> bool:
     positional = [*arguments.posonlyargs, *arguments.args]
-    pairs = [*zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True), *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+    pairs = [
+        *zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True),
+        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+    ]
     return any(default is child and SECRET in sensitivity(argument.arg) for argument, default in pairs)
 
 
@@ -105,17 +149,65 @@ def _name(node: ast.expr) -> str:
 
 
 def _is_field(module: Module, call: ast.Call) -> bool:
-    return bool(module.value(call.func).names & _FIELD_FUNCTIONS) or (module.resolve(call.func) or "") in _FIELD_FUNCTIONS
+    return (
+        bool(module.value(call.func).names & _FIELD_FUNCTIONS) or (module.resolve(call.func) or "") in _FIELD_FUNCTIONS
+    )
 
 
 def _in_examples(module: Module, node: ast.AST) -> bool:
-    return any(isinstance(parent, ast.keyword) and (parent.arg or "").startswith(("example", "json_schema", "responses", "openapi")) for parent in module.ancestors(node))
+    return any(
+        isinstance(parent, ast.keyword)
+        and (parent.arg or "").startswith(("example", "json_schema", "responses", "openapi"))
+        for parent in module.ancestors(node)
+    )
 
 
-_WEAK: Final = frozenset({"hashlib.md5", "hashlib.sha1", "hashlib.md4", "Crypto.Hash.MD5.new", "Crypto.Hash.SHA1.new", "cryptography.hazmat.primitives.hashes.MD5", "cryptography.hazmat.primitives.hashes.SHA1", "passlib.hash.md5_crypt", "passlib.hash.sha1_crypt",
-                          "passlib.hash.des_crypt", "crypt.crypt", "Crypto.Cipher.DES.new", "Crypto.Cipher.ARC4.new", "Crypto.Cipher.DES3.new", "Crypto.Cipher.Blowfish.new", "cryptography.hazmat.primitives.ciphers.algorithms.ARC4", "cryptography.hazmat.primitives.ciphers.algorithms.TripleDES",
-                          "cryptography.hazmat.primitives.ciphers.algorithms.Blowfish", "cryptography.hazmat.primitives.ciphers.modes.ECB", "Crypto.Cipher.AES.MODE_ECB", "passlib.hash.plaintext", "passlib.hash.hex_md5", "passlib.hash.hex_sha1"})
-_FAST: Final = frozenset(f"hashlib.{name}" for name in ("sha224", "sha256", "sha384", "sha512", "sha3_256", "sha3_512", "blake2b", "blake2s", "new", "sha3_224", "sha3_384")) | _WEAK
+_WEAK: Final = frozenset(
+    {
+        "hashlib.md5",
+        "hashlib.sha1",
+        "hashlib.md4",
+        "Crypto.Hash.MD5.new",
+        "Crypto.Hash.SHA1.new",
+        "cryptography.hazmat.primitives.hashes.MD5",
+        "cryptography.hazmat.primitives.hashes.SHA1",
+        "passlib.hash.md5_crypt",
+        "passlib.hash.sha1_crypt",
+        "passlib.hash.des_crypt",
+        "crypt.crypt",
+        "Crypto.Cipher.DES.new",
+        "Crypto.Cipher.ARC4.new",
+        "Crypto.Cipher.DES3.new",
+        "Crypto.Cipher.Blowfish.new",
+        "cryptography.hazmat.primitives.ciphers.algorithms.ARC4",
+        "cryptography.hazmat.primitives.ciphers.algorithms.TripleDES",
+        "cryptography.hazmat.primitives.ciphers.algorithms.Blowfish",
+        "cryptography.hazmat.primitives.ciphers.modes.ECB",
+        "Crypto.Cipher.AES.MODE_ECB",
+        "passlib.hash.plaintext",
+        "passlib.hash.hex_md5",
+        "passlib.hash.hex_sha1",
+    }
+)
+_FAST: Final = (
+    frozenset(
+        f"hashlib.{name}"
+        for name in (
+            "sha224",
+            "sha256",
+            "sha384",
+            "sha512",
+            "sha3_256",
+            "sha3_512",
+            "blake2b",
+            "blake2s",
+            "new",
+            "sha3_224",
+            "sha3_384",
+        )
+    )
+    | _WEAK
+)
 _PASSWORDS: Final = frozenset({"password", "passwd", "passphrase", "pwd", "passcode", "pin"})
 
 
@@ -128,7 +220,7 @@ def weak_hash(module: Module) -> Iterator[Fault]:
             yield Fault(
                 call.node,
                 f"`{name.rpartition('.')[2]}` is broken: two different contents with the same result can be made.",
-                "`hashlib.sha256(data)`; where it only names content: `hashlib.md5(data, usedforsecurity=False)`; to sign, `hmac.digest(key, data, \"sha256\")`.",
+                '`hashlib.sha256(data)`; where it only names content: `hashlib.md5(data, usedforsecurity=False)`; to sign, `hmac.digest(key, data, "sha256")`.',
             )
         elif named(call, _FAST) and _is_password(module, call):
             yield Fault(
@@ -138,10 +230,22 @@ def weak_hash(module: Module) -> Iterator[Fault]:
             )
     for attribute in module.walk(ast.Attribute):
         if isinstance(attribute, ast.Attribute) and attribute.attr == "MODE_ECB":
-            yield Fault(attribute, "ECB encrypts equal blocks to equal blocks: the pattern stays visible.", "`AESGCM(key).encrypt(nonce, data, None)`.")
+            yield Fault(
+                attribute,
+                "ECB encrypts equal blocks to equal blocks: the pattern stays visible.",
+                "`AESGCM(key).encrypt(nonce, data, None)`.",
+            )
     for node in module.walk(ast.keyword):
-        if isinstance(node, ast.keyword) and node.arg in {"digestmod", "hash_name", "digest"} and is_constant(module.value(node.value), "md5", "sha1"):
-            yield Fault(node.value, "This hash is broken: two different contents with the same result can be made.", "`\"sha256\"`.")
+        if (
+            isinstance(node, ast.keyword)
+            and node.arg in {"digestmod", "hash_name", "digest"}
+            and is_constant(module.value(node.value), "md5", "sha1")
+        ):
+            yield Fault(
+                node.value,
+                "This hash is broken: two different contents with the same result can be made.",
+                '`"sha256"`.',
+            )
 
 
 def _weak(call: Call) -> str | None:
@@ -149,12 +253,16 @@ def _weak(call: Call) -> str | None:
     if name is not None:
         return name
     if named(call, {"hashlib.new", "hmac.new", "hmac.digest", "hashlib.pbkdf2_hmac", "hashlib.file_digest"}):
-        position = {"hashlib.new": 0, "hashlib.pbkdf2_hmac": 0, "hashlib.file_digest": 1}.get(sorted(call.names)[0], 2)
+        position = {"hashlib.new": 0, "hashlib.pbkdf2_hmac": 0, "hashlib.file_digest": 1}.get(min(call.names), 2)
         value = call.argument(position, "name", "digestmod", "digest")
-        if value is not None and value.constant is not None and str(value.constant.value).lower() in {"md5", "sha1", "md4", "sha"}:
+        if (
+            value is not None
+            and value.constant is not None
+            and str(value.constant.value).lower() in {"md5", "sha1", "md4", "sha"}
+        ):
             return f"hashlib.{value.constant.value}"
         if value is not None and value.names & {"hashlib.md5", "hashlib.sha1"}:
-            return sorted(value.names & {"hashlib.md5", "hashlib.sha1"})[0]
+            return min(value.names & {"hashlib.md5", "hashlib.sha1"})
     return None
 
 
@@ -165,7 +273,16 @@ def _is_password(module: Module, call: Call) -> bool:
     if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
         name = statement.targets[0].id
         function = module.function_of(call.node) or module.tree
-        fed += [argument for other in inside(function) if isinstance(other, ast.Call) and isinstance(other.func, ast.Attribute) and other.func.attr == "update" and isinstance(other.func.value, ast.Name) and other.func.value.id == name for argument in other.args]
+        fed += [
+            argument
+            for other in inside(function)
+            if isinstance(other, ast.Call)
+            and isinstance(other.func, ast.Attribute)
+            and other.func.attr == "update"
+            and isinstance(other.func.value, ast.Name)
+            and other.func.value.id == name
+            for argument in other.args
+        ]
     del parent
     for node in fed:
         for part in inside(node):
@@ -174,24 +291,43 @@ def _is_password(module: Module, call: Call) -> bool:
                 return True
     function = module.function_of(call.node)
     name = getattr(function, "name", "")
-    return bool(set(words(name)) & _PASSWORDS) and SECRET in {label for value in call.args for label in value.all_labels()} | ({SECRET} if "hash" in name else set())
+    return bool(set(words(name)) & _PASSWORDS) and SECRET in {
+        label for value in call.args for label in value.all_labels()
+    } | ({SECRET} if "hash" in name else set())
 
 
-_ALPHABETS: Final = frozenset({"string.ascii_letters", "string.digits", "string.ascii_uppercase", "string.ascii_lowercase", "string.hexdigits", "string.printable", "string.punctuation"})
+_ALPHABETS: Final = frozenset(
+    {
+        "string.ascii_letters",
+        "string.digits",
+        "string.ascii_uppercase",
+        "string.ascii_lowercase",
+        "string.hexdigits",
+        "string.printable",
+        "string.punctuation",
+    }
+)
 
 
 @registry.rule("BW304", "Randomness that can be guessed")
 def weak_random(module: Module) -> Iterator[Fault]:
     """Point at `random` where the result must not be guessed."""
     for call in calls(module):
-        name = next((name for name in sorted(call.names) if name.startswith(("random.", "numpy.random.")) or name in {"uuid.uuid1", "uuid.getnode"}), None)
+        name = next(
+            (
+                name
+                for name in sorted(call.names)
+                if name.startswith(("random.", "numpy.random.")) or name in {"uuid.uuid1", "uuid.getnode"}
+            ),
+            None,
+        )
         if name is None or name.rpartition(".")[2] in {"seed", "Random", "shuffle"}:
             continue
         if _must_be_secret(module, call):
             yield Fault(
                 call.node,
                 f"`{name}` can be computed from a few of its earlier results. What it makes here must not be guessed.",
-                "`secrets.token_urlsafe(32)`; for digits `\"\".join(secrets.choice(string.digits) for _ in range(6))`; to draw, `secrets.choice(...)`.",
+                '`secrets.token_urlsafe(32)`; for digits `"".join(secrets.choice(string.digits) for _ in range(6))`; to draw, `secrets.choice(...)`.',
             )
 
 
@@ -208,15 +344,31 @@ def _must_be_secret(module: Module, call: Call) -> bool:
             key = module.keys.get(child)
             if isinstance(key, ast.Constant) and isinstance(key.value, str) and needs_secrecy(key.value):
                 return True
-        if isinstance(parent, ast.Call) and needs_secrecy(parent.func.attr if isinstance(parent.func, ast.Attribute) else parent.func.id if isinstance(parent.func, ast.Name) else "") and not module.value(parent.func).names & {"asyncio.sleep"}:
+        if (
+            isinstance(parent, ast.Call)
+            and needs_secrecy(
+                parent.func.attr
+                if isinstance(parent.func, ast.Attribute)
+                else parent.func.id
+                if isinstance(parent.func, ast.Name)
+                else ""
+            )
+            and not module.value(parent.func).names & {"asyncio.sleep"}
+        ):
             return True
         if is_function(parent):
             if needs_secrecy(getattr(parent, "name", "")):
                 return True
             break
         child = parent
-    return any(value.names & _ALPHABETS or (value.constant is not None and isinstance(value.constant.value, str) and len(value.constant.value) >= 10) for value in call.args) or any(  # noqa: PLR2004 - ten digits
-        isinstance(part, ast.Attribute | ast.Name) and (module.resolve(part) or "") in _ALPHABETS for argument in call.node.args for part in inside(argument)
+    return any(
+        value.names & _ALPHABETS
+        or (value.constant is not None and isinstance(value.constant.value, str) and len(value.constant.value) >= 10)
+        for value in call.args
+    ) or any(  # noqa: PLR2004 - ten digits
+        isinstance(part, ast.Attribute | ast.Name) and (module.resolve(part) or "") in _ALPHABETS
+        for argument in call.node.args
+        for part in inside(argument)
     )
 
 
@@ -243,8 +395,14 @@ def compared(module: Module) -> Iterator[Fault]:
 def _is_trivial(module: Module, node: ast.expr) -> bool:
     value = module.value(node)
     if isinstance(node, ast.Constant):
-        return not isinstance(node.value, str | bytes) or len(node.value) < 6 or bool(re.fullmatch(r"[a-z]+", str(node.value)))  # noqa: PLR2004 - a kind, not a secret
-    if isinstance(node, ast.Call) and (module.value(node.func).names & {"builtins.len", "builtins.type", "builtins.bool"}):
+        return (
+            not isinstance(node.value, str | bytes)
+            or len(node.value) < 6
+            or bool(re.fullmatch(r"[a-z]+", str(node.value)))
+        )  # noqa: PLR2004 - a kind, not a secret
+    if isinstance(node, ast.Call) and (
+        module.value(node.func).names & {"builtins.len", "builtins.type", "builtins.bool"}
+    ):
         return True
     return bool(value.types & {"builtins.int", "builtins.bool", "builtins.NoneType"}) and value.constant is None
 
@@ -252,7 +410,23 @@ def _is_trivial(module: Module, node: ast.expr) -> bool:
 def _is_secret(module: Module, node: ast.expr) -> bool:
     value = module.value(node)
     said = node
-    while isinstance(said, ast.Call) and isinstance(said.func, ast.Attribute) and said.func.attr in {"strip", "lower", "encode", "decode", "hexdigest", "digest", "get_secret_value", "get", "removeprefix", "upper"}:
+    while (
+        isinstance(said, ast.Call)
+        and isinstance(said.func, ast.Attribute)
+        and said.func.attr
+        in {
+            "strip",
+            "lower",
+            "encode",
+            "decode",
+            "hexdigest",
+            "digest",
+            "get_secret_value",
+            "get",
+            "removeprefix",
+            "upper",
+        }
+    ):
         if said.func.attr in {"hexdigest", "digest"} and _is_keyed(module, said):
             return True
         if said.func.attr == "get" and said.args and isinstance(said.args[0], ast.Constant):
@@ -262,11 +436,17 @@ def _is_secret(module: Module, node: ast.expr) -> bool:
     kinds = words(name)
     if kinds and kinds[-1] in _PLAIN:
         return False
-    if {"signature", "hmac", "digest", "mac"} & set(kinds) or (kinds[-1:] == ("hash",) and len(kinds) > 1 and set(kinds) & {"password", "token", "key", "secret", "pin", "code", "api"}):
+    if {"signature", "hmac", "digest", "mac"} & set(kinds) or (
+        kinds[-1:] == ("hash",)
+        and len(kinds) > 1
+        and set(kinds) & {"password", "token", "key", "secret", "pin", "code", "api"}
+    ):
         return True
     if kinds == ("expected",) or SECRET in sensitivity(name):
         return SECRET in (value.labels | sensitivity(name)) and PERSONAL not in value.labels
-    return bool(value.names & {"hmac.digest()"}) or bool(value.types & {"hmac.digest()", "hmac.new().hexdigest()", "hmac.new().digest()"})
+    return bool(value.names & {"hmac.digest()"}) or bool(
+        value.types & {"hmac.digest()", "hmac.new().hexdigest()", "hmac.new().digest()"}
+    )
 
 
 def _is_keyed(module: Module, node: ast.Call) -> bool:
@@ -278,12 +458,37 @@ def _is_keyed(module: Module, node: ast.Call) -> bool:
 def switched_off(module: Module) -> Iterator[Fault]:
     """Point at certificates, signatures and host keys that are not checked."""
     tls = "Certificates are not checked: whoever stands between reads and changes everything."
-    mend = "Leave the default, or name your authority: `ssl.create_default_context(cafile=...)` in the declared upstream."
+    mend = (
+        "Leave the default, or name your authority: `ssl.create_default_context(cafile=...)` in the declared upstream."
+    )
     for call in calls(module):
-        for name in ("verify", "ssl", "verify_ssl", "check_hostname", "tls_verify", "validate_certs", "ssl_verify", "cert_verify", "check_certificate"):
-            if name in call.keywords and is_constant(call.keywords[name], False) and not named(call, {"jwt.decode"}) and not any(kind.startswith(("pydantic.", "sqlalchemy.")) for kind in call.names):
+        for name in (
+            "verify",
+            "ssl",
+            "verify_ssl",
+            "check_hostname",
+            "tls_verify",
+            "validate_certs",
+            "ssl_verify",
+            "cert_verify",
+            "check_certificate",
+        ):
+            if (
+                name in call.keywords
+                and is_constant(call.keywords[name], False)
+                and not named(call, {"jwt.decode"})
+                and not any(kind.startswith(("pydantic.", "sqlalchemy.")) for kind in call.names)
+            ):
                 yield Fault(argument_node(call, None, name) or call.node, tls, mend)
-        if named(call, {"ssl._create_unverified_context", "ssl._create_stdlib_context", "paramiko.AutoAddPolicy", "paramiko.WarningPolicy"}):
+        if named(
+            call,
+            {
+                "ssl._create_unverified_context",
+                "ssl._create_stdlib_context",
+                "paramiko.AutoAddPolicy",
+                "paramiko.WarningPolicy",
+            },
+        ):
             yield Fault(call.node, tls, mend)
         yield from _unsigned(call)
         for value in (*call.keywords.values(), *call.args):
@@ -294,7 +499,9 @@ def switched_off(module: Module) -> Iterator[Fault]:
             value = module.value(node.value)
             for target in node.targets:
                 name = target.attr if isinstance(target, ast.Attribute) else ""
-                off = (name in {"check_hostname", "verify", "verify_ssl"} and is_constant(value, False)) or "ssl.CERT_NONE" in value.names
+                off = (
+                    name in {"check_hostname", "verify", "verify_ssl"} and is_constant(value, False)
+                ) or "ssl.CERT_NONE" in value.names
                 if off or "ssl._create_unverified_context" in value.names:
                     yield Fault(node, tls, mend)
 
@@ -302,7 +509,9 @@ def switched_off(module: Module) -> Iterator[Fault]:
 def _unsigned(call: Call) -> Iterator[Fault]:
     message = "The token's signature is not checked: everybody can write one."
     mend = "Ask for the verified caller: `caller: Caller` from `app.dependencies`."
-    if method(call) not in {"decode", "decode_complete", "get_unverified_claims", "get_unverified_header"} and not any(name.startswith("jwt.") for name in call.names):
+    if method(call) not in {"decode", "decode_complete", "get_unverified_claims", "get_unverified_header"} and not any(
+        name.startswith("jwt.") for name in call.names
+    ):
         return
     if any(name.rpartition(".")[2] in {"get_unverified_claims", "get_unverified_header"} for name in call.names):
         yield Fault(call.node, message, mend)
@@ -311,8 +520,18 @@ def _unsigned(call: Call) -> Iterator[Fault]:
     for name in ("verify_signature", "verify_exp", "verify_aud", "verify_iss"):
         said = options.field(name) if options is not None else None
         if is_constant(said, False):
-            yield Fault(call.node, message if name == "verify_signature" else "A claim of the token is not checked: an expired or foreign token is taken.", mend)
+            yield Fault(
+                call.node,
+                message
+                if name == "verify_signature"
+                else "A claim of the token is not checked: an expired or foreign token is taken.",
+                mend,
+            )
             return
     algorithms = call.keywords.get("algorithms")
-    if is_constant(call.keywords.get("verify"), False) or (algorithms is not None and algorithms.items is not None and any(is_constant(value, "none", "None") for _, value in algorithms.fields)):
+    if is_constant(call.keywords.get("verify"), False) or (
+        algorithms is not None
+        and algorithms.items is not None
+        and any(is_constant(value, "none", "None") for _, value in algorithms.fields)
+    ):
         yield Fault(call.node, message, mend)

@@ -19,17 +19,47 @@ if TYPE_CHECKING:
 
 registry = Registry()
 
-_ONE: Final = frozenset("first one one_or_none scalar scalar_one scalar_one_or_none rowcount fetchone fetchmany partitions lastrowid inserted_primary_key returns_rows is_insert".split())
-_ALL: Final = frozenset("all fetchall unique".split())
-_BOUNDED: Final = frozenset("limit fetch slice in_ rowcount returning paginate tablesample".split())
-_BOUNDED_TEXT: Final = re.compile(r"\b(limit|fetch\s+(first|next)|count\s*\(|sum\s*\(|max\s*\(|min\s*\(|avg\s*\(|exists|insert|update|delete|set\s|set_config|pragma|nextval|where\s+(\w+\.)?id\s*=|select\s+1\b|advisory|now\(\)|for update)", re.IGNORECASE)
+_ONE: Final = frozenset(
+    [
+        "first",
+        "one",
+        "one_or_none",
+        "scalar",
+        "scalar_one",
+        "scalar_one_or_none",
+        "rowcount",
+        "fetchone",
+        "fetchmany",
+        "partitions",
+        "lastrowid",
+        "inserted_primary_key",
+        "returns_rows",
+        "is_insert",
+    ]
+)
+_ALL: Final = frozenset(["all", "fetchall", "unique"])
+_BOUNDED: Final = frozenset(["limit", "fetch", "slice", "in_", "rowcount", "returning", "paginate", "tablesample"])
+_BOUNDED_TEXT: Final = re.compile(
+    r"\b(limit|fetch\s+(first|next)|count\s*\(|sum\s*\(|max\s*\(|min\s*\(|avg\s*\(|exists|insert|update|delete|set\s|set_config|pragma|nextval|where\s+(\w+\.)?id\s*=|select\s+1\b|advisory|now\(\)|for update)",
+    re.IGNORECASE,
+)
 
 
 @registry.rule("BW405", "A result without a bound")
 def result(module: Module) -> Iterator[Fault]:
     """Point at queries that read every row that matches."""
     for call in calls(module):
-        if not is_query(call) or method(call) in {"get", "get_one", "refresh", "scalar", "merge", "fetchrow", "fetchval", "fetchone", "run_sync"}:
+        if not is_query(call) or method(call) in {
+            "get",
+            "get_one",
+            "refresh",
+            "scalar",
+            "merge",
+            "fetchrow",
+            "fetchval",
+            "fetchone",
+            "run_sync",
+        }:
             continue
         statement = argument_node(call, 0, "statement")
         if method(call) == "query":
@@ -66,9 +96,22 @@ def _pieces(module: Module, node: ast.expr, depth: int = 0) -> Iterator[ast.expr
     function = module.function_of(node)
     for part in inside(node):
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
-            scopes = [scope for scope in (function, *(parent for parent in module.ancestors(node) if is_definition(parent))) if scope is not None]
+            scopes = [
+                scope
+                for scope in (function, *(parent for parent in module.ancestors(node) if is_definition(parent)))
+                if scope is not None
+            ]
             for scope in [*scopes, module.tree]:
-                found = [other.value for other in inside(scope) if isinstance(other, ast.Assign | ast.AnnAssign | ast.AugAssign) and other.value is not None and any(isinstance(target, ast.Name) and target.id == part.id for target in (other.targets if isinstance(other, ast.Assign) else [other.target]))]
+                found = [
+                    other.value
+                    for other in inside(scope)
+                    if isinstance(other, ast.Assign | ast.AnnAssign | ast.AugAssign)
+                    and other.value is not None
+                    and any(
+                        isinstance(target, ast.Name) and target.id == part.id
+                        for target in (other.targets if isinstance(other, ast.Assign) else [other.target])
+                    )
+                ]
                 found = [value for value in found if scope is not module.tree or module.function_of(value) is None]
                 for value in found:
                     if value is not node and not is_inside(node, value):
@@ -84,7 +127,9 @@ def _pieces(module: Module, node: ast.expr, depth: int = 0) -> Iterator[ast.expr
 
 
 def _is_select(module: Module, node: ast.expr) -> bool:
-    return any(isinstance(part, ast.Call) and "sqlalchemy.select" in module.value(part.func).names for part in inside(node))
+    return any(
+        isinstance(part, ast.Call) and "sqlalchemy.select" in module.value(part.func).names for part in inside(node)
+    )
 
 
 def _selects(module: Module, pieces: list[ast.expr]) -> bool:
@@ -95,19 +140,42 @@ def _selects(module: Module, pieces: list[ast.expr]) -> bool:
 
 
 def _is_bounded(pieces: list[ast.expr]) -> bool:
-    groups = any(isinstance(part, ast.Attribute) and part.attr == "group_by" for piece in pieces for part in inside(piece))
+    groups = any(
+        isinstance(part, ast.Attribute) and part.attr == "group_by" for piece in pieces for part in inside(piece)
+    )
     for piece in pieces:
         for part in inside(piece):
             if isinstance(part, ast.Attribute) and part.attr in _BOUNDED:
                 return True
-            if isinstance(part, ast.Attribute) and part.attr in {"count", "sum", "max", "min", "avg", "exists"} and isinstance(part.value, ast.Name) and part.value.id in {"func", "sa", "sqlalchemy"} and not groups:
+            if (
+                isinstance(part, ast.Attribute)
+                and part.attr in {"count", "sum", "max", "min", "avg", "exists"}
+                and isinstance(part.value, ast.Name)
+                and part.value.id in {"func", "sa", "sqlalchemy"}
+                and not groups
+            ):
                 return True
-            if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in {"exists", "insert", "update", "delete"}:
+            if (
+                isinstance(part, ast.Call)
+                and isinstance(part.func, ast.Name)
+                and part.func.id in {"exists", "insert", "update", "delete"}
+            ):
                 return True
-            if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Attribute) and part.left.attr in {"id", "uuid", "slug", "code", "sku"} and isinstance(part.left.value, ast.Name) and part.left.value.id[:1].isupper():
+            if (
+                isinstance(part, ast.Compare)
+                and isinstance(part.ops[0], ast.Eq)
+                and isinstance(part.left, ast.Attribute)
+                and part.left.attr in {"id", "uuid", "slug", "code", "sku"}
+                and isinstance(part.left.value, ast.Name)
+                and part.left.value.id[:1].isupper()
+            ):
                 return True
     said = " ".join(text_of(piece) for piece in pieces)
-    return bool(_BOUNDED_TEXT.search(said)) and not any(isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "select" for piece in pieces for part in inside(piece))
+    return bool(_BOUNDED_TEXT.search(said)) and not any(
+        isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "select"
+        for piece in pieces
+        for part in inside(piece)
+    )
 
 
 def _chain(module: Module, node: ast.AST) -> set[str]:
@@ -142,10 +210,20 @@ def upload(module: Module) -> Iterator[Fault]:
             yield Fault(call.node, message, mend)
     for loop in module.walk(ast.AsyncFor, ast.While, ast.For):
         if _reads_on(module, loop) and not _counts(module, loop):
-            yield Fault(loop, "Piece by piece, this takes whatever the client sends. Nothing ends it.", "Count in the loop: `size += len(chunk)`, `if size > MAX_BYTES: raise HTTPException(413)`.")
+            yield Fault(
+                loop,
+                "Piece by piece, this takes whatever the client sends. Nothing ends it.",
+                "Count in the loop: `size += len(chunk)`, `if size > MAX_BYTES: raise HTTPException(413)`.",
+            )
     for route in module.routes:
         for parameter in route.parameters:
-            if parameter.source == "file" and parameter.annotation.types & {"builtins.bytes"} and not any(keyword.arg == "max_length" for marker in parameter.markers() for keyword in marker.keywords):
+            if (
+                parameter.source == "file"
+                and parameter.annotation.types & {"builtins.bytes"}
+                and not any(
+                    keyword.arg == "max_length" for marker in parameter.markers() for keyword in marker.keywords
+                )
+            ):
                 yield Fault(parameter.node, message, "Take an `UploadFile` and read `MAX_BYTES + 1` of it.")
 
 
@@ -154,26 +232,47 @@ def _reads_whole(call: Call) -> bool:
         return any("fastapi.UploadFile.file" in value.names for value in call.args)
     if method(call) not in {"read", "readlines", "getvalue"} or call.node.args or call.node.keywords:
         return False
-    return any(name.startswith(("fastapi.UploadFile.read", "fastapi.UploadFile.file.read", "fastapi.UploadFile.file.readlines")) for name in call.names)
+    return any(
+        name.startswith(
+            ("fastapi.UploadFile.read", "fastapi.UploadFile.file.read", "fastapi.UploadFile.file.readlines")
+        )
+        for name in call.names
+    )
 
 
 def _size_is_checked(module: Module, node: ast.AST) -> bool:
     function = module.function_of(node)
     for part in inside(function) if function is not None else ():
-        if isinstance(part, ast.Compare) and any(isinstance(inner, ast.Attribute) and inner.attr in {"size", "content_length"} for inner in inside(part)) and getattr(part, "lineno", 0) < getattr(node, "lineno", 0):
+        if (
+            isinstance(part, ast.Compare)
+            and any(
+                isinstance(inner, ast.Attribute) and inner.attr in {"size", "content_length"} for inner in inside(part)
+            )
+            and getattr(part, "lineno", 0) < getattr(node, "lineno", 0)
+        ):
             return True
     return False
 
 
 def _reads_on(module: Module, loop: ast.AST) -> bool:
-    parts = [loop.iter] if isinstance(loop, ast.AsyncFor | ast.For) else [loop.test, *loop.body] if isinstance(loop, ast.While) else []
+    parts = (
+        [loop.iter]
+        if isinstance(loop, ast.AsyncFor | ast.For)
+        else [loop.test, *loop.body]
+        if isinstance(loop, ast.While)
+        else []
+    )
     for part in parts:
         for inner in inside(part):
             if isinstance(inner, ast.Call) and inner in module.calls:
                 names = module.calls[inner].names
                 if names & {"fastapi.Request.stream", "fastapi.UploadFile.read", "fastapi.UploadFile.file.read"}:
                     return True
-            if isinstance(loop, ast.For) and isinstance(inner, ast.Attribute) and "fastapi.UploadFile.file" in module.value(inner).names:
+            if (
+                isinstance(loop, ast.For)
+                and isinstance(inner, ast.Attribute)
+                and "fastapi.UploadFile.file" in module.value(inner).names
+            ):
                 return True
     return False
 
@@ -183,14 +282,60 @@ def _counts(module: Module, loop: ast.AST) -> bool:
     for part in inside(loop):
         if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Gt | ast.GtE | ast.Lt | ast.LtE):
             return True
-        if isinstance(part, ast.Call) and any(function for function in module.value(part.func).functions) and module.calls.get(part) is not None and any(isinstance(inner, ast.Compare) for function in module.value(part.func).functions for inner in inside(function.node)):
+        if (
+            isinstance(part, ast.Call)
+            and any(function for function in module.value(part.func).functions)
+            and module.calls.get(part) is not None
+            and any(
+                isinstance(inner, ast.Compare)
+                for function in module.value(part.func).functions
+                for inner in inside(function.node)
+            )
+        ):
             return True
     return False
 
 
-_DECOMPRESSING: Final = frozenset({"gzip.decompress", "zlib.decompress", "bz2.decompress", "lzma.decompress", "brotli.decompress", "zstandard.decompress", "zstd.decompress", "lz4.frame.decompress", "snappy.decompress", "shutil.unpack_archive", "zipfile.ZipFile.extractall", "zipfile.ZipFile.extract", "tarfile.open().extractall", "tarfile.TarFile.extractall",
-                                    "tarfile.open().extract", "tarfile.TarFile.extract", "zipfile.ZipFile.read", "zstandard.ZstdDecompressor.decompress", "py7zr.SevenZipFile.extractall", "blosc.decompress", "?.extractall", "rarfile.RarFile.extractall"})
-_STREAMS: Final = ("gzip.GzipFile.read", "gzip.open().read", "bz2.BZ2File.read", "lzma.LZMAFile.read", "bz2.open().read", "lzma.open().read", "zipfile.ZipFile.open().read", "tarfile.open().extractfile().read", "zlib.decompressobj().decompress", "bz2.BZ2Decompressor.decompress", "lzma.LZMADecompressor.decompress", "tarfile.TarFile.extractfile().read")
+_DECOMPRESSING: Final = frozenset(
+    {
+        "gzip.decompress",
+        "zlib.decompress",
+        "bz2.decompress",
+        "lzma.decompress",
+        "brotli.decompress",
+        "zstandard.decompress",
+        "zstd.decompress",
+        "lz4.frame.decompress",
+        "snappy.decompress",
+        "shutil.unpack_archive",
+        "zipfile.ZipFile.extractall",
+        "zipfile.ZipFile.extract",
+        "tarfile.open().extractall",
+        "tarfile.TarFile.extractall",
+        "tarfile.open().extract",
+        "tarfile.TarFile.extract",
+        "zipfile.ZipFile.read",
+        "zstandard.ZstdDecompressor.decompress",
+        "py7zr.SevenZipFile.extractall",
+        "blosc.decompress",
+        "?.extractall",
+        "rarfile.RarFile.extractall",
+    }
+)
+_STREAMS: Final = (
+    "gzip.GzipFile.read",
+    "gzip.open().read",
+    "bz2.BZ2File.read",
+    "lzma.LZMAFile.read",
+    "bz2.open().read",
+    "lzma.open().read",
+    "zipfile.ZipFile.open().read",
+    "tarfile.open().extractfile().read",
+    "zlib.decompressobj().decompress",
+    "bz2.BZ2Decompressor.decompress",
+    "lzma.LZMADecompressor.decompress",
+    "tarfile.TarFile.extractfile().read",
+)
 
 
 @registry.rule("BW407", "Decompression without a bound")
@@ -200,7 +345,11 @@ def decompression(module: Module) -> Iterator[Fault]:
         handed = {name for value in call.args for name in value.names} & _DECOMPRESSING
         name = named(call, _DECOMPRESSING) or next(iter(sorted(handed)), None)
         if name is None:
-            name = named(call, _STREAMS) if len(call.node.args) + len(call.node.keywords) < (2 if "decompress" in method(call) else 1) else None
+            name = (
+                named(call, _STREAMS)
+                if len(call.node.args) + len(call.node.keywords) < (2 if "decompress" in method(call) else 1)
+                else None
+            )
         if name is None or _file_size_is_checked(module, call.node):
             continue
         yield Fault(
@@ -213,8 +362,12 @@ def decompression(module: Module) -> Iterator[Fault]:
 def _file_size_is_checked(module: Module, node: ast.AST) -> bool:
     function = module.function_of(node)
     for part in inside(function) if function is not None else ():
-        if isinstance(part, ast.Compare) and any(isinstance(inner, ast.Attribute) and inner.attr in {"file_size", "size"} for inner in inside(part)):
+        if isinstance(part, ast.Compare) and any(
+            isinstance(inner, ast.Attribute) and inner.attr in {"file_size", "size"} for inner in inside(part)
+        ):
             return True
-        if isinstance(part, ast.Assign) and any(isinstance(inner, ast.Attribute) and inner.attr in {"file_size"} for inner in inside(part.value)):
+        if isinstance(part, ast.Assign) and any(
+            isinstance(inner, ast.Attribute) and inner.attr == "file_size" for inner in inside(part.value)
+        ):
             return True
     return False
