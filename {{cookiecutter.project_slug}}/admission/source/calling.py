@@ -322,7 +322,8 @@ class Calls(Expressions):
         said = args[1].constant
         if said is None:
             # Which attribute it is cannot be known: it may be any of a known few, or the rules on getattr speak.
-            return join(Value(names=frozenset({"?.<computed>"})), *args[2:])
+            origin = args[0].labels & {INPUT, SHAPED, ROW}
+            return join(Value(names=frozenset({"?.<computed>"}), labels=origin), *args[2:])
         return join(self.attribute(args[0], str(said.value)), *args[2:])
 
     def _partial(self, args: Sequence[Value], keywords: dict[str, Value]) -> Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import string
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,9 @@ from admission.source.words import sensitivity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+_OF_MODELS: Final = frozenset({"model_fields_set", "model_extra", "__dict__", "__pydantic_extra__"})
+"""Attributes that every pydantic model has, and whose content the client chooses."""
 
 TEXT: Final = frozenset({"builtins.str"})
 _OF_THE_WHOLE: Final = frozenset({SECRET, PERSONAL, BODY})
@@ -88,10 +92,7 @@ class Expressions(State):
 
     def _global(self, name: str) -> Value:
         if name in self.module.imports:
-            dotted = canonical(self.module.imports[name])
-            return Value(
-                names=frozenset({dotted}), labels=frozenset({INTERNAL}) if dotted in INTERNAL_NAMES else frozenset()
-            )
+            return _of_library(canonical(self.module.imports[name]))
         if f".{name}" in self.module.classes:
             return Value(names=frozenset({f".{name}"}))
         if name in self.module.functions:
@@ -122,7 +123,7 @@ class Expressions(State):
         inherited = base.labels - _OF_THE_WHOLE
         if any(kind in self.module.classes for kind in base.types):
             # What is in a field of ours is known from its annotation or from what was assigned to it.
-            inherited -= {INPUT, SHAPED}
+            inherited -= frozenset() if name in _OF_MODELS else {INPUT, SHAPED}
         if "fastapi.Request" in base.types:
             inherited = frozenset(REQUEST.get(name, ()))
         elif "fastapi.UploadFile" in base.types:
@@ -134,10 +135,7 @@ class Expressions(State):
     def _attribute_of_name(self, dotted: str, name: str) -> Value:
         info = self.module.classes.get(dotted)
         if info is None:
-            full = canonical(f"{dotted}.{name}")
-            return Value(
-                names=frozenset({full}), labels=frozenset({INTERNAL}) if full in INTERNAL_NAMES else frozenset()
-            )
+            return _of_library(canonical(f"{dotted}.{name}"))
         if self.module.is_a(dotted, "enum.Enum", "enum.StrEnum", "enum.IntEnum") and name in info.assigned:
             return Value(types=frozenset({dotted}), fixed=True)
         method = self.module.method_of(dotted, name)
@@ -394,6 +392,14 @@ class Expressions(State):
 
     def _eval_Call(self, node: ast.Call, env: Environment) -> Value:
         return self.call(node, env)
+
+
+def _of_library(dotted: str) -> Value:
+    """Return an object of a library by its name; of the constants of ``string`` their text too."""
+    labels = frozenset({INTERNAL}) if dotted in INTERNAL_NAMES else frozenset()
+    said = getattr(string, dotted.removeprefix("string."), None) if dotted.startswith("string.") else None
+    text = constant(said).constant if isinstance(said, str) else None
+    return Value(names=frozenset({dotted}), labels=labels, constant=text)
 
 
 def _added(left: object, right: object) -> Value:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import warnings
 
 from admission.finding import Finding
 from admission.source.flow import Flow
+from admission.source.module import Module
 from admission.source.read import TooComplex, read_module
-from admission.source.rules import ALL
+from admission.source.rules import ALL, complexity
 
 DOES_NOT_PARSE = "BW901"
-TOO_COMPLEX = "BW590"
 
 
 def check_source(text: str, file: str) -> list[Finding]:
@@ -29,11 +30,13 @@ def check_source(text: str, file: str) -> list[Finding]:
         except SyntaxError as error:
             return [_unparsable(file, error.lineno or 1, error.offset or 1, str(error.msg))]
         except (RecursionError, MemoryError):
-            return [_too_complex(file, "it nests too deeply")]
+            return _give_up(text, file, "it nests too deeply")
         except TooComplex as error:
-            return [_too_complex(file, str(error))]
+            return _give_up(text, file, str(error))
         except ValueError as error:
             return [_unparsable(file, 1, 1, str(error))]
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not admit what it could not judge
+            return _give_up(text, file, f"the gate failed on it ({type(error).__name__}), which is a fault of the gate")
 
 
 def _judge(text: str, file: str) -> list[Finding]:
@@ -41,6 +44,11 @@ def _judge(text: str, file: str) -> list[Finding]:
     Flow(module).run()
     found = [finding for rule in ALL for finding in rule.check(module)]
     return sorted(found, key=lambda finding: (finding.line, finding.rule, finding.column))
+
+
+def _give_up(text: str, file: str, reason: str) -> list[Finding]:
+    module = Module(text, file, ast.Module([], []), too_complex=reason)
+    return [finding for rule in complexity.registry.rules for finding in rule.check(module)]
 
 
 def _unparsable(file: str, line: int, column: int, reason: str) -> Finding:
@@ -54,19 +62,5 @@ def _unparsable(file: str, line: int, column: int, reason: str) -> Finding:
         column + 1,
         f"This does not parse: {reason[:200]}. Nothing in the file can be judged.",
         "Mend the syntax; the service runs on Python 3.11.",
-        "refuse",
-    )
-
-
-def _too_complex(file: str, reason: str) -> Finding:
-    return Finding(
-        TOO_COMPLEX,
-        file,
-        1,
-        1,
-        1,
-        2,
-        f"This file is too complex to be judged: {reason}. What cannot be judged is not admitted.",
-        "Split it into several handler modules, and keep each function short.",
         "refuse",
     )

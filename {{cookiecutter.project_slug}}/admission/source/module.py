@@ -97,6 +97,8 @@ class Module:
         values: what each expression may be.
         calls: what was seen at each call.
         routes: its route handlers.
+        loop_functions: functions that run on the event loop.
+        too_complex: why the analysis gave up, if it did; then nothing else is known.
     """
 
     text: str
@@ -111,6 +113,7 @@ class Module:
     calls: dict[ast.Call, Call] = field(default_factory=dict)
     routes: list[Route] = field(default_factory=list)
     loop_functions: set[ast.AST] = field(default_factory=set)
+    too_complex: str | None = None
     _bases: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property

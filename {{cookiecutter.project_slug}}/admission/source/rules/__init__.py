@@ -7,6 +7,7 @@ from admission.source.rules import (
     assignment,
     blocking,
     bounds,
+    complexity,
     execution,
     identity,
     internals,
@@ -30,7 +31,7 @@ FAMILIES = (
     *(blocking, retries, tasks, rows),  # BW2xx: time and concurrency
     *(logs, secrets, internals),  # BW3xx: secrets and privacy
     *(bounds, sizes, answers, assignment, kinds, identity, web),  # BW4xx: the contract
-    *(reach, scaffold),  # BW5xx: reach and scaffold
+    *(reach, scaffold, complexity),  # BW5xx: reach and scaffold
 )
 
 ALL = [rule for family in FAMILIES for rule in family.registry.rules]

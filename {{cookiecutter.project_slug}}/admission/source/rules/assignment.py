@@ -80,6 +80,8 @@ def _is_from_client(module: Module, node: ast.expr) -> bool:
         return any(
             key is None and _is_from_client(module, value) for key, value in zip(node.keys, node.values, strict=True)
         )
+    if isinstance(node, ast.List | ast.Tuple):
+        return any(_is_from_client(module, element) for element in node.elts)
     if isinstance(node, ast.ListComp | ast.GeneratorExp):
         return _is_from_client(module, node.elt)
     if isinstance(node, ast.DictComp):

@@ -183,6 +183,15 @@ def swallowed(module: Module) -> Iterator[Fault]:
                 yield Fault(
                     part, "A `return` in `finally` drops the exception on its way.", "Return before or after the `try`."
                 )
+    for info in module.classes.values():
+        for name in ("__exit__", "__aexit__"):
+            for part in inside(info.methods[name]) if name in info.methods else ():
+                if isinstance(part, ast.Return) and isinstance(part.value, ast.Constant) and part.value.value is True:
+                    yield Fault(
+                        part,
+                        "A context manager that always answers true swallows whatever fails inside of it.",
+                        "Return None; or name the one error: `return kind is not None and issubclass(kind, KeyError)`.",
+                    )
     for call in calls(module):
         if named(call, {"contextlib.suppress"}) and (_kinds(module, call.node.args) & (BROAD | _SILENT_WHEN_WIDE)):
             yield Fault(

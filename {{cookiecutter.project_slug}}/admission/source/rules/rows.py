@@ -11,7 +11,7 @@ from admission.source.expressions import path_of
 from admission.source.match import calls, method
 from admission.source.module import is_definition
 from admission.source.outbound import functions_that_leave, leaves
-from admission.source.tree import inside
+from admission.source.tree import inside, is_inside
 from admission.source.values import ROW
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ registry = Registry()
 
 _WRITES: Final = frozenset({"add", "add_all", "flush", "delete", "merge", "begin", "begin_nested"})
 _LOCK_MEND: Final = "Let the database decide in one statement: `update(Item).where(Item.id == item_id, Item.stock >= n).values(stock=Item.stock - n)`, then check `result.rowcount`; or read with `.with_for_update()`."
+_UNIQUE_MEND: Final = (
+    "Let a unique constraint decide: `session.add(user)`, `try: await session.flush()`, "
+    '`except IntegrityError as error: raise HTTPException(409, "Exists already.") from error`.'
+)
 
 
 def is_session_call(call: Call) -> bool:
@@ -64,6 +68,7 @@ def check_then_act(module: Module) -> Iterator[Fault]:
         yield from _lost_updates(module, function)
         yield from _guarded_states(module, function)
         yield from _exists_then_insert(module, function)
+        yield from _missing_then_insert(module, function)
 
 
 def _is_locked(function: ast.AST) -> bool:
@@ -93,13 +98,21 @@ def _own_nodes(module: Module, function: ast.AST, *kinds: type[ast.AST]) -> Iter
 
 def _lost_updates(module: Module, function: ast.AST) -> Iterator[Fault]:
     message = "This value was read before and is written back changed. Two requests at once read the same value, and one change is lost."
+    for part in _own_nodes(module, function, ast.Call):
+        for value in _values_of(part):
+            if (
+                isinstance(value, ast.BinOp)
+                and any(_is_row(module, side) for side in (value.left, value.right))
+                and not _is_column(value)
+            ):
+                yield Fault(value if value.lineno == getattr(part, "lineno", 0) else part, message, _LOCK_MEND)
     for node in _own_nodes(module, function, ast.AugAssign, ast.Assign):
         if (
             isinstance(node, ast.AugAssign)
             and isinstance(node.target, ast.Attribute)
             and _is_row(module, node.target.value)
         ):
-            if not _is_column(module, node.value):
+            if not _is_column(node.value):
                 yield Fault(node, message, _LOCK_MEND)
         elif (
             isinstance(node, ast.Assign)
@@ -114,11 +127,52 @@ def _lost_updates(module: Module, function: ast.AST) -> Iterator[Fault]:
                 yield Fault(node, message, _LOCK_MEND)
 
 
+def _values_of(node: ast.AST) -> list[ast.expr]:
+    """Return what `.values(...)` is given, by keyword or in a dictionary."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "values"):
+        return []
+    given = [keyword.value for keyword in node.keywords]
+    for argument in node.args:
+        given += argument.values if isinstance(argument, ast.Dict) else []
+    return given
+
+
+def _missing_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
+    """Point at `if not found: session.add(Shared(...))`, where the table is known to be everybody's."""
+    for node in _own_nodes(module, function, ast.If):
+        if not isinstance(node, ast.If) or not _asks_whether_missing(module, node.test):
+            continue
+        for call in _calls_in(module, function):
+            if (
+                is_session_call(call)
+                and method(call) == "add"
+                and any(is_inside(call.node, part) for part in node.body)
+            ):
+                kinds = {kind for value in call.args for kind in value.types if kind in module.classes}
+                if any(not any(base.rpartition(".")[2] == "Owned" for base in module.bases_of(kind)) for kind in kinds):
+                    yield Fault(
+                        call.node,
+                        "This asks whether it is missing, and inserts it later. Two requests at once both find nothing.",
+                        _UNIQUE_MEND,
+                    )
+
+
+def _asks_whether_missing(module: Module, test: ast.expr) -> bool:
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return isinstance(test.operand, ast.Name | ast.Await | ast.Call) and _is_row(module, test.operand)
+    return (
+        isinstance(test, ast.Compare)
+        and isinstance(test.ops[0], ast.Is)
+        and not isinstance(test.left, ast.Attribute)
+        and _is_row(module, test.left.value if isinstance(test.left, ast.NamedExpr) else test.left)
+    )
+
+
 def _is_row(module: Module, node: ast.expr) -> bool:
     return ROW in module.value(node).labels
 
 
-def _is_column(module: Module, node: ast.expr) -> bool:
+def _is_column(node: ast.expr) -> bool:
     """`item.stock = Item.stock - n` is computed by the database."""
     return any(
         isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id[:1].isupper()
@@ -191,7 +245,7 @@ def _exists_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
                 yield Fault(
                     guards[0],
                     "This asks whether it exists, and inserts it later. Two requests at once both find nothing, and both insert.",
-                    'Let a unique constraint decide: `session.add(user)`, `try: await session.flush()`, `except IntegrityError as error: raise HTTPException(409, "Exists already.") from error`.',
+                    _UNIQUE_MEND,
                 )
                 return
 

@@ -27,7 +27,7 @@ _KNOWN_KEYS: Final = re.compile(
 _URL_WITH_PASSWORD: Final = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@{}]*:[^/\s:@{}]+@", re.IGNORECASE)
 _CREDENTIAL_HEADER: Final = re.compile(r"^(bearer|basic|token|apikey)\s+[\w.~+/=-]{6,}$", re.IGNORECASE)
 _NO_SECRET: Final = re.compile(
-    r"^(|none|null|true|false|bearer|basic|token|password|secret|string|changeme!?|.{0,5}|https?://\S*|/\S*|\S*[{<%]\S*|[a-z]+([ _:-][a-z]+)*|[A-Z][A-Z_]+|X-[\w-]+|\^.*|.*\s.*\s.*)$"
+    r"^(|none|null|true|false|(?i:bearer|basic|token|digest|apikey)|[A-Z][a-z]+|password|secret|string|changeme!?|.{0,5}|https?://\S*|/\S*|\S*[{<%]\S*|[a-z]+([ _:-][a-z]+)*|[A-Z][A-Z_]+|X-[\w-]+|\^.*|.*\s.*\s.*)$"
 )
 """What stands under a name of a secret and is none: a type, a header's name, an address, a sentence, a pattern."""
 
