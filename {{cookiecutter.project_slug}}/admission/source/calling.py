@@ -20,6 +20,7 @@ from admission.source.values import (
     INTERNAL,
     NOTHING,
     OUTSIDE,
+    PASSWORD,
     PERSONAL,
     ROW,
     SAFE_FOR,
@@ -462,7 +463,7 @@ class Calls(Expressions):
         if name == "builtins.dict":
             return Value(
                 types=frozenset({"builtins.dict"}),
-                labels=labels_of(args) & {INPUT, SECRET, PERSONAL, BODY, INTERNAL, ERROR},
+                labels=labels_of(args) & {INPUT, SECRET, PASSWORD, PERSONAL, BODY, INTERNAL, ERROR},
                 items=join(*(arg.items for arg in args), *keywords.values()),
                 fields=tuple({**{key: value for arg in args for key, value in arg.fields}, **keywords}.items()),
                 fixed=not labels_of([*args, *keywords.values()]),
@@ -556,7 +557,7 @@ class Calls(Expressions):
                 for field in info.fields if info else ():
                     value = self.attribute(replace(receiver, types=frozenset({kind})), field)
                     fields[field] = value
-                    labels |= value.all_labels() & {SECRET, PERSONAL}
+                    labels |= value.all_labels() & {SECRET, PASSWORD, PERSONAL}
         if method == "model_copy":
             return receiver
         if method == "model_dump_json":

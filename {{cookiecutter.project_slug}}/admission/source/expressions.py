@@ -18,6 +18,7 @@ from admission.source.values import (
     INTERNAL,
     NOTHING,
     OUTSIDE,
+    PASSWORD,
     PERSONAL,
     SAFE_FOR,
     SECRET,
@@ -39,7 +40,7 @@ _OF_MODELS: Final = frozenset({"model_fields_set", "model_extra", "__dict__", "_
 """Attributes that every pydantic model has, and whose content the client chooses."""
 
 TEXT: Final = frozenset({"builtins.str"})
-_OF_THE_WHOLE: Final = frozenset({SECRET, PERSONAL, BODY})
+_OF_THE_WHOLE: Final = frozenset({SECRET, PASSWORD, PERSONAL, BODY})
 """Labels of a whole that its parts do not have: the headers hold a secret, ``user-agent`` is none."""
 
 MAX_CONSTANT: Final = 10_000

@@ -21,6 +21,9 @@ SHAPED: Final = "shaped"
 """Chosen by the client, but it can only be a number, a UUID, a date, or one of a few known values."""
 
 SECRET: Final = "secret"  # noqa: S105 - a label
+PASSWORD: Final = "password"  # noqa: S105 - a label
+"""A secret that a person chose, and that no fast hash protects."""
+
 PERSONAL: Final = "personal"
 ERROR: Final = "error"
 """The text of an exception, which tells a client about the inside."""

@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from admission.source.values import PERSONAL, SECRET
+from admission.source.values import PASSWORD, PERSONAL, SECRET
 
 _WORDS: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
@@ -65,6 +65,7 @@ _SECRET_PAIRS: Final = frozenset(
         ("card", "pin"),
     }
 )
+_PASSWORDS: Final = frozenset({"password", "passwords", "passwd", "passphrase", "pwd", "passcode", "pin"})
 _NOT_SECRET: Final = frozenset(
     [
         "type",
@@ -305,7 +306,7 @@ def sensitivity(name: str) -> frozenset[str]:
         and parts[-1] not in _NOT_SECRET
         and parts[0] not in {"is", "has", "num", "max", "min", "hashed"}
     ):
-        return frozenset({SECRET})
+        return frozenset({SECRET, PASSWORD}) if set(parts) & _PASSWORDS else frozenset({SECRET})
     if (
         _has(parts, _PERSONAL_WORDS, _PERSONAL_PAIRS)
         and parts[-1] not in _NOT_PERSONAL - {"name", "names", "id"}

@@ -57,7 +57,13 @@ def _fetched_class(module: Module, call: Call) -> str | None:
         return table if table and call.args[1].all_labels() & {INPUT, SHAPED} else None
     if not is_query(call):
         return None
-    for part in _statement_parts(module, call):
+    parts = list(_statement_parts(module, call))
+    for part in parts:
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "filter_by":
+            for keyword in part.keywords:
+                if keyword.arg in {"id", "uuid", "pk"} and module.value(keyword.value).all_labels() & {INPUT, SHAPED}:
+                    names = (name for each in parts for name in module.value(each).names if module.is_table(name))
+                    return next(names, None)
         if (
             isinstance(part, ast.Compare)
             and isinstance(part.ops[0], ast.Eq)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from admission.source.canonical import last
 from admission.source.declare import Fault, Registry
 from admission.source.expressions import path_of
-from admission.source.match import argument_node, calls, is_constant, method, named, text_of
+from admission.source.match import argument_node, calls, is_constant, method, named, names_in, text_of
+from admission.source.module import is_definition
 from admission.source.rules.rows import is_session_call
 from admission.source.tree import inside
 
@@ -234,6 +235,8 @@ def _is_foreign_container(module: Module, node: ast.expr) -> bool:
         and not _is_own(module, node.value)
     ):
         return True
+    if isinstance(node, ast.Call) and "builtins.vars" in module.value(node.func).names and node.args:
+        return _is_foreign_value(module, node.args[0])
     said = path_of(node) or ""
     return ".scope" in said and "fastapi.Request" in {
         kind for part in inside(node) if isinstance(part, ast.Name) for kind in module.value(part).types
@@ -319,6 +322,8 @@ def growing(module: Module) -> Iterator[Fault]:
                         *_growth(module, f"{info.node.name}.{name}"),
                     ):
                         yield Fault(place, message, mend)
+    for place in (*_growing_closures(module), *_growing_defaults(module)):
+        yield Fault(place, message, mend)
     for call in calls(module):
         if (
             named(call, {"functools.lru_cache"})
@@ -329,6 +334,49 @@ def growing(module: Module) -> Iterator[Fault]:
         for decorator in getattr(function, "decorator_list", []):
             if module.resolve(decorator) == "functools.cache" and _takes_arguments(function):
                 yield Fault(decorator, message, mend)
+
+
+def _growing_closures(module: Module) -> Iterator[ast.AST]:
+    """Yield growth of a container that a decorator keeps for the function that it wraps."""
+    decorators = {
+        module.functions[name].name
+        for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef)
+        for decorator in getattr(function, "decorator_list", [])
+        for name in names_in(decorator)
+        if name in module.functions
+    }
+    for name in sorted(decorators):
+        outer = module.functions[name]
+        for part in inside(outer):
+            if (
+                isinstance(part, ast.Assign | ast.AnnAssign)
+                and part.value is not None
+                and _is_container(module, part.value)
+            ):
+                if module.function_of(part) is outer or is_definition(module.function_of(part) or outer):
+                    for target in part.targets if isinstance(part, ast.Assign) else [part.target]:
+                        if isinstance(target, ast.Name) and not _is_evicted(module, outer, target.id):
+                            yield from (
+                                place
+                                for place in _growth(module, target.id, outer)
+                                if module.function_of(place) is not module.function_of(part)
+                            )
+
+
+def _growing_defaults(module: Module) -> Iterator[ast.AST]:
+    """Yield growth of a default: it is made once, and every call adds to it."""
+    for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef):
+        if not is_definition(function):
+            continue
+        arguments = [*function.args.posonlyargs, *function.args.args]
+        defaults = function.args.defaults
+        pairs = [
+            *zip(arguments[len(arguments) - len(defaults) :], defaults, strict=True),
+            *zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True),
+        ]
+        for argument, default in pairs:
+            if default is not None and _is_container(module, default):
+                yield from (part for part in inside(function) if _adds(part, argument.arg))
 
 
 def _takes_arguments(function: ast.AST) -> bool:

@@ -10,7 +10,7 @@ from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, is_constant, method, named
 from admission.source.module import is_function
 from admission.source.tree import inside
-from admission.source.values import PERSONAL, SECRET
+from admission.source.values import INPUT, PASSWORD, PERSONAL, SECRET
 from admission.source.words import needs_secrecy, sensitivity, words
 
 if TYPE_CHECKING:
@@ -208,7 +208,6 @@ _FAST: Final = (
     )
     | _WEAK
 )
-_PASSWORDS: Final = frozenset({"password", "passwd", "passphrase", "pwd", "passcode", "pin"})
 
 
 @registry.rule("BW303", "A weak hash or cipher")
@@ -267,33 +266,16 @@ def _weak(call: Call) -> str | None:
 
 
 def _is_password(module: Module, call: Call) -> bool:
+    """Return whether a password goes into a hash, at once or by a later `update`."""
     fed = list(call.node.args)
-    parent = module.parents.get(call.node)
     statement = module.statement_of(call.node)
     if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
         name = statement.targets[0].id
-        function = module.function_of(call.node) or module.tree
-        fed += [
-            argument
-            for other in inside(function)
-            if isinstance(other, ast.Call)
-            and isinstance(other.func, ast.Attribute)
-            and other.func.attr == "update"
-            and isinstance(other.func.value, ast.Name)
-            and other.func.value.id == name
-            for argument in other.args
-        ]
-    del parent
-    for node in fed:
-        for part in inside(node):
-            said = part.id if isinstance(part, ast.Name) else part.attr if isinstance(part, ast.Attribute) else ""
-            if set(words(said)) & _PASSWORDS:
-                return True
-    function = module.function_of(call.node)
-    name = getattr(function, "name", "")
-    return bool(set(words(name)) & _PASSWORDS) and SECRET in {
-        label for value in call.args for label in value.all_labels()
-    } | ({SECRET} if "hash" in name else set())
+        for other in inside(module.function_of(call.node) or module.tree):
+            if isinstance(other, ast.Call) and isinstance(other.func, ast.Attribute) and other.func.attr == "update":
+                if isinstance(other.func.value, ast.Name) and other.func.value.id == name:
+                    fed += other.args
+    return any(PASSWORD in module.value(node).all_labels() for node in fed)
 
 
 _ALPHABETS: Final = frozenset(
@@ -384,6 +366,8 @@ def compared(module: Module) -> Iterator[Fault]:
         sides = (node.left, node.comparators[0])
         if any(_is_trivial(module, side) for side in sides):
             continue
+        if all(INPUT in module.value(side).labels for side in sides):
+            continue  # a password and its repetition: the client compares with itself
         if any(_is_secret(module, side) for side in sides):
             yield Fault(
                 node,
@@ -398,7 +382,7 @@ def _is_trivial(module: Module, node: ast.expr) -> bool:
         return (
             not isinstance(node.value, str | bytes)
             or len(node.value) < 6
-            or bool(re.fullmatch(r"[a-z]+", str(node.value)))
+            or bool(re.fullmatch(r"[A-Za-z]+", str(node.value)))
         )  # noqa: PLR2004 - a kind, not a secret
     if isinstance(node, ast.Call) and (
         module.value(node.func).names & {"builtins.len", "builtins.type", "builtins.bool"}
@@ -444,6 +428,8 @@ def _is_secret(module: Module, node: ast.expr) -> bool:
         return True
     if kinds == ("expected",) or SECRET in sensitivity(name):
         return SECRET in (value.labels | sensitivity(name)) and PERSONAL not in value.labels
+    if SECRET in value.labels and PERSONAL not in value.labels and not isinstance(node, ast.Constant):
+        return True
     return bool(value.names & {"hmac.digest()"}) or bool(
         value.types & {"hmac.digest()", "hmac.new().hexdigest()", "hmac.new().digest()"}
     )

@@ -215,6 +215,9 @@ def upload(module: Module) -> Iterator[Fault]:
                 "Piece by piece, this takes whatever the client sends. Nothing ends it.",
                 "Count in the loop: `size += len(chunk)`, `if size > MAX_BYTES: raise HTTPException(413)`.",
             )
+    for each in module.walk(ast.comprehension):
+        if isinstance(each, ast.comprehension) and "fastapi.UploadFile.file" in module.value(each.iter).names:
+            yield Fault(each.iter, message, mend)
     for route in module.routes:
         for parameter in route.parameters:
             if (
