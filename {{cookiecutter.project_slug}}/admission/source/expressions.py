@@ -1,3 +1,4 @@
+# ruff: noqa: N802, N815 - methods are named after the nodes that they evaluate
 """Walks through expressions: what each may be, given what the names in it stand for."""
 
 from __future__ import annotations

@@ -73,11 +73,31 @@ OTHER_CLIENTS: Final = (
 )
 NO_CALL: Final = frozenset(
     {
-        "httpx.HTTPError", "httpx.TimeoutException", "httpx.HTTPStatusError", "httpx.RequestError", "httpx.ConnectError", "httpx.URL", "httpx.Timeout", "httpx.Limits", "httpx.QueryParams", "httpx.codes",
-        "httpx.BasicAuth", "httpx.Headers", "httpx.Response", "aiohttp.ClientError", "aiohttp.ClientTimeout", "requests.RequestException", "requests.exceptions.RequestException", "socket.gethostname", "socket.timeout",
-        "socket.gaierror", "urllib.request.Request", "psycopg.errors.UniqueViolation", "redis.exceptions.RedisError",
+        "httpx.HTTPError",
+        "httpx.TimeoutException",
+        "httpx.HTTPStatusError",
+        "httpx.RequestError",
+        "httpx.ConnectError",
+        "httpx.URL",
+        "httpx.Timeout",
+        "httpx.Limits",
+        "httpx.QueryParams",
+        "httpx.codes",
+        "httpx.BasicAuth",
+        "httpx.Headers",
+        "httpx.Response",
+        "aiohttp.ClientError",
+        "aiohttp.ClientTimeout",
+        "requests.RequestException",
+        "requests.exceptions.RequestException",
+        "socket.gethostname",
+        "socket.timeout",
+        "socket.gaierror",
+        "urllib.request.Request",
+        "psycopg.errors.UniqueViolation",
+        "redis.exceptions.RedisError",
     }
-)  # fmt: skip
+)
 KNOWN_DEPENDENCIES: Final = frozenset(
     {"Caller", "Session", "Identity", "EffectKey", "Outbox", "Settings", "Clock", "Jobs"}
 )

@@ -9,6 +9,7 @@ from admission.source.rules import (
     bounds,
     complexity,
     execution,
+    growth,
     identity,
     internals,
     kinds,
@@ -23,15 +24,16 @@ from admission.source.rules import (
     sql,
     tasks,
     texts,
+    weakness,
     web,
 )
 
 FAMILIES = (
     *(sql, execution, places, texts),  # BW1xx: input reaches a sink
     *(blocking, retries, tasks, rows),  # BW2xx: time and concurrency
-    *(logs, secrets, internals),  # BW3xx: secrets and privacy
+    *(logs, secrets, weakness, internals),  # BW3xx: secrets and privacy
     *(bounds, sizes, answers, assignment, kinds, identity, web),  # BW4xx: the contract
-    *(reach, scaffold, complexity),  # BW5xx: reach and scaffold
+    *(reach, scaffold, growth, complexity),  # BW5xx: reach and scaffold
 )
 
 ALL = [rule for family in FAMILIES for rule in family.registry.rules]

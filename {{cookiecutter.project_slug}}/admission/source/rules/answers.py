@@ -108,8 +108,10 @@ def no_model(module: Module) -> Iterator[Fault]:
 def _fault(route: Route) -> Fault:
     return Fault(
         route.registration,
-        f"Nothing says what `{route.node.name}` answers. A column that is added to a table tomorrow goes out to every client, and OpenAPI promises nothing.",
-        f"Name it: `async def {route.node.name}(...) -> NoteOut:`, with `class NoteOut(BaseModel)` that lists what may leave.",
+        f"Nothing says what `{route.node.name}` answers. A column that is added to a table tomorrow "
+        "goes out to every client, and OpenAPI promises nothing.",
+        f"Name it: `async def {route.node.name}(...) -> NoteOut:`, with `class NoteOut(BaseModel)` "
+        "that lists what may leave.",
     )
 
 
@@ -173,7 +175,10 @@ def _is_open(annotation: Annotation) -> bool:
 @registry.rule("BW409", "An answer that leaks columns")
 def leaks(module: Module) -> Iterator[Fault]:
     """Point at answer models with fields that nobody outside may see, and at rows that are sent as they are."""
-    mend = "Leave it out of the model, or `Field(exclude=True)`; answer with a model that lists what may leave: `NoteOut.model_validate(note)`."
+    mend = (
+        "Leave it out of the model, or `Field(exclude=True)`; answer with a model that lists what "
+        "may leave: `NoteOut.model_validate(note)`."
+    )
     kept = {name for route in module.routes for name in _excluded(route)}
     for name in sorted(answer_models(module)):
         if module.is_table(name):

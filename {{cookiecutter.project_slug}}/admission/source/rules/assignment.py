@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 registry = Registry()
 
 _DUMPING: Final = frozenset({"model_dump", "dict", "model_dump_json"})
-_MEND: Final = "Name each field: `Note(title=wanted.title, text=wanted.text)`; to change some, `if wanted.title is not None: note.title = wanted.title`."
-_MESSAGE: Final = "Whatever the client sends becomes a column. A field that is added to the model tomorrow, a role or an owner, can then be set by everybody."
+_MEND: Final = (
+    "Name each field: `Note(title=wanted.title, text=wanted.text)`; to change some, `if "
+    "wanted.title is not None: note.title = wanted.title`."
+)
+_MESSAGE: Final = (
+    "Whatever the client sends becomes a column. A field that is added to the model tomorrow, a "
+    "role or an owner, can then be set by everybody."
+)
 
 
 @registry.rule("BW410", "Mass assignment")
@@ -37,7 +43,8 @@ def mass_assignment(module: Module) -> Iterator[Fault]:
         if extra is not None and allowed:
             yield Fault(
                 extra,
-                "This model keeps fields that it does not know. Whatever the client adds is carried on, and mostly into a table.",
+                "This model keeps fields that it does not know. Whatever the client adds is carried on, and "
+                "mostly into a table.",
                 '`model_config = ConfigDict(extra="forbid")`.',
             )
     for call in calls(module):
@@ -219,9 +226,15 @@ def privileged(module: Module) -> Iterator[Fault]:
         if what is None:
             continue
         mend = {
-            "owner": "Take it out: the service stamps the caller as owner; where you need it, `caller.subject` of `caller: Caller`.",
+            "owner": (
+                "Take it out: the service stamps the caller as owner; where you need it, `caller.subject` of "
+                "`caller: Caller`."
+            ),
             "power": "Take it out: roles come from the token, permissions from policy.toml.",
-            "price": "Take it out, and look the price up: `price = (await session.scalars(select(Product.price).where(Product.sku == wanted.sku))).one()`.",
+            "price": (
+                "Take it out, and look the price up: `price = (await "
+                "session.scalars(select(Product.price).where(Product.sku == wanted.sku))).one()`."
+            ),
         }[what]
         yield Fault(
             item.node,

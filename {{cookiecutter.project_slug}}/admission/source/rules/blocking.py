@@ -22,15 +22,76 @@ MAX_TIMEOUT: Final = 60
 
 _BLOCKING: Final = frozenset(
     {
-        "time.sleep", "builtins.open", "builtins.input", "os.listdir", "os.walk", "os.scandir", "os.system", "os.popen", "os.waitpid", "os.fsync", "glob.glob", "urllib.request.urlopen", "urllib.request.urlretrieve",
-        "hashlib.pbkdf2_hmac", "hashlib.scrypt", "bcrypt.hashpw", "bcrypt.checkpw", "bcrypt.gensalt", "bcrypt.kdf", "crypt.crypt", "asyncio.run", "psycopg.connect", "psycopg2.connect", "sqlite3.connect", "pymysql.connect",
-        "mysql.connector.connect", "MySQLdb.connect", "sqlalchemy.create_engine", "socket.create_connection", "socket.gethostbyname", "socket.getaddrinfo", "socket.gethostbyaddr", "zipfile.ZipFile.extractall", "tarfile.TarFile.extractall",
-        "PIL.Image.open", "pandas.read_csv", "pandas.read_excel", "pandas.read_sql", "pandas.read_parquet", "pandas.read_json", "openpyxl.load_workbook", "time.pause", "select.select", "signal.pause", "concurrent.futures.wait",
-        "concurrent.futures.as_completed", "threading.Thread.join", "threading.Event.wait", "threading.Lock.acquire", "threading.Semaphore.acquire", "threading.Condition.wait", "threading.Barrier.wait", "threading.RLock.acquire",
-        "queue.Queue.get", "queue.Queue.put", "queue.SimpleQueue.get", "concurrent.futures.Future.result", "asyncio.run_coroutine_threadsafe().result", "asyncio.AbstractEventLoop.run_until_complete", "?.run_until_complete",
-        "concurrent.futures.ThreadPoolExecutor.map", "concurrent.futures.ThreadPoolExecutor.submit().result", "argon2.PasswordHasher.hash", "argon2.PasswordHasher.verify", "getpass.getpass", "stripe.Charge.create", "uvicorn.run", "sleep.sleep",
+        "time.sleep",
+        "builtins.open",
+        "builtins.input",
+        "os.listdir",
+        "os.walk",
+        "os.scandir",
+        "os.system",
+        "os.popen",
+        "os.waitpid",
+        "os.fsync",
+        "glob.glob",
+        "urllib.request.urlopen",
+        "urllib.request.urlretrieve",
+        "hashlib.pbkdf2_hmac",
+        "hashlib.scrypt",
+        "bcrypt.hashpw",
+        "bcrypt.checkpw",
+        "bcrypt.gensalt",
+        "bcrypt.kdf",
+        "crypt.crypt",
+        "asyncio.run",
+        "psycopg.connect",
+        "psycopg2.connect",
+        "sqlite3.connect",
+        "pymysql.connect",
+        "mysql.connector.connect",
+        "MySQLdb.connect",
+        "sqlalchemy.create_engine",
+        "socket.create_connection",
+        "socket.gethostbyname",
+        "socket.getaddrinfo",
+        "socket.gethostbyaddr",
+        "zipfile.ZipFile.extractall",
+        "tarfile.TarFile.extractall",
+        "PIL.Image.open",
+        "pandas.read_csv",
+        "pandas.read_excel",
+        "pandas.read_sql",
+        "pandas.read_parquet",
+        "pandas.read_json",
+        "openpyxl.load_workbook",
+        "time.pause",
+        "select.select",
+        "signal.pause",
+        "concurrent.futures.wait",
+        "concurrent.futures.as_completed",
+        "threading.Thread.join",
+        "threading.Event.wait",
+        "threading.Lock.acquire",
+        "threading.Semaphore.acquire",
+        "threading.Condition.wait",
+        "threading.Barrier.wait",
+        "threading.RLock.acquire",
+        "queue.Queue.get",
+        "queue.Queue.put",
+        "queue.SimpleQueue.get",
+        "concurrent.futures.Future.result",
+        "asyncio.run_coroutine_threadsafe().result",
+        "asyncio.AbstractEventLoop.run_until_complete",
+        "?.run_until_complete",
+        "concurrent.futures.ThreadPoolExecutor.map",
+        "concurrent.futures.ThreadPoolExecutor.submit().result",
+        "argon2.PasswordHasher.hash",
+        "argon2.PasswordHasher.verify",
+        "getpass.getpass",
+        "stripe.Charge.create",
+        "uvicorn.run",
+        "sleep.sleep",
     }
-)  # fmt: skip
+)
 _BLOCKING_MODULES: Final = (
     "requests.",
     "shutil.",
@@ -106,7 +167,8 @@ def blocking(module: Module) -> Iterator[Fault]:
         yield Fault(
             call.node,
             f"`{shown}` holds the event loop. While it waits, no other request of this process moves.",
-            f"`await asyncio.to_thread({shown}, ...)`, an asynchronous client, or `def` instead of `async def` for the whole handler; for a pause `await asyncio.sleep(...)`.",
+            f"`await asyncio.to_thread({shown}, ...)`, an asynchronous client, or `def` instead of `async "
+            "def` for the whole handler; for a pause `await asyncio.sleep(...)`.",
         )
 
 
@@ -148,7 +210,8 @@ def unbounded_wait(module: Module) -> Iterator[Fault]:
             if is_constant(value, None) and _waits(call):
                 yield Fault(
                     argument_node(call, None, keyword) or call.node,
-                    f"`{keyword}=None` waits for ever. A peer that does not answer holds this request, its connection and its memory.",
+                    f"`{keyword}=None` waits for ever. A peer that does not answer holds this request, its "
+                    "connection and its memory.",
                     _MEND,
                 )
             elif (
@@ -159,7 +222,8 @@ def unbounded_wait(module: Module) -> Iterator[Fault]:
             ):
                 yield Fault(
                     argument_node(call, None, keyword) or call.node,
-                    f"A wait of {value.constant.value} seconds bounds nothing: the request's own deadline ends long before.",
+                    f"A wait of {value.constant.value} seconds bounds nothing: the request's own deadline ends "
+                    "long before.",
                     _MEND,
                 )
         if named(
@@ -177,7 +241,8 @@ def unbounded_wait(module: Module) -> Iterator[Fault]:
             if node is not None and is_constant(module.value(node), None):
                 yield Fault(
                     node,
-                    "`None` is no bound: this waits for ever. A peer that does not answer holds this request, its connection and its memory.",
+                    "`None` is no bound: this waits for ever. A peer that does not answer holds this request, "
+                    "its connection and its memory.",
                     _MEND,
                 )
         elif (
@@ -188,13 +253,17 @@ def unbounded_wait(module: Module) -> Iterator[Fault]:
         ):
             yield Fault(
                 call.node,
-                "Without `timeout=` this library waits for ever. A peer that does not answer holds this request, its connection and its memory.",
+                "Without `timeout=` this library waits for ever. A peer that does not answer holds this "
+                "request, its connection and its memory.",
                 _MEND,
             )
     yield from _endless_loops(module)
 
 
-_MEND: Final = "Call a declared upstream, whose timeout follows the request's deadline; elsewhere `async with asyncio.timeout(2):`."
+_MEND: Final = (
+    "Call a declared upstream, whose timeout follows the request's deadline; elsewhere `async "
+    "with asyncio.timeout(2):`."
+)
 
 
 def _waits(call: Call) -> bool:
@@ -235,8 +304,10 @@ def _endless_loops(module: Module) -> Iterator[Fault]:
             ):
                 yield Fault(
                     node,
-                    "This loop sleeps until something happens, and nothing ends it if it does not. Each request that waits here holds a connection and memory.",
-                    "Answer 202 with a place to ask again; or bound it: `async with asyncio.timeout(2):` around the loop.",
+                    "This loop sleeps until something happens, and nothing ends it if it does not. Each request "
+                    "that waits here holds a connection and memory.",
+                    "Answer 202 with a place to ask again; or bound it: `async with asyncio.timeout(2):` around "
+                    "the loop.",
                 )
                 break
 

@@ -52,8 +52,10 @@ def text(module: Module) -> Iterator[Fault]:
                 continue
             yield Fault(
                 item.node,
-                f"{_shown(item)} may be a text of any length. It is parsed, kept, compared and logged at the cost that the client chooses.",
-                f"`{item.name}: str = Field(max_length=200)`; for a parameter `Annotated[str, Query(max_length=200)]`; in a list `list[Annotated[str, Field(max_length=50)]]`.",
+                f"{_shown(item)} may be a text of any length. It is parsed, kept, compared and logged at the "
+                "cost that the client chooses.",
+                f"`{item.name}: str = Field(max_length=200)`; for a parameter `Annotated[str, "
+                "Query(max_length=200)]`; in a list `list[Annotated[str, Field(max_length=50)]]`.",
                 "remark" if item.source in _BY_SERVER else None,
             )
             break
@@ -102,8 +104,10 @@ def number(module: Module) -> Iterator[Fault]:
                 continue
             yield Fault(
                 item.node,
-                f"{_shown(item)} may be a number of any size. A column overflows, a multiplication grows, a loop runs as long as the client likes.",
-                f"`{item.name}: int = Field(ge=0, le=1_000_000)`; for money `Decimal = Field(ge=0, max_digits=12, decimal_places=2)`.",
+                f"{_shown(item)} may be a number of any size. A column overflows, a multiplication grows, a "
+                "loop runs as long as the client likes.",
+                f"`{item.name}: int = Field(ge=0, le=1_000_000)`; for money `Decimal = Field(ge=0, "
+                "max_digits=12, decimal_places=2)`.",
                 "remark" if inner or item.source in _BY_SERVER else None,
             )
             break
@@ -126,8 +130,10 @@ def collection(module: Module) -> Iterator[Fault]:
                 continue  # BW421 speaks of it
             yield Fault(
                 item.node,
-                f"{_shown(item)} may have any number of elements. Each costs validation, memory, and mostly a row or a call.",
-                f"`{item.name}: list[Item] = Field(min_length=1, max_length=100)`; for a parameter `Annotated[list[Item], Body(max_length=100)]`.",
+                f"{_shown(item)} may have any number of elements. Each costs validation, memory, and mostly a "
+                "row or a call.",
+                f"`{item.name}: list[Item] = Field(min_length=1, max_length=100)`; for a parameter "
+                "`Annotated[list[Item], Body(max_length=100)]`.",
             )
             break
 
@@ -152,7 +158,10 @@ def page(module: Module) -> Iterator[Fault]:
 @registry.rule("BW421", "A body without a model")
 def untyped(module: Module) -> Iterator[Fault]:
     """Point at bodies and fields that may be anything."""
-    mend = 'Declare a model whose fields are bounded: `class NoteIn(BaseModel): model_config = ConfigDict(extra="forbid")`.'
+    mend = (
+        "Declare a model whose fields are bounded: `class NoteIn(BaseModel): model_config = "
+        'ConfigDict(extra="forbid")`.'
+    )
     for item in taken(module):
         if item.source in {"path", "header", "cookie", "file"}:
             continue
@@ -173,7 +182,8 @@ def untyped(module: Module) -> Iterator[Fault]:
         if named(call, {"fastapi.Request.json"}) and not _is_validated(module, call.node):
             yield Fault(
                 call.node,
-                "This body is read past all models: anything may be in it, and whatever the code does not expect becomes a 500.",
+                "This body is read past all models: anything may be in it, and whatever the code does not "
+                "expect becomes a 500.",
                 mend,
             )
 

@@ -166,7 +166,8 @@ def process(module: Module) -> Iterator[Fault]:
         yield Fault(
             call.node,
             f"`{name}` starts another program, {said}.",
-            "Do it in Python with a library; what needs another program belongs in a declared upstream: `result = await converter.convert(data)`.",
+            "Do it in Python with a library; what needs another program belongs in a declared upstream: "
+            "`result = await converter.convert(data)`.",
         )
 
 
@@ -187,8 +188,10 @@ def code(module: Module) -> Iterator[Fault]:
         if name is not None and name not in _UNPICKLING:
             yield Fault(
                 call.node,
-                f"`{name.removeprefix('builtins.')}` runs text as code. Whatever reaches it can do everything that the service can.",
-                'Look the action up in a constant dictionary: `OPERATIONS = {"sum": sum, "max": max}`, then `OPERATIONS[body.operation](values)`; parse literals with `ast.literal_eval`.',
+                f"`{name.removeprefix('builtins.')}` runs text as code. Whatever reaches it can do everything "
+                "that the service can.",
+                'Look the action up in a constant dictionary: `OPERATIONS = {"sum": sum, "max": max}`, then '
+                "`OPERATIONS[body.operation](values)`; parse literals with `ast.literal_eval`.",
             )
 
 
@@ -214,6 +217,7 @@ def deserialisation(module: Module) -> Iterator[Fault]:
         if name is not None and any(free(value) for value in (*call.args, call.receiver)):
             yield Fault(
                 call.node,
-                f"`{name}` expands entities. A few hundred bytes from the client become gigabytes, or the content of files.",
+                f"`{name}` expands entities. A few hundred bytes from the client become gigabytes, or the "
+                "content of files.",
                 "Ask for JSON; if it has to be XML: `defusedxml.ElementTree.fromstring(raw)`.",
             )

@@ -45,7 +45,8 @@ def not_owned(module: Module) -> Iterator[Fault]:
         yield Fault(
             call.node,
             f"`{shown}` belongs to nobody, so whoever guesses an id gets it: the service scopes only what is `Owned`.",
-            f"`class {shown}(Owned, Base):`, with `from app.models import Base, Owned`; another's object is then not found.",
+            f"`class {shown}(Owned, Base):`, with `from app.models import Base, Owned`; another's object "
+            "is then not found.",
             None if personal or writes else "remark",
         )
 
@@ -115,7 +116,10 @@ _CREDENTIALS: Final = re.compile(
     r"^(authorization|x[-_]api[-_]key|api[-_]key|x[-_]auth[-_]token|x[-_]user[-_]id|x[-_]user|x[-_]role|x[-_]roles|x[-_]admin[-_]token|x[-_]token|x[-_]access[-_]token|x[-_]internal[-_]token|proxy[-_]authorization|x[-_]forwarded[-_]user|x[-_]admin|x[-_]admin[-_]key|x[-_]session|access[-_]token|session|session[-_]id|sessionid|auth[-_]token|x[-_]tenant[-_]id|x[-_]tenant)$",
     re.IGNORECASE,
 )
-_MEND: Final = "Ask for the caller: `caller: Caller` from `app.dependencies`, verified before the handler runs; who may call stands in policy.toml."
+_MEND: Final = (
+    "Ask for the caller: `caller: Caller` from `app.dependencies`, verified before the handler "
+    "runs; who may call stands in policy.toml."
+)
 _MESSAGE: Final = (
     "This decides by itself who is calling. It checks less than the service does, and is forgotten when that changes."
 )

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 registry = Registry()
 
 _ANSWERS: Final = ("fastapi.responses.", "fastapi.Response", "fastapi.HTTPException", "starlette.responses.")
-_MEND: Final = 'Say what the client can do, in constant words, and keep the cause for the log: `raise HTTPException(502, "The payment could not be made.") from error`.'
+_MEND: Final = (
+    "Say what the client can do, in constant words, and keep the cause for the log: `raise "
+    'HTTPException(502, "The payment could not be made.") from error`.'
+)
 
 
 @registry.rule("BW307", "The inside of the service in an answer")

@@ -110,7 +110,10 @@ def _format(call: Call) -> str:
 def float_money(module: Module) -> Iterator[Fault]:
     """Point at amounts of money in binary floating point."""
     message = "Money in a float loses cents: 0.1 + 0.2 is not 0.3, and sums of many do not add up."
-    mend = "`Decimal`, with `Field(ge=0, max_digits=12, decimal_places=2)` and `Numeric(12, 2)`; or whole cents in an `int`."
+    mend = (
+        "`Decimal`, with `Field(ge=0, max_digits=12, decimal_places=2)` and `Numeric(12, 2)`; or "
+        "whole cents in an `int`."
+    )
     for node in module.walk(ast.AnnAssign, ast.arg):
         name, annotation = _declared(node)
         if name and is_money(name) and annotation is not None:

@@ -119,7 +119,10 @@ _PATH_METHODS: Final = frozenset(
     ]
 )
 _TEMPLATES: Final = frozenset({"TemplateResponse", "get_template", "select_template"})
-_MEND_FILE: Final = "Let the client name an id and look the file up; or: `path = (ROOT / name).resolve()`, then `if not path.is_relative_to(ROOT): raise HTTPException(404)`."
+_MEND_FILE: Final = (
+    "Let the client name an id and look the file up; or: `path = (ROOT / name).resolve()`, then "
+    "`if not path.is_relative_to(ROOT): raise HTTPException(404)`."
+)
 
 
 @registry.rule("BW104", "The client chooses a file")
@@ -130,7 +133,8 @@ def file_from_input(module: Module) -> Iterator[Fault]:
         if node is not None:
             yield Fault(
                 node if node.lineno == call.node.lineno else call.node,
-                f"The client chooses the path in `{source_of(call.node)}`. With `../` it reads or writes any file that the service can reach.",
+                f"The client chooses the path in `{source_of(call.node)}`. With `../` it reads or writes any "
+                "file that the service can reach.",
                 _MEND_FILE,
             )
 
@@ -189,8 +193,10 @@ def url_from_input(module: Module) -> Iterator[Fault]:
             continue
         yield Fault(
             node if node.lineno == call.node.lineno else call.node,
-            f"The client chooses the host in `{source_of(call.node)}`. The service then calls whatever it names, the metadata address and internal services among them.",
-            'Call a declared upstream with a fixed base URL and pass the client\'s text as a parameter: `await catalog.get("/items", params={"name": name})`.',
+            f"The client chooses the host in `{source_of(call.node)}`. The service then calls whatever it "
+            "names, the metadata address and internal services among them.",
+            "Call a declared upstream with a fixed base URL and pass the client's text as a parameter: "
+            '`await catalog.get("/items", params={"name": name})`.',
         )
 
 
@@ -231,8 +237,14 @@ def _unknown_client(call: Call) -> bool:
 @registry.rule("BW107", "The client chooses where a redirect goes")
 def redirect_from_input(module: Module) -> Iterator[Fault]:
     """Point at redirects whose target the client chooses."""
-    mend = 'Redirect to a constant or looked-up target; or admit local paths only: `if not target.startswith("/") or target.startswith("//"): raise HTTPException(400)`.'
-    message = "The client chooses where this redirect goes. A link to this service then leads people to a page that imitates it."
+    mend = (
+        "Redirect to a constant or looked-up target; or admit local paths only: `if not "
+        'target.startswith("/") or target.startswith("//"): raise HTTPException(400)`.'
+    )
+    message = (
+        "The client chooses where this redirect goes. A link to this service then leads people to a "
+        "page that imitates it."
+    )
     for call in calls(module):
         if named(call, {"fastapi.responses.RedirectResponse"}):
             node = argument_node(call, 0, "url")

@@ -35,8 +35,10 @@ def outbound(module: Module) -> Iterator[Fault]:
         if name is not None:
             yield Fault(
                 call.node,
-                f"`{name}` leaves the service past its upstreams: no deadline, no breaker, no bound on what comes back, and policy.toml does not know of it.",
-                "Ask for a declared upstream: `payments: Payments` from `app.dependencies`, and name it in the route's `outbound` in policy.toml.",
+                f"`{name}` leaves the service past its upstreams: no deadline, no breaker, no bound on what "
+                "comes back, and policy.toml does not know of it.",
+                "Ask for a declared upstream: `payments: Payments` from `app.dependencies`, and name it in "
+                "the route's `outbound` in policy.toml.",
             )
 
 
@@ -78,7 +80,8 @@ def dynamic_import(module: Module) -> Iterator[Fault]:
             yield Fault(
                 call.node,
                 f"`{name.removeprefix('builtins.')}` loads a module {said}. Its code runs in the service.",
-                'Import it at the top of the file; choose among a few with a constant dictionary: `EXPORTERS = {"csv": to_csv, "json": to_json}`.',
+                "Import it at the top of the file; choose among a few with a constant dictionary: `EXPORTERS "
+                '= {"csv": to_csv, "json": to_json}`.',
             )
     for node in module.walk(ast.ImportFrom):
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
@@ -112,7 +115,8 @@ def forbidden_import(module: Module) -> Iterator[Fault]:
             if (name == "app" or name.startswith("app.")) and not _may_use(name):
                 yield Fault(
                     node,
-                    f"`{name}` is the inside of the service. A handler that reaches into it can switch its guards off, and breaks when it changes.",
+                    f"`{name}` is the inside of the service. A handler that reaches into it can switch its guards "
+                    "off, and breaks when it changes.",
                     "Ask for what you need in `app.dependencies`: `from app.dependencies import Caller, Session`.",
                 )
             elif name == "admission" or name.startswith("admission."):

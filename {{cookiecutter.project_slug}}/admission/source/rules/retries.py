@@ -34,14 +34,44 @@ _LIBRARIES: Final = (
     "httpx_retries.",
     "tenacity",
 )
-_MEND: Final = "Call once: `await payments.charge(...)`. The declared upstream retries what is safe to repeat, with jitter, a budget and the request's deadline."
-_MESSAGE: Final = "This repeats a call by hand. When the other side is down it multiplies its load, outlives the caller, and may do an effect twice."
+_MEND: Final = (
+    "Call once: `await payments.charge(...)`. The declared upstream retries what is safe to "
+    "repeat, with jitter, a budget and the request's deadline."
+)
+_MESSAGE: Final = (
+    "This repeats a call by hand. When the other side is down it multiplies its load, outlives "
+    "the caller, and may do an effect twice."
+)
 BROAD: Final = frozenset({"builtins.Exception", "builtins.BaseException"})
 _SILENT_WHEN_WIDE: Final = frozenset(
-    {"sqlalchemy.exc.SQLAlchemyError", "sqlalchemy.exc.DBAPIError", "sqlalchemy.exc.OperationalError", "asyncio.CancelledError", "builtins.OSError", "builtins.RuntimeError", "httpx.HTTPError", "httpx.RequestError",
-     "asyncio.TimeoutError", "builtins.TimeoutError", "builtins.ConnectionError", "builtins.IOError", "concurrent.futures.CancelledError", "builtins.KeyboardInterrupt", "builtins.SystemExit", "aiohttp.ClientError", "sqlalchemy.exc.DatabaseError",
-     "fastapi.HTTPException", "builtins.PermissionError", "builtins.MemoryError", "builtins.RecursionError", "smtplib.SMTPException", "sqlite3.Error", "sqlite3.OperationalError", "requests.RequestException"}
-)  # fmt: skip
+    {
+        "sqlalchemy.exc.SQLAlchemyError",
+        "sqlalchemy.exc.DBAPIError",
+        "sqlalchemy.exc.OperationalError",
+        "asyncio.CancelledError",
+        "builtins.OSError",
+        "builtins.RuntimeError",
+        "httpx.HTTPError",
+        "httpx.RequestError",
+        "asyncio.TimeoutError",
+        "builtins.TimeoutError",
+        "builtins.ConnectionError",
+        "builtins.IOError",
+        "concurrent.futures.CancelledError",
+        "builtins.KeyboardInterrupt",
+        "builtins.SystemExit",
+        "aiohttp.ClientError",
+        "sqlalchemy.exc.DatabaseError",
+        "fastapi.HTTPException",
+        "builtins.PermissionError",
+        "builtins.MemoryError",
+        "builtins.RecursionError",
+        "smtplib.SMTPException",
+        "sqlite3.Error",
+        "sqlite3.OperationalError",
+        "requests.RequestException",
+    }
+)
 
 
 @registry.rule("BW203", "A retry by hand")
@@ -174,8 +204,11 @@ def swallowed(module: Module) -> Iterator[Fault]:
         if isinstance(node, ast.ExceptHandler) and _swallows(module, node):
             yield Fault(
                 node,
-                "Whatever fails here vanishes. The client gets a success that is none, the transaction commits half of the work, and nobody is told.",
-                'Catch the one error that you can handle, and answer it: `except IntegrityError as error: raise HTTPException(409, "Exists already.") from error`; let the rest pass: the service answers 500 and logs it.',
+                "Whatever fails here vanishes. The client gets a success that is none, the transaction "
+                "commits half of the work, and nobody is told.",
+                "Catch the one error that you can handle, and answer it: `except IntegrityError as error: "
+                'raise HTTPException(409, "Exists already.") from error`; let the rest pass: the service '
+                "answers 500 and logs it.",
             )
     for node in module.walk(ast.Try, ast.TryStar):
         for part in _own_of(getattr(node, "finalbody", [])):

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 registry = Registry()
 
 _WRITES: Final = frozenset({"add", "add_all", "flush", "delete", "merge", "begin", "begin_nested"})
-_LOCK_MEND: Final = "Let the database decide in one statement: `update(Item).where(Item.id == item_id, Item.stock >= n).values(stock=Item.stock - n)`, then check `result.rowcount`; or read with `.with_for_update()`."
+_LOCK_MEND: Final = (
+    "Let the database decide in one statement: `update(Item).where(Item.id == item_id, "
+    "Item.stock >= n).values(stock=Item.stock - n)`, then check `result.rowcount`; or read with "
+    "`.with_for_update()`."
+)
 _UNIQUE_MEND: Final = (
     "Let a unique constraint decide: `session.add(user)`, `try: await session.flush()`, "
     '`except IntegrityError as error: raise HTTPException(409, "Exists already.") from error`.'
@@ -97,7 +101,10 @@ def _own_nodes(module: Module, function: ast.AST, *kinds: type[ast.AST]) -> Iter
 
 
 def _lost_updates(module: Module, function: ast.AST) -> Iterator[Fault]:
-    message = "This value was read before and is written back changed. Two requests at once read the same value, and one change is lost."
+    message = (
+        "This value was read before and is written back changed. Two requests at once read the same "
+        "value, and one change is lost."
+    )
     for part in _own_nodes(module, function, ast.Call):
         for value in _values_of(part):
             if (
@@ -199,7 +206,8 @@ def _guarded_states(module: Module, function: ast.AST) -> Iterator[Fault]:
             if path in checked and checked[path].lineno < node.lineno:
                 yield Fault(
                     node,
-                    "Between the check above and this line another request may pass the same check. Both then believe that they were first.",
+                    "Between the check above and this line another request may pass the same check. Both then "
+                    "believe that they were first.",
                     _LOCK_MEND,
                 )
 
@@ -244,7 +252,8 @@ def _exists_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
             if not added or _same_class(module, function, guards[0], added):
                 yield Fault(
                     guards[0],
-                    "This asks whether it exists, and inserts it later. Two requests at once both find nothing, and both insert.",
+                    "This asks whether it exists, and inserts it later. Two requests at once both find nothing, "
+                    "and both insert.",
                     _UNIQUE_MEND,
                 )
                 return
@@ -302,8 +311,10 @@ def transaction_across_call(module: Module) -> Iterator[Fault]:
             if after or _in_transaction(module, call):
                 yield Fault(
                     call.node,
-                    "Rows are written or locked while another service is waited for. When it is slow, everybody who needs these rows waits too, and the pool runs dry.",
-                    "Call first and write then; or write the wish into the outbox, in the same transaction, and let the worker call.",
+                    "Rows are written or locked while another service is waited for. When it is slow, everybody "
+                    "who needs these rows waits too, and the pool runs dry.",
+                    "Call first and write then; or write the wish into the outbox, in the same transaction, and "
+                    "let the worker call.",
                 )
 
 
@@ -411,8 +422,10 @@ def query_in_loop(module: Module) -> Iterator[Fault]:
         what = "asks the database" if asks else "calls another service"
         yield Fault(
             call.node,
-            f"This {what} once for each element. A list of a hundred makes a hundred round trips in one request, and its length is not the service's choice.",
-            "Ask once: `select(Item).where(Item.id.in_(ids))`, then look up in a dictionary; insert many with one `session.add_all(...)`; bound the list with `max_length=`."
+            f"This {what} once for each element. A list of a hundred makes a hundred round trips in one "
+            "request, and its length is not the service's choice.",
+            "Ask once: `select(Item).where(Item.id.in_(ids))`, then look up in a dictionary; insert many "
+            "with one `session.add_all(...)`; bound the list with `max_length=`."
             if asks
             else "Ask the upstream once for all of them, or put the calls into the outbox.",
         )

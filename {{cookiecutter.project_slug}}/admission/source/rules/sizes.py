@@ -40,7 +40,9 @@ _ONE: Final = frozenset(
 _ALL: Final = frozenset(["all", "fetchall", "unique"])
 _BOUNDED: Final = frozenset(["limit", "fetch", "slice", "in_", "rowcount", "returning", "paginate", "tablesample"])
 _BOUNDED_TEXT: Final = re.compile(
-    r"\b(limit|fetch\s+(first|next)|count\s*\(|sum\s*\(|max\s*\(|min\s*\(|avg\s*\(|exists|insert|update|delete|set\s|set_config|pragma|nextval|where\s+(\w+\.)?id\s*=|select\s+1\b|advisory|now\(\)|for update)",
+    r"\b(limit|fetch\s+(first|next)|count\s*\(|sum\s*\(|max\s*\(|min\s*\(|avg\s*\(|exists|insert|update|delete|set\s|set_config|pragma|nextval|where\s+(\w+\.)?id\s*=|select\s+1\b|advisory|now\(\)|for "
+    r""
+    r"update)",
     re.IGNORECASE,
 )
 
@@ -83,8 +85,10 @@ def result(module: Module) -> Iterator[Fault]:
 def _fault(node: ast.AST) -> Fault:
     return Fault(
         node,
-        "This reads every row that matches. Today there are ten; when there are a million, one request takes the memory of the process.",
-        "`select(Note).order_by(Note.id).limit(limit)`, with `limit: Annotated[int, Query(ge=1, le=100)]`, and go on by key: `.where(Note.id > after)`.",
+        "This reads every row that matches. Today there are ten; when there are a million, one "
+        "request takes the memory of the process.",
+        "`select(Note).order_by(Note.id).limit(limit)`, with `limit: Annotated[int, Query(ge=1, "
+        "le=100)]`, and go on by key: `.where(Note.id > after)`.",
     )
 
 
@@ -202,7 +206,10 @@ def _chain(module: Module, node: ast.AST) -> set[str]:
 @registry.rule("BW406", "An upload without a bound")
 def upload(module: Module) -> Iterator[Fault]:
     """Point at uploads and streams that are read whole."""
-    mend = "Read one byte more than you take: `data = await file.read(MAX_BYTES + 1)`, then `if len(data) > MAX_BYTES: raise HTTPException(413)`."
+    mend = (
+        "Read one byte more than you take: `data = await file.read(MAX_BYTES + 1)`, then `if "
+        "len(data) > MAX_BYTES: raise HTTPException(413)`."
+    )
     message = "This reads whatever the client sends, into memory or onto the disk. One upload takes all there is."
     for call in calls(module):
         whole = _reads_whole(call)
@@ -357,8 +364,10 @@ def decompression(module: Module) -> Iterator[Fault]:
             continue
         yield Fault(
             call.node,
-            f"`{name}` unpacks whatever comes. Ten kilobytes become ten gigabytes, and names in an archive may lead out of its folder.",
-            "Unpack with a bound: `zlib.decompressobj(wbits=31).decompress(data, MAX_BYTES)`; of an archive check `sum(info.file_size for info in archive.infolist())` first.",
+            f"`{name}` unpacks whatever comes. Ten kilobytes become ten gigabytes, and names in an "
+            "archive may lead out of its folder.",
+            "Unpack with a bound: `zlib.decompressobj(wbits=31).decompress(data, MAX_BYTES)`; of an "
+            "archive check `sum(info.file_size for info in archive.infolist())` first.",
         )
 
 

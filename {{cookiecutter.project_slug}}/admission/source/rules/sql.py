@@ -78,7 +78,10 @@ _SQL: Final = re.compile(
     r"\b(select|insert|update|delete|from|where|order\s+by|group\s+by|join|values|set|limit|like|and|or|having|into|table|union|in)\b|[=<>]",
     re.IGNORECASE,
 )
-_MEND: Final = 'Bind it: `await session.execute(text("... WHERE name = :name"), {"name": name})`, or build the statement with `select()`; take column names from a constant dictionary.'
+_MEND: Final = (
+    'Bind it: `await session.execute(text("... WHERE name = :name"), {"name": name})`, or build '
+    "the statement with `select()`; take column names from a constant dictionary."
+)
 
 
 @registry.rule("BW101", "SQL built from input")
@@ -94,12 +97,14 @@ def sql_from_input(module: Module) -> Iterator[Fault]:
         for node in _composed(value.composed, call):
             yield Fault(
                 node,
-                "Text of the client becomes part of an SQL statement here. Whoever sends it can read or change every row.",
+                "Text of the client becomes part of an SQL statement here. Whoever sends it can read or "
+                "change every row.",
                 _MEND,
             )
         yield Fault(
             argument if argument.lineno == call.node.lineno else call.node,
-            f"`{source_of(call.node.func)}` gets SQL with text of the client in it. Whoever sends it can read or change every row.",
+            f"`{source_of(call.node.func)}` gets SQL with text of the client in it. Whoever sends it can "
+            "read or change every row.",
             _MEND,
         )
         if argument.lineno != call.node.lineno:

@@ -60,14 +60,19 @@ def orphan(module: Module) -> Iterator[Fault]:
         if spawns and not _is_awaited(module, call.node):
             yield Fault(
                 call.node,
-                "Nobody waits for this task. Its error is lost, it outlives the request and its deadline, and it dies half-way when the process stops.",
-                "Wait for it in the handler: `async with asyncio.TaskGroup() as group: group.create_task(...)`; what has to happen later goes into the outbox, in the same transaction.",
+                "Nobody waits for this task. Its error is lost, it outlives the request and its deadline, "
+                "and it dies half-way when the process stops.",
+                "Wait for it in the handler: `async with asyncio.TaskGroup() as group: "
+                "group.create_task(...)`; what has to happen later goes into the outbox, in the same "
+                "transaction.",
             )
         elif named(call, _THREADS):
             yield Fault(
                 call.node,
-                "Nobody waits for this thread. Its error is lost, nothing bounds how many there are, and it dies half-way when the process stops.",
-                "`await asyncio.to_thread(work, ...)`; what has to happen later goes into the outbox, in the same transaction.",
+                "Nobody waits for this thread. Its error is lost, nothing bounds how many there are, and it "
+                "dies half-way when the process stops.",
+                "`await asyncio.to_thread(work, ...)`; what has to happen later goes into the outbox, in the "
+                "same transaction.",
             )
 
 
@@ -161,8 +166,10 @@ def background(module: Module) -> Iterator[Fault]:
         losable = harmless or (bool(_LOSABLE.search(name)) and not functions & leaving)
         yield Fault(
             call.node,
-            "This runs after the answer, from memory. When the process stops or the work fails, it is lost, and the client was told that it is done.",
-            'Put it into the outbox, in the same transaction: `await outbox.add("receipt.send", {"order_id": str(order.id)})`.',
+            "This runs after the answer, from memory. When the process stops or the work fails, it is "
+            "lost, and the client was told that it is done.",
+            'Put it into the outbox, in the same transaction: `await outbox.add("receipt.send", '
+            '{"order_id": str(order.id)})`.',
             "remark" if losable else None,
         )
 
@@ -243,8 +250,10 @@ def fan_out(module: Module) -> Iterator[Fault]:
         if any(module.value(loop).all_labels() & {INPUT, SHAPED} for loop in loops) and not _limited(module, call):
             yield Fault(
                 call.node,
-                "As many calls run at once as the client lists. One request takes every connection of the pool, and everybody else waits.",
-                "Ask once for all of them; or bound the width: `limit = asyncio.Semaphore(5)` and `async with limit:` in what is gathered, and `max_length=` on the list.",
+                "As many calls run at once as the client lists. One request takes every connection of the "
+                "pool, and everybody else waits.",
+                "Ask once for all of them; or bound the width: `limit = asyncio.Semaphore(5)` and `async "
+                "with limit:` in what is gathered, and `max_length=` on the list.",
             )
 
 

@@ -130,15 +130,20 @@ def pattern_from_input(module: Module) -> Iterator[Fault]:
         if node is not None and free(module.value(node), "regex"):
             yield Fault(
                 node if node.lineno == call.node.lineno else call.node,
-                "The client chooses this regular expression. One that backtracks holds a processor for as long as it likes.",
-                "Search for plain text: `needle in text`, or `re.escape(needle)`; in SQL `.contains(needle, autoescape=True)`.",
+                "The client chooses this regular expression. One that backtracks holds a processor for as "
+                "long as it likes.",
+                "Search for plain text: `needle in text`, or `re.escape(needle)`; in SQL `.contains(needle, "
+                "autoescape=True)`.",
             )
 
 
 @registry.rule("BW109", "A catastrophic regular expression")
 def catastrophic_pattern(module: Module) -> Iterator[Fault]:
     """Point at constant patterns whose backtracking grows exponentially."""
-    mend = "Let each character be matched in one way only: `[a-z]+` for `([a-z]+)+`; or use a pydantic `pattern=`, whose engine does not backtrack."
+    mend = (
+        "Let each character be matched in one way only: `[a-z]+` for `([a-z]+)+`; or use a pydantic "
+        "`pattern=`, whose engine does not backtrack."
+    )
     for call in calls(module):
         if not named(call, _REGEX):
             continue
@@ -147,14 +152,16 @@ def catastrophic_pattern(module: Module) -> Iterator[Fault]:
         if node is not None and said is not None and isinstance(said.value, str) and is_catastrophic(said.value):
             yield Fault(
                 node if node.lineno == call.node.lineno else call.node,
-                f"`{said.value[:60]}` repeats what already repeats. A few dozen characters that almost match hold a processor for hours.",
+                f"`{said.value[:60]}` repeats what already repeats. A few dozen characters that almost match "
+                "hold a processor for hours.",
                 mend,
             )
             definition = node if isinstance(node, ast.Constant) else _definition(module, node)
             if definition is not None and definition.lineno != call.node.lineno:
                 yield Fault(
                     definition,
-                    "This pattern repeats what already repeats. A few dozen characters that almost match hold a processor for hours.",
+                    "This pattern repeats what already repeats. A few dozen characters that almost match hold a "
+                    "processor for hours.",
                     mend,
                 )
 
@@ -166,14 +173,18 @@ def _definition(module: Module, node: ast.expr) -> ast.expr | None:
 @registry.rule("BW111", "The client chooses an attribute")
 def attribute_from_input(module: Module) -> Iterator[Fault]:
     """Point at lookups of attributes, and of globals, by a name that the client chooses."""
-    mend = 'Look it up in a constant dictionary: `COLUMNS = {"name": Item.name, "price": Item.price}`, then `COLUMNS[sort]` with `sort: Literal["name", "price"]`.'
+    mend = (
+        'Look it up in a constant dictionary: `COLUMNS = {"name": Item.name, "price": Item.price}`, '
+        'then `COLUMNS[sort]` with `sort: Literal["name", "price"]`.'
+    )
     for call in calls(module):
         if named(call, _ATTRIBUTE):
             node = argument_node(call, 0 if "operator" in "".join(call.names) else 1)
             if node is not None and free(module.value(node)):
                 yield Fault(
                     call.node,
-                    f"The client chooses the attribute in `{source_of(call.node)}`. It reaches what was never meant for it, `__class__` and methods among it.",
+                    f"The client chooses the attribute in `{source_of(call.node)}`. It reaches what was never "
+                    "meant for it, `__class__` and methods among it.",
                     mend,
                 )
     for subscript in module.walk(ast.Subscript):
@@ -226,7 +237,8 @@ def template_from_input(module: Module) -> Iterator[Fault]:
         if node is not None and free(module.value(node)):
             yield Fault(
                 call.node,
-                "The client writes the template. `{0.__class__}` or `{{ config }}` in it reads the inside of the service, or runs code.",
+                "The client writes the template. `{0.__class__}` or `{{ config }}` in it reads the inside of "
+                "the service, or runs code.",
                 'Keep the template constant and pass the client\'s text as a value: `"Dear {name}".format(name=name)`.',
             )
     for node_ in module.walk(ast.BinOp):
@@ -239,7 +251,8 @@ def template_from_input(module: Module) -> Iterator[Fault]:
         ):
             yield Fault(
                 node_,
-                "The client writes the format string. Its fields read what was not meant for it, or make the request fail.",
+                "The client writes the format string. Its fields read what was not meant for it, or make the "
+                "request fail.",
                 "Keep the format string constant and pass the client's text as a value.",
             )
 
@@ -247,7 +260,10 @@ def template_from_input(module: Module) -> Iterator[Fault]:
 @registry.rule("BW113", "A response header from input")
 def header_from_input(module: Module) -> Iterator[Fault]:
     """Point at headers of the answer that hold text of the client."""
-    message = "Text of the client becomes a header of the answer. With a line break in it, it adds headers or a whole second answer."
+    message = (
+        "Text of the client becomes a header of the answer. With a line break in it, it adds headers "
+        "or a whole second answer."
+    )
     mend = "Send it in the body; a file name as `quote(name, safe=\"\")` in `filename*=UTF-8''...`."
     for node in module.walk(ast.Assign):
         if isinstance(node, ast.Assign):

@@ -95,7 +95,10 @@ def cors(module: Module) -> Iterator[Fault]:
 @registry.rule("BW417", "A cookie without its guards")
 def cookie(module: Module) -> Iterator[Fault]:
     """Point at cookies that scripts can read, that travel in the clear, or that other sites can send."""
-    mend = '`response.set_cookie("theme", value, httponly=True, secure=True, samesite="lax", max_age=3600)`; who is calling is told by the token, never by a cookie.'
+    mend = (
+        '`response.set_cookie("theme", value, httponly=True, secure=True, samesite="lax", '
+        "max_age=3600)`; who is calling is told by the token, never by a cookie."
+    )
     for call in calls(module):
         if method(call) != "set_cookie" or call.functions:
             continue
@@ -108,7 +111,8 @@ def cookie(module: Module) -> Iterator[Fault]:
         if missing and "**" not in call.keywords:
             yield Fault(
                 call.node,
-                f"This cookie has no {', no '.join(missing)}: scripts read it, it travels in the clear, or another site sends it along.",
+                f"This cookie has no {', no '.join(missing)}: scripts read it, it travels in the clear, or "
+                "another site sends it along.",
                 mend,
             )
     for name, node, _ in _headers_set(module):
@@ -239,7 +243,10 @@ def _prefix(module: Module, registration: ast.expr) -> str:
 @registry.rule("BW420", "The environment read in a handler")
 def environment(module: Module) -> Iterator[Fault]:
     """Point at settings that a handler takes from the environment."""
-    message = "A handler that reads the environment has settings that nobody checks at boot. A missing one fails when the first client comes."
+    message = (
+        "A handler that reads the environment has settings that nobody checks at boot. A missing one "
+        "fails when the first client comes."
+    )
     mend = "Settings are the service's: a constant in the module, or what the declared upstream is configured with."
     seen: set[int] = set()
     for call in calls(module):
