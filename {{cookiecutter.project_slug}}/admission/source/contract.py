@@ -18,7 +18,7 @@ from admission.source.values import INPUT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from admission.source.module import Module
+    from admission.source.module import Call, Module
     from admission.source.values import Value
 
 TEXTS: Final = frozenset(
@@ -39,6 +39,9 @@ OPEN: Final = frozenset({"typing.Any", "builtins.object", "builtins.dict", "typi
 UPPER: Final = frozenset({"le", "lt", "max_digits"})
 LOWER: Final = frozenset({"ge", "gt"})
 LENGTH: Final = frozenset({"max_length", "max_items"})
+_VALIDATING: Final = frozenset(
+    {"model_validate", "parse_obj", "model_validate_json", "parse_raw", "validate_python", "validate_json"}
+)
 MAX_TEXT: Final = 100_000
 """Characters. A bound above this bounds nothing: the body limit is lower."""
 
@@ -104,66 +107,58 @@ def input_parameters(module: Module) -> Iterator[tuple[ast.AST, Parameter]]:
         seen.add(owner)
         for parameter in parameters:
             yield owner, parameter
-            if parameter.source == "dependency" and parameter.depends is None:
-                for name in parameter.annotation.types:
-                    made = module.method_of(name, "__init__")
-                    if made is not None:
-                        waiting.append((made, parameters_of(module, made, skip_self=True)))
-            if parameter.depends is not None:
-                for function in module.value(parameter.depends).functions:
-                    if is_definition(function.node):
-                        waiting.append((function.node, parameters_of(module, function.node)[len(function.bound) :]))
-                for name in module.value(parameter.depends).names:
-                    made = module.method_of(name, "__init__")
-                    if made is not None:
-                        waiting.append((made, parameters_of(module, made, skip_self=True)))
+            if parameter.source == "dependency":
+                waiting += _provider_parameters(module, parameter)
+
+
+def _provider_parameters(module: Module, parameter: Parameter) -> Iterator[tuple[ast.AST, tuple[Parameter, ...]]]:
+    """Yield the functions that provide a dependency, each with its own parameters."""
+    provider = module.value(parameter.depends)
+    for function in provider.functions:
+        if is_definition(function.node):
+            yield function.node, parameters_of(module, function.node)[len(function.bound) :]
+    for name in provider.names if parameter.depends is not None else parameter.annotation.types:
+        made = module.method_of(name, "__init__")
+        if made is not None:
+            yield made, parameters_of(module, made, skip_self=True)
 
 
 def input_models(module: Module) -> set[str]:
     """Return the classes of this module that a request is read into, those in their fields too."""
-    waiting = [
-        kind
-        for _, parameter in input_parameters(module)
-        for kind in _types_in(parameter.annotation)
-        if parameter.source != "scaffold"
-    ]
+    waiting: list[str] = []
     for _, parameter in input_parameters(module):
-        if parameter.depends is not None:
-            waiting += [
-                name for name in module.value(parameter.depends).names if module.method_of(name, "__init__") is None
-            ]
+        if parameter.source != "scaffold":
+            waiting += _types_in(parameter.annotation)
+        provided = module.value(parameter.depends).names
+        waiting += [name for name in provided if module.method_of(name, "__init__") is None]
     for call in calls(module):
-        if method(call) in {
-            "model_validate",
-            "parse_obj",
-            "model_validate_json",
-            "parse_raw",
-            "validate_python",
-            "validate_json",
-        } and any(_is_raw(value) for value in call.args):
-            waiting += [name.rpartition(".")[0] for name in call.names]
-            node = call.node.func
-            if isinstance(node, ast.Attribute):
-                waiting += list(_types_in(module.annotation(node.value)))
-                base = node.value
-                base = module.aliases.get(base.id, base) if isinstance(base, ast.Name) else base
-                if isinstance(base, ast.Call):
-                    waiting += [kind for argument in base.args for kind in _types_in(module.annotation(argument))]
-        for name in call.names:
-            unknown = call.keywords.get("**")
-            if name in module.classes and unknown is not None and INPUT in unknown.all_labels():
-                waiting.append(name)
+        waiting += _validated_classes(module, call)
     found: set[str] = set()
     while waiting:
         name = waiting.pop()
         if name in found or not module.is_model(name) or name not in module.classes:
             continue
         found.add(name)
-        for base in module.bases_of(name):
-            waiting.append(base)
+        waiting += module.bases_of(name)
         for declared in module.classes[name].fields.values():
             waiting += _types_in(module.annotation(declared.annotation))
     return found
+
+
+def _validated_classes(module: Module, call: Call) -> Iterator[str]:
+    """Yield the classes that a call reads what the client sent into."""
+    unknown = call.keywords.get("**")
+    if unknown is not None and INPUT in unknown.all_labels():
+        yield from (name for name in call.names if name in module.classes)
+    if method(call) not in _VALIDATING or not any(_is_raw(value) for value in call.args):
+        return
+    yield from (name.rpartition(".")[0] for name in call.names)
+    node = call.node.func
+    if isinstance(node, ast.Attribute):
+        yield from _types_in(module.annotation(node.value))
+        adapter = module.aliases.get(node.value.id, node.value) if isinstance(node.value, ast.Name) else node.value
+        for argument in adapter.args if isinstance(adapter, ast.Call) else ():
+            yield from _types_in(module.annotation(argument))
 
 
 def _is_raw(value: Value) -> bool:

@@ -53,8 +53,10 @@ class Narrowing(Calls):
         for part in test.values:
             negated = isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.Not)
             call = part.operand if isinstance(part, ast.UnaryOp) else part
-            path = path_of(call.func.value) if _is_method(call, "startswith") else None
-            if path is None or not isinstance(call, ast.Call) or not call.args:
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or not call.args:
+                continue
+            path = path_of(call.func.value) if call.func.attr == "startswith" else None
+            if path is None:
                 continue
             for prefix in _constants(call.args[0]):
                 said.setdefault(path, set()).add(f"{'' if negated is not holds else 'not '}{prefix}")
@@ -66,20 +68,26 @@ class Narrowing(Calls):
         if len(test.ops) != 1:
             return
         operator, right = test.ops[0], test.comparators[0]
-        if isinstance(operator, ast.In | ast.NotIn) and isinstance(right, ast.Attribute) and right.attr == "parents":
+        if isinstance(operator, ast.In | ast.NotIn):
             if isinstance(operator, ast.In) is holds:
-                self._inside(right.value, env)
-        elif isinstance(operator, ast.In | ast.NotIn):
-            if isinstance(operator, ast.In) is holds and self._is_fixed(right):
-                self._shape(test.left, env)
+                self._narrow_member(test.left, right, env)
         elif isinstance(operator, ast.Eq | ast.NotEq):
             if isinstance(operator, ast.Eq) is holds:
-                for one, other in ((test.left, right), (right, test.left)):
-                    value = self.module.value(other)
-                    if (value.constant is not None and value.constant.value is not None) or value.fixed:
-                        self._shape(one, env)
+                self._narrow_equal(test.left, right, env)
         elif isinstance(operator, ast.Is | ast.IsNot) and isinstance(right, ast.Constant) and right.value is None:
             self.narrow(test.left, env, holds=isinstance(operator, ast.IsNot) is holds)
+
+    def _narrow_member(self, left: ast.expr, right: ast.expr, env: Environment) -> None:
+        if isinstance(right, ast.Attribute) and right.attr == "parents":
+            self._inside(right.value, env)
+        elif self._is_fixed(right):
+            self._shape(left, env)
+
+    def _narrow_equal(self, left: ast.expr, right: ast.expr, env: Environment) -> None:
+        for one, other in ((left, right), (right, left)):
+            value = self.module.value(other)
+            if value.fixed or (value.constant is not None and value.constant.value is not None):
+                self._shape(one, env)
 
     def _is_fixed(self, node: ast.expr) -> bool:
         """Return whether a collection is an allow-list: nothing that the client sent is in it."""
@@ -252,10 +260,6 @@ def _shaped(value: Value) -> Value:
         composed=frozenset(),
         items=value.items and value.items.without(INPUT),
     )
-
-
-def _is_method(node: ast.expr, name: str) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name
 
 
 def _constants(node: ast.expr) -> Iterator[str]:

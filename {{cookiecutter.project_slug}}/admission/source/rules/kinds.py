@@ -214,7 +214,7 @@ def _makes_float(module: Module, node: ast.expr) -> bool:
             return True
         if "builtins.round" in names or "builtins.sum" in names:
             return any(_makes_float(module, argument) for argument in node.args) or any(
-                _is_float(part) for argument in node.args for part in inside(argument)
+                isinstance(part, ast.expr) and _is_float(part) for argument in node.args for part in inside(argument)
             )
     if isinstance(node, ast.BinOp):
         return _makes_float(module, node.left) or _makes_float(module, node.right)

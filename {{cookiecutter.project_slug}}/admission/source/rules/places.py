@@ -263,16 +263,16 @@ def redirect_from_input(module: Module) -> Iterator[Fault]:
                     and not stays_on_host(constant_prefix(module, target))
                 ):
                     yield Fault(target, message, mend)
-    for node in module.walk(ast.Assign):
-        if isinstance(node, ast.Assign):
-            for each in node.targets:
+    for assign in module.walk(ast.Assign):
+        if isinstance(assign, ast.Assign):
+            for each in assign.targets:
                 if (
                     isinstance(each, ast.Subscript)
                     and _is_location(each.slice)
-                    and free(module.value(node.value), "url")
-                    and not stays_on_host(constant_prefix(module, node.value))
+                    and free(module.value(assign.value), "url")
+                    and not stays_on_host(constant_prefix(module, assign.value))
                 ):
-                    yield Fault(node, message, mend)
+                    yield Fault(assign, message, mend)
 
 
 def _is_location(node: ast.expr | None) -> bool:

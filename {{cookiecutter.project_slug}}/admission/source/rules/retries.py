@@ -12,7 +12,7 @@ from admission.source.outbound import leaves
 from admission.source.tree import inside, is_inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from admission.source.module import Module
 
@@ -115,9 +115,9 @@ def _repeats(module: Module, loop: ast.For | ast.AsyncFor | ast.While) -> bool:
 
 def _checks_and_sleeps(module: Module, loop: ast.For | ast.AsyncFor | ast.While) -> bool:
     """A loop that asks another service, leaves on a good answer, and sleeps otherwise."""
-    inside = [call for call in module.calls.values() if is_inside(call.node, loop)]
-    asks = any(leaves(call) for call in inside)
-    sleeps = any(named(call, {"asyncio.sleep", "time.sleep", "anyio.sleep"}) for call in inside)
+    within = [call for call in module.ordered_calls if is_inside(call.node, loop)]
+    asks = any(leaves(call) for call in within)
+    sleeps = any(named(call, {"asyncio.sleep", "time.sleep", "anyio.sleep"}) for call in within)
     return asks and sleeps and any(isinstance(part, ast.Return | ast.Break) for part in _own_of(loop.body))
 
 
@@ -177,9 +177,9 @@ def _own(node: ast.AST, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
             yield part
 
 
-def _own_of(nodes: object) -> Iterator[ast.AST]:
+def _own_of(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """Yield what stands in these nodes, without the functions defined in them."""
-    waiting = list(nodes) if isinstance(nodes, list) else list(nodes)  # type: ignore[call-overload]
+    waiting = list(nodes)
     while waiting:
         part = waiting.pop()
         yield part

@@ -17,7 +17,7 @@ from admission.source.values import ROW
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from admission.source.module import Call, FunctionNode, Module
+    from admission.source.module import Call, Module
 
 registry = Registry()
 
@@ -410,7 +410,6 @@ def _in_transaction(module: Module, call: Call) -> bool:
 @registry.rule("BW208", "A query for each of many")
 def query_in_loop(module: Module) -> Iterator[Fault]:
     """Point at queries, and calls of other services, inside loops."""
-    leaving: set[FunctionNode | None] = set()
     for call in calls(module):
         asks, goes = is_query(call), leaves(call)
         if not asks and not goes:
@@ -418,7 +417,6 @@ def query_in_loop(module: Module) -> Iterator[Fault]:
         loops = [loop for loop in call.loops if _goes_through_data(module, loop)]
         if not loops or (goes and isinstance(module.parents.get(call.node), ast.withitem)):
             continue
-        leaving.add(module.function_of(call.node))
         what = "asks the database" if asks else "calls another service"
         yield Fault(
             call.node,

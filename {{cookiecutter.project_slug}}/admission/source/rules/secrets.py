@@ -12,7 +12,7 @@ from admission.source.values import INPUT, PERSONAL, SECRET
 from admission.source.words import sensitivity, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from admission.source.module import Call, Module
 
@@ -77,70 +77,96 @@ def _named_secret(module: Module, node: ast.Constant) -> bool:
     """Return whether a constant is given to a name that holds secrets."""
     child: ast.AST = node
     for parent in module.ancestors(node):
-        if isinstance(parent, ast.Assign | ast.AnnAssign):
-            targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
-            return parent.value is child and any(SECRET in sensitivity(_name(target)) for target in targets)
-        if isinstance(parent, ast.keyword):
-            owner = module.parents.get(parent)
-            return (
-                parent.arg is not None
-                and SECRET in sensitivity(parent.arg)
-                and not (isinstance(owner, ast.Call) and _is_field(module, owner))
-            )
-        if isinstance(parent, ast.Dict):
-            key = module.keys.get(child)
-            return (
-                isinstance(key, ast.Constant)
-                and isinstance(key.value, str)
-                and SECRET in sensitivity(key.value)
-                and not _in_examples(module, parent)
-            )
-        if isinstance(parent, ast.Compare):
-            others = [part for part in (parent.left, *parent.comparators) if part is not child]
-            return any(SECRET in module.value(part).labels for part in others)
-        if isinstance(parent, ast.arguments):
-            return _is_default(parent, child)
-        if isinstance(parent, ast.Call) and child in parent.args:
-            position = parent.args.index(child)  # type: ignore[arg-type]
-            asked = parent.args[0] if parent.args else None
-            names = module.value(parent.func).names
-            if names & {"os.getenv", "os.environ.get"}:
-                return (
-                    position == 1
-                    and isinstance(asked, ast.Constant)
-                    and isinstance(asked.value, str)
-                    and SECRET in sensitivity(asked.value)
-                )
-            if names & {
-                "hmac.new",
-                "jwt.encode",
-                "jwt.decode",
-                "hmac.digest",
-                "pydantic.SecretStr",
-                "joserfc.jwk.OctKey.import_key",
-            }:
-                return position == (1 if "jwt.encode" in names or "jwt.decode" in names else 0)
-            if isinstance(parent.func, ast.Attribute) and parent.func.attr == "encode":
-                child = parent
-                continue
-            return False
-        if isinstance(parent, ast.Call | ast.Attribute) and isinstance(getattr(parent, "attr", None), str | None):
-            child = parent  # "secret".encode()
-            continue
-        if isinstance(parent, ast.BoolOp | ast.IfExp | ast.Tuple | ast.List | ast.Set):
+        if _hands_on(module, parent, child):
             child = parent
             continue
-        return False
+        judge = _GIVEN.get(type(parent))
+        return judge is not None and judge(module, parent, child)
     return False
 
 
-def _is_default(arguments: ast.arguments, child: ast.AST) -> bool:
+def _hands_on(module: Module, parent: ast.AST, child: ast.AST) -> bool:
+    """Return whether an expression has the value of a part of it: `"secret".encode()`, `given or "secret"`."""
+    if isinstance(parent, ast.Call):
+        return child is parent.func and not module.value(child).functions
+    return isinstance(parent, ast.Attribute | ast.BoolOp | ast.IfExp | ast.Tuple | ast.List | ast.Set)
+
+
+def _is_assigned(_module: Module, parent: ast.AST, child: ast.AST) -> bool:
+    targets = parent.targets if isinstance(parent, ast.Assign) else [getattr(parent, "target", None)]
+    return getattr(parent, "value", None) is child and any(
+        isinstance(target, ast.expr) and SECRET in sensitivity(_name(target)) for target in targets
+    )
+
+
+def _is_keyword(module: Module, parent: ast.AST, _child: ast.AST) -> bool:
+    owner = module.parents.get(parent)
+    name = parent.arg if isinstance(parent, ast.keyword) else None
+    return (
+        name is not None
+        and SECRET in sensitivity(name)
+        and not (isinstance(owner, ast.Call) and _is_field(module, owner))
+    )
+
+
+def _is_keyed(module: Module, parent: ast.AST, child: ast.AST) -> bool:
+    key = module.keys.get(child)
+    return (
+        isinstance(key, ast.Constant)
+        and isinstance(key.value, str)
+        and SECRET in sensitivity(key.value)
+        and not _in_examples(module, parent)
+    )
+
+
+def _is_compared(module: Module, parent: ast.AST, child: ast.AST) -> bool:
+    sides = (parent.left, *parent.comparators) if isinstance(parent, ast.Compare) else ()
+    return any(SECRET in module.value(side).labels for side in sides if side is not child)
+
+
+def _is_argument(module: Module, parent: ast.AST, child: ast.AST) -> bool:
+    """A key at its place in a signature, or what stands in for a secret of the environment."""
+    if not isinstance(parent, ast.Call):
+        return False
+    position = next((index for index, argument in enumerate(parent.args) if argument is child), -1)
+    names = module.value(parent.func).names
+    if names & {"os.getenv", "os.environ.get"}:
+        asked = module.value(parent.args[0]).constant
+        return position == 1 and asked is not None and SECRET in sensitivity(str(asked.value))  # type: ignore[str-bytes-safe]
+    return any(_KEY_POSITION.get(name) == position for name in names)
+
+
+_KEY_POSITION: Final = {
+    "hmac.new": 0,
+    "hmac.digest": 0,
+    "jwt.encode": 1,
+    "jwt.decode": 1,
+    "pydantic.SecretStr": 0,
+    "joserfc.jwk.OctKey.import_key": 0,
+}
+
+
+def _is_default(_module: Module, arguments: ast.AST, child: ast.AST) -> bool:
+    if not isinstance(arguments, ast.arguments):
+        return False
     positional = [*arguments.posonlyargs, *arguments.args]
     pairs = [
         *zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True),
         *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
     ]
     return any(default is child and SECRET in sensitivity(argument.arg) for argument, default in pairs)
+
+
+_GIVEN: Final[dict[type[ast.AST], Callable[[Module, ast.AST, ast.AST], bool]]] = {
+    ast.Assign: _is_assigned,
+    ast.AnnAssign: _is_assigned,
+    ast.keyword: _is_keyword,
+    ast.Dict: _is_keyed,
+    ast.Compare: _is_compared,
+    ast.arguments: _is_default,
+    ast.Call: _is_argument,
+}
+"""How a constant gets its name, by what stands round it."""
 
 
 def _name(node: ast.expr) -> str:
@@ -225,7 +251,7 @@ def _is_secret(module: Module, node: ast.expr) -> bool:
             "upper",
         }
     ):
-        if said.func.attr in {"hexdigest", "digest"} and _is_keyed(module, said):
+        if said.func.attr in {"hexdigest", "digest"} and _is_signature(module, said):
             return True
         if said.func.attr == "get" and said.args and isinstance(said.args[0], ast.Constant):
             return SECRET in sensitivity(str(said.args[0].value)) or "signature" in words(str(said.args[0].value))
@@ -249,7 +275,7 @@ def _is_secret(module: Module, node: ast.expr) -> bool:
     )
 
 
-def _is_keyed(module: Module, node: ast.Call) -> bool:
+def _is_signature(module: Module, node: ast.Call) -> bool:
     base = module.value(node.func.value if isinstance(node.func, ast.Attribute) else node)
     return bool(base.types & {"hmac.new()", "hmac.HMAC"})
 

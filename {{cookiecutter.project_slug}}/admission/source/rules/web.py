@@ -35,9 +35,9 @@ def _headers_set(module: Module) -> Iterator[tuple[str, ast.AST, ast.expr]]:
                 if isinstance(said, str):
                     yield said.lower(), node, node.value if isinstance(node, ast.Assign) else target
     for call in calls(module):
-        node = argument_node(call, None, "headers")
-        if node is not None and any("Response" in name or "HTTPException" in name for name in call.names):
-            yield from _in_dictionary(module, node)
+        headers = argument_node(call, None, "headers")
+        if headers is not None and any("Response" in name or "HTTPException" in name for name in call.names):
+            yield from _in_dictionary(module, headers)
         if (
             method(call) in {"setdefault", "append", "add", "__setitem__"}
             and isinstance(call.node.func, ast.Attribute)
