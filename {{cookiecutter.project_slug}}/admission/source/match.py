@@ -158,3 +158,14 @@ def stays_on_host(prefix: str) -> bool:
         return len(prefix) > 1 and prefix[1] not in "/\\"
     scheme, _, rest = prefix.partition("://")
     return bool(scheme) and "/" in rest and not rest.startswith("/")
+
+
+def assigned(scope: ast.AST, name: str) -> list[ast.expr]:
+    """Return everything that a name is given in a scope, in the order of the source."""
+    found: list[ast.expr] = []
+    for part in inside(scope):
+        if isinstance(part, ast.Assign | ast.AnnAssign | ast.AugAssign) and part.value is not None:
+            targets = part.targets if isinstance(part, ast.Assign) else [part.target]
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                found.append(part.value)
+    return found

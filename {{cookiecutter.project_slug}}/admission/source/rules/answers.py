@@ -179,30 +179,32 @@ def leaks(module: Module) -> Iterator[Fault]:
         "Leave it out of the model, or `Field(exclude=True)`; answer with a model that lists what "
         "may leave: `NoteOut.model_validate(note)`."
     )
+    for node, message in (*_hidden_fields(module), *_open_answers(module)):
+        yield Fault(node, message, mend)
+
+
+def _hidden_fields(module: Module) -> Iterator[tuple[ast.AST, str]]:
     kept = {name for route in module.routes for name in _excluded(route)}
     for name in sorted(answer_models(module)):
-        if module.is_table(name):
-            continue
-        for field, declared in module.classes[name].fields.items():
+        for field, declared in module.classes[name].fields.items() if not module.is_table(name) else ():
             if _is_hidden(field) and field not in kept and not _is_excluded(declared.value):
-                yield Fault(declared, f"`{field}` goes out to every client that may read this.", mend)
-        if name in {kind for route in module.routes for kind in answer_of(module, route.node, route.options).types}:
-            extra = config_of(module, name).get("extra")
-            if isinstance(extra, ast.Constant) and extra.value == "allow":
-                yield Fault(
-                    extra, "This answer lets through whatever it is given: columns that nobody listed go out.", mend
-                )
+                yield declared, f"`{field}` goes out to every client that may read this."
+
+
+def _open_answers(module: Module) -> Iterator[tuple[ast.AST, str]]:
+    """Yield answers that are a table, a row, or a model that lets everything through."""
     for route in module.routes:
         annotation = answer_of(module, route.node, route.options)
-        for part in (annotation, annotation.items):
-            if part is not None and any(module.is_table(kind) for kind in part.types):
-                yield Fault(
-                    route.options.get("response_model") or route.node.returns or route.registration,
-                    "This answers with the table itself: every column goes out, tomorrow's too.",
-                    mend,
-                )
+        types = annotation.types | (annotation.items.types if annotation.items is not None else frozenset())
+        if any(module.is_table(kind) for kind in types):
+            said = route.options.get("response_model") or route.node.returns or route.registration
+            yield said, "This answers with the table itself: every column goes out, tomorrow's too."
+        for kind in annotation.types & module.classes.keys():
+            extra = config_of(module, kind).get("extra")
+            if isinstance(extra, ast.Constant) and extra.value == "allow":
+                yield extra, "This answer lets through whatever it is given: columns that nobody listed go out."
         for node in _rows_sent(module, route):
-            yield Fault(node, "This turns a row into an answer as it is: every column goes out, tomorrow's too.", mend)
+            yield node, "This turns a row into an answer as it is: every column goes out, tomorrow's too."
 
 
 def _excluded(route: Route) -> set[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.contract import config_of, input_models, taken
 from admission.source.declare import Fault, Registry
-from admission.source.match import argument_node, calls, free, method, methods, named
+from admission.source.match import assigned, calls, free, method, methods, named
 from admission.source.tree import inside
 from admission.source.values import INPUT, SHAPED
 from admission.source.words import words
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 registry = Registry()
 
 _DUMPING: Final = frozenset({"model_dump", "dict", "model_dump_json"})
+_COPYING: Final = frozenset(
+    {"builtins.dict", "builtins.vars", "fastapi.encoders.jsonable_encoder", "dataclasses.asdict"}
+)
+MAX_DEPTH: Final = 8
+"""Steps from one name to the next that a dictionary is followed over."""
+
 _MEND: Final = (
     "Name each field: `Note(title=wanted.title, text=wanted.text)`; to change some, `if "
     "wanted.title is not None: note.title = wanted.title`."
@@ -81,64 +87,55 @@ def _spreads(module: Module, call: Call) -> bool:
     )
 
 
-def _is_from_client(module: Module, node: ast.expr) -> bool:
+def _is_from_client(module: Module, node: ast.expr, depth: int = 0) -> bool:
     """Return whether a dictionary's keys are the client's, or all fields of an input model."""
-    if isinstance(node, ast.Dict):
-        return any(
-            key is None and _is_from_client(module, value) for key, value in zip(node.keys, node.values, strict=True)
-        )
-    if isinstance(node, ast.List | ast.Tuple):
-        return any(_is_from_client(module, element) for element in node.elts)
-    if isinstance(node, ast.ListComp | ast.GeneratorExp):
-        return _is_from_client(module, node.elt)
+    if depth > MAX_DEPTH:
+        return False
     if isinstance(node, ast.DictComp):
-        return _filters(node) is False and any(_is_from_client(module, generator.iter) for generator in node.generators)
-    if isinstance(node, ast.BinOp):
-        return _is_from_client(module, node.left) or _is_from_client(module, node.right)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        if node.func.attr in _DUMPING:
-            named_fields = any(keyword.arg == "include" for keyword in node.keywords)
-            return not named_fields and bool(module.value(node.func.value).labels & {INPUT, SHAPED})
-        if node.func.attr in {"items", "copy"}:
-            return _is_from_client(module, node.func.value)
-    if isinstance(node, ast.Call) and module.value(node.func).names & {
-        "builtins.dict",
-        "builtins.vars",
-        "fastapi.encoders.jsonable_encoder",
-        "dataclasses.asdict",
-    }:
-        return any(
-            _is_from_client(module, argument) or _is_model(module, argument)
-            for argument in (*node.args, *(keyword.value for keyword in node.keywords if keyword.arg is None))
-        )
+        sources = [generator.iter for generator in node.generators] if not _filters(node) else []
+        return any(_is_from_client(module, source, depth + 1) for source in sources)
+    if isinstance(node, ast.Call):
+        return _call_is_from_client(module, node, depth)
     if isinstance(node, ast.Attribute) and node.attr == "__dict__":
         return _is_model(module, node.value)
-    if isinstance(node, ast.Name):
-        function = module.function_of(node)
-        made = [
-            part.value
-            for part in inside(function or module.tree)
-            if isinstance(part, ast.Assign | ast.AnnAssign)
-            and part.value is not None
-            and any(
-                isinstance(target, ast.Name) and target.id == node.id
-                for target in (part.targets if isinstance(part, ast.Assign) else [part.target])
-            )
-        ]
-        if made:
-            return any(
-                _is_from_client(module, value)
-                for value in made
-                if not (isinstance(value, ast.Name) and value.id == node.id)
-            )
-        value = module.value(node)
-        return bool(value.types & {"builtins.dict", "typing.Dict"} or not value.types) and INPUT in value.labels
+    given = assigned(module.function_of(node) or module.tree, node.id) if isinstance(node, ast.Name) else []
+    parts = given or list(_parts(node))
+    if parts:
+        return any(_is_from_client(module, part, depth + 1) for part in parts)
+    return _is_open_dictionary(module, node)
+
+
+def _parts(node: ast.expr) -> Iterator[ast.expr]:
+    """Yield the expressions whose keys a dictionary, a union of two, or a list of some has."""
+    if isinstance(node, ast.Dict):
+        yield from (value for key, value in zip(node.keys, node.values, strict=True) if key is None)
+    elif isinstance(node, ast.List | ast.Tuple):
+        yield from node.elts
+    elif isinstance(node, ast.ListComp | ast.GeneratorExp):
+        yield node.elt
+    elif isinstance(node, ast.BinOp):
+        yield from (node.left, node.right)
+
+
+def _call_is_from_client(module: Module, node: ast.Call, depth: int) -> bool:
+    if isinstance(node.func, ast.Attribute) and node.func.attr in _DUMPING:
+        named_fields = any(keyword.arg == "include" for keyword in node.keywords)
+        return not named_fields and bool(module.value(node.func.value).labels & {INPUT, SHAPED})
+    if isinstance(node.func, ast.Attribute) and node.func.attr in {"items", "copy"}:
+        return _is_from_client(module, node.func.value, depth + 1)
+    if module.value(node.func).names & _COPYING:
+        given = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg is None)]
+        return any(_is_model(module, part) or _is_from_client(module, part, depth + 1) for part in given)
+    return _is_open_dictionary(module, node)
+
+
+def _is_open_dictionary(module: Module, node: ast.expr) -> bool:
+    """A dictionary that the client sent as it is; of what is not known to be one, only a bare name is taken for it."""
     value = module.value(node)
-    return (
-        INPUT in value.labels
-        and not isinstance(node, ast.Constant)
-        and bool(value.types & {"builtins.dict", "fastapi.Request.json()"})
-    )
+    if INPUT not in value.labels or isinstance(node, ast.Constant | ast.Dict):
+        return False
+    open_types = {"builtins.dict", "typing.Dict", "fastapi.Request.json()"}
+    return bool(value.types & open_types) or (isinstance(node, ast.Name) and not value.types)
 
 
 def _filters(node: ast.DictComp) -> bool:
@@ -341,6 +338,3 @@ def _foreign_owner(module: Module) -> Iterator[Fault]:
                 f"The client chooses `{part.arg}`, and with it whose this is.",
                 "Leave it out: the service stamps the caller as owner.",
             )
-
-
-__all__ = ["argument_node"]

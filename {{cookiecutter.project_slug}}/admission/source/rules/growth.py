@@ -63,37 +63,41 @@ def growing(module: Module) -> Iterator[Fault]:
         "in each worker process."
     )
     mend = "Keep it in the database: `session.add(...)`; a cache needs a bound: `functools.lru_cache(maxsize=256)`."
-    for name, node in _module_containers(module):
-        if _is_bounded(module, node) or _is_evicted(module, module.tree, name):
-            continue
-        for place in _growth(module, name):
+    sources = (_growing_globals, _growing_attributes, _growing_closures, _growing_defaults, _growing_caches)
+    for source in sources:
+        for place in source(module):
             yield Fault(place, message, mend)
+
+
+def _growing_globals(module: Module) -> Iterator[ast.AST]:
+    for name, node in _module_containers(module):
+        if not _is_bounded(module, node) and not _is_evicted(module.tree, name):
+            yield from _growth(module, name)
+
+
+def _growing_attributes(module: Module) -> Iterator[ast.AST]:
+    """Yield growth of what an object or a class that lives on holds."""
     for info in module.classes.values():
-        if _lives_on(module, info):
-            for name, node in _attributes(module, info):
-                if (
-                    not _is_bounded(module, node)
-                    and not _is_evicted(module, info.node, f"self.{name}")
-                    and not _is_evicted(module, info.node, f"cls.{name}")
-                ):
-                    for place in (
-                        *_growth(module, f"self.{name}", info.node),
-                        *_growth(module, f"cls.{name}", info.node),
-                        *_growth(module, f"{info.node.name}.{name}"),
-                    ):
-                        yield Fault(place, message, mend)
-    for place in (*_growing_closures(module), *_growing_defaults(module)):
-        yield Fault(place, message, mend)
+        for name, node in _attributes(module, info) if _lives_on(module, info) else ():
+            paths = (f"self.{name}", f"cls.{name}")
+            if not _is_bounded(module, node) and not any(_is_evicted(info.node, path) for path in paths):
+                for path in paths:
+                    yield from _growth(module, path, info.node)
+                yield from _growth(module, f"{info.node.name}.{name}")
+
+
+def _growing_caches(module: Module) -> Iterator[ast.AST]:
+    """Yield caches of results that have no size."""
     for call in calls(module):
-        if (
-            named(call, {"functools.lru_cache"})
-            and (is_constant(call.argument(0, "maxsize"), None) and call.argument(0, "maxsize") is not None)
-        ) or (named(call, {"functools.cache"}) and call.node.args):
-            yield Fault(call.node, message, mend)
+        size = call.argument(0, "maxsize")
+        if named(call, {"functools.lru_cache"}) and size is not None and is_constant(size, None):
+            yield call.node
+        elif named(call, {"functools.cache"}) and call.node.args:
+            yield call.node
     for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef):
         for decorator in getattr(function, "decorator_list", []):
             if module.resolve(decorator) == "functools.cache" and _takes_arguments(function):
-                yield Fault(decorator, message, mend)
+                yield decorator
 
 
 def _growing_closures(module: Module) -> Iterator[ast.AST]:
@@ -115,7 +119,7 @@ def _growing_closures(module: Module) -> Iterator[ast.AST]:
             ):
                 if module.function_of(part) is outer or is_definition(module.function_of(part) or outer):
                     for target in part.targets if isinstance(part, ast.Assign) else [part.target]:
-                        if isinstance(target, ast.Name) and not _is_evicted(module, outer, target.id):
+                        if isinstance(target, ast.Name) and not _is_evicted(outer, target.id):
                             yield from (
                                 place
                                 for place in _growth(module, target.id, outer)
@@ -184,7 +188,7 @@ def _is_bounded(module: Module, node: ast.expr) -> bool:
     return bool(names & {"weakref.WeakValueDictionary"})
 
 
-def _is_evicted(module: Module, scope: ast.AST, path: str) -> bool:
+def _is_evicted(scope: ast.AST, path: str) -> bool:
     """Return whether something bounds a container: it shrinks, and its length is looked at."""
     shrinks = measured = False
     for part in inside(scope):
@@ -207,7 +211,6 @@ def _is_evicted(module: Module, scope: ast.AST, path: str) -> bool:
             for inner in inside(part)
         ):
             measured = True
-    del module
     return measured and (shrinks or _refuses_when_full(scope, path))
 
 

@@ -6,8 +6,8 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import argument_node, calls, named
-from admission.source.module import is_function
+from admission.source.match import calls
+from admission.source.module import is_definition, is_function
 from admission.source.tree import inside
 from admission.source.values import ERROR, INTERNAL
 
@@ -28,65 +28,57 @@ _MEND: Final = (
 @registry.rule("BW307", "The inside of the service in an answer")
 def internals(module: Module) -> Iterator[Fault]:
     """Point at answers that hold exception texts, tracebacks, settings or environment."""
-    said: set[int] = set()
+    made = list(_made(module))
+    yield from made
+    said = {getattr(fault.node, "lineno", 0) for fault in made}
+    functions = [function for route in module.routes for function in _reached(route.node)]
+    functions += [function for function in module.functions.values() if _is_exception_handler(function)]
+    for function in functions:
+        yield from _returned(module, function, said)
+
+
+def _made(module: Module) -> Iterator[Fault]:
+    """Point at responses and HTTP errors that are given the inside."""
     for call in calls(module):
-        if any(name.startswith(_ANSWERS) for name in call.names) or _is_http_exception(module, call.names):
-            for node in (
-                *call.node.args,
-                *(keyword.value for keyword in call.node.keywords if keyword.arg != "status_code"),
-            ):
-                value = module.value(node.value if isinstance(node, ast.Starred) else node)
-                if value.all_labels() & {ERROR, INTERNAL}:
-                    yield _fault(node, value.all_labels())
-                    said.add(node.lineno)
-        if named(call, {"traceback.print_exc"}):
+        if not any(name.startswith(_ANSWERS) for name in call.names) and not _is_http_exception(module, call.names):
             continue
-    for route in module.routes:
-        for function in _reached(module, route.node):
-            for part in inside(function):
-                if (
-                    isinstance(part, ast.Return | ast.Yield)
-                    and part.value is not None
-                    and module.function_of(part) is function
-                    and part.lineno not in said
-                ):
-                    labels = module.value(part.value).all_labels()
-                    if labels & {ERROR, INTERNAL} and (function is route.node or _is_answered(module, part)):
-                        yield _fault(_culprit(module, part.value), labels)
-    for function in module.functions.values():
-        if _is_exception_handler(module, function):
-            for part in inside(function):
-                if isinstance(part, ast.Return) and part.value is not None and part.lineno not in said:
-                    labels = module.value(part.value).all_labels()
-                    if labels & {ERROR, INTERNAL}:
-                        yield _fault(part.value, labels)
+        keywords = [keyword.value for keyword in call.node.keywords if keyword.arg != "status_code"]
+        for node in (*call.node.args, *keywords):
+            labels = module.value(node.value if isinstance(node, ast.Starred) else node).all_labels()
+            if labels & {ERROR, INTERNAL}:
+                yield _fault(node, labels)
+
+
+def _returned(module: Module, function: ast.AST, said: set[int]) -> Iterator[Fault]:
+    """Point at what a handler returns, or a generator inside of it yields; lines that were named already are not."""
+    is_handler = is_definition(function)
+    for part in inside(function):
+        if not isinstance(part, ast.Return | ast.Yield) or part.value is None or part.lineno in said:
+            continue
+        labels = module.value(part.value).all_labels()
+        if module.function_of(part) is function and labels & {ERROR, INTERNAL}:
+            if isinstance(part, ast.Yield) or (is_handler and not _is_nested(module, function)):
+                yield _fault(_culprit(module, part.value), labels)
+
+
+def _is_nested(module: Module, function: ast.AST) -> bool:
+    return module.function_of(function) is not None
 
 
 def _is_http_exception(module: Module, names: frozenset[str]) -> bool:
     return any(name in module.classes and module.is_a(name, "fastapi.HTTPException") for name in names)
 
 
-def _reached(module: Module, node: ast.AST) -> Iterator[ast.AST]:
-    yield node
-    for part in inside(node):
-        if part is not node and is_function(part):
-            yield part
+def _reached(node: ast.AST) -> Iterator[ast.AST]:
+    yield from (part for part in inside(node) if is_function(part))
 
 
-def _is_answered(module: Module, node: ast.AST) -> bool:
-    """A generator inside a handler streams what it yields."""
-    return isinstance(node, ast.Yield) and module.function_of(node) is not None
-
-
-def _is_exception_handler(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    return (
-        any(
-            isinstance(decorator, ast.Call)
-            and isinstance(decorator.func, ast.Attribute)
-            and decorator.func.attr == "exception_handler"
-            for decorator in function.decorator_list
-        )
-        and module is not None
+def _is_exception_handler(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(
+        isinstance(decorator, ast.Call)
+        and isinstance(decorator.func, ast.Attribute)
+        and decorator.func.attr == "exception_handler"
+        for decorator in function.decorator_list
     )
 
 
@@ -111,6 +103,3 @@ def _fault(node: ast.AST, labels: frozenset[str]) -> Fault:
         f"{what} goes to the client. It names tables, hosts, paths and libraries: a map for whoever attacks.",
         _MEND,
     )
-
-
-__all__ = ["argument_node"]

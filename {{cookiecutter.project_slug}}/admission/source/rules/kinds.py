@@ -37,50 +37,36 @@ _MESSAGE: Final = (
 def naive(module: Module) -> Iterator[Fault]:
     """Point at datetimes without a zone."""
     for call in calls(module):
-        handed = {name for value in (*call.args, *call.keywords.values()) for name in value.names}
-        if named(call, _UTC_NAIVE) or handed & (_UTC_NAIVE | {"datetime.datetime.now"}):
-            if not _gets_zone(module, call.node):
-                yield Fault(call.node, _MESSAGE, _MEND)
-            continue
-        name = named(call, _NEEDS_ZONE)
-        if name is not None and not _has_zone(call, _NEEDS_ZONE[name]) and not _gets_zone(module, call.node):
-            if name == "datetime.datetime.combine" and not call.node.args:
-                continue
-            yield Fault(call.node, _MESSAGE, _MEND)
-        elif (
-            named(call, {"datetime.datetime.strptime"})
-            and not _gets_zone(module, call.node)
-            and "%z" not in _format(call)
-        ):
-            yield Fault(call.node, _MESSAGE, "`datetime.strptime(text, pattern).replace(tzinfo=UTC)`.")
-        elif (
-            method(call) == "replace" and is_constant(call.argument(None, "tzinfo"), None) and "tzinfo" in call.keywords
-        ):
-            yield Fault(call.node, _MESSAGE, "Keep the zone; convert with `.astimezone(UTC)`.")
-        elif named(call, {"datetime.date.today"}):
-            yield Fault(
-                call.node,
-                "Which day it is depends on where this process runs.",
-                "`datetime.now(UTC).date()`.",
-                "remark",
-            )
+        yield from _naive_call(module, call)
     for attribute in module.walk(ast.Attribute):
-        if (
-            isinstance(attribute, ast.Attribute)
-            and module.resolve(attribute) in _UTC_NAIVE
-            and not isinstance(module.parents.get(attribute), ast.Call)
-        ):
+        # Handed on to be called later: `default=datetime.utcnow`.
+        called = isinstance(module.parents.get(attribute), ast.Call)
+        if isinstance(attribute, ast.Attribute) and module.resolve(attribute) in _UTC_NAIVE and not called:
             yield Fault(attribute, _MESSAGE, _MEND)
     for item in taken(module):
-        if "datetime.datetime" in item.annotation.types and not item.bounds.keys() & {"validator"}:
-            yield Fault(
-                item.node,
-                f"`{item.name}` may come with or without a zone.",
-                f"`{item.name}: AwareDatetime`, from pydantic.",
-                "remark",
-            )
+        mend = f"`{item.name}: AwareDatetime`, from pydantic."
+        if "datetime.datetime" in item.annotation.types and "validator" not in item.bounds:
+            yield Fault(item.node, f"`{item.name}` may come with or without a zone.", mend, "remark")
         elif "pydantic.NaiveDatetime" in item.annotation.types:
-            yield Fault(item.node, _MESSAGE, f"`{item.name}: AwareDatetime`.")
+            yield Fault(item.node, _MESSAGE, mend)
+
+
+def _naive_call(module: Module, call: Call) -> Iterator[Fault]:
+    handed = {name for value in (*call.args, *call.keywords.values()) for name in value.names}
+    zoned = _gets_zone(module, call.node)
+    name = named(call, _NEEDS_ZONE)
+    if named(call, _UTC_NAIVE) or handed & (_UTC_NAIVE | {"datetime.datetime.now"}):
+        if not zoned:
+            yield Fault(call.node, _MESSAGE, _MEND)
+    elif name is not None and not zoned and not _has_zone(call, _NEEDS_ZONE[name]):
+        yield Fault(call.node, _MESSAGE, _MEND)
+    elif named(call, {"datetime.datetime.strptime"}) and not zoned and "%z" not in _format(call):
+        yield Fault(call.node, _MESSAGE, "`datetime.strptime(text, pattern).replace(tzinfo=UTC)`.")
+    elif method(call) == "replace" and is_constant(call.keywords.get("tzinfo"), None):
+        yield Fault(call.node, _MESSAGE, "Keep the zone; convert with `.astimezone(UTC)`.")
+    elif named(call, {"datetime.date.today"}):
+        message = "Which day it is depends on where this process runs."
+        yield Fault(call.node, message, "`datetime.now(UTC).date()`.", "remark")
 
 
 def _has_zone(call: Call, position: int) -> bool:
@@ -106,75 +92,71 @@ def _format(call: Call) -> str:
     return str(said.constant.value) if said is not None and said.constant is not None else ""
 
 
+_FLOATS: Final = frozenset(
+    {"builtins.float"}
+    | {f"pydantic.{name}" for name in ("PositiveFloat", "NonNegativeFloat", "confloat", "FiniteFloat", "StrictFloat")}
+)
+
+
 @registry.rule("BW413", "Money in a float")
 def float_money(module: Module) -> Iterator[Fault]:
     """Point at amounts of money in binary floating point."""
     message = "Money in a float loses cents: 0.1 + 0.2 is not 0.3, and sums of many do not add up."
     mend = (
-        "`Decimal`, with `Field(ge=0, max_digits=12, decimal_places=2)` and `Numeric(12, 2)`; or "
-        "whole cents in an `int`."
+        "`Decimal`, with `Field(ge=0, max_digits=12, decimal_places=2)` and `Numeric(12, 2)`; "
+        "or whole cents in an `int`."
     )
+    for node in (*_declared_floats(module), *_assigned_floats(module), *_computed_floats(module)):
+        yield Fault(node, message, mend)
+
+
+def _declared_floats(module: Module) -> Iterator[ast.AST]:
+    """Yield fields, columns and parameters."""
     for node in module.walk(ast.AnnAssign, ast.arg):
         name, annotation = _declared(node)
-        if name and is_money(name) and annotation is not None:
+        if annotation is not None and is_money(name):
             said = module.annotation(annotation)
-            parts = [part for part in (said, said.items, said.items.items if said.items else None) if part is not None]
-            if any(
-                part.types
-                & {
-                    "builtins.float",
-                    "pydantic.PositiveFloat",
-                    "pydantic.NonNegativeFloat",
-                    "pydantic.confloat",
-                    "pydantic.FiniteFloat",
-                    "pydantic.StrictFloat",
-                }
-                for part in parts
-            ) or _is_float_column(module, node):
-                yield Fault(node, message, mend)
+            parts = [said, said.items, said.items.items if said.items else None]
+            if any(part is not None and part.types & _FLOATS for part in parts) or _is_float_column(module, node):
+                yield node
+
+
+def _assigned_floats(module: Module) -> Iterator[ast.AST]:
+    """Yield what is given to a name, a keyword or a key."""
     for assign in module.walk(ast.Assign):
-        if isinstance(assign, ast.Assign):
-            for target in assign.targets:
-                name = (
-                    target.id
-                    if isinstance(target, ast.Name)
-                    else target.attr
-                    if isinstance(target, ast.Attribute)
-                    else str(target.slice.value)
-                    if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant)
-                    else ""
-                )
-                if is_money(name) and (_makes_float(module, assign.value) or _calls_float_column(module, assign.value)):
-                    yield Fault(assign, message, mend)
-    for operation in module.walk(ast.BinOp):
-        if (
-            isinstance(operation, ast.BinOp)
-            and isinstance(operation.op, ast.Mult | ast.Div | ast.Add | ast.Sub)
-            and any(_is_float(side) for side in (operation.left, operation.right))
-            and any(_is_amount(side) for side in (operation.left, operation.right))
-        ):
-            yield Fault(operation, message, mend)
+        if isinstance(assign, ast.Assign) and any(is_money(_name(target)) for target in assign.targets):
+            if _makes_float(module, assign.value) or _calls_float_column(module, assign.value):
+                yield assign
     for keyword in module.walk(ast.keyword):
-        if (
-            isinstance(keyword, ast.keyword)
-            and keyword.arg
-            and is_money(keyword.arg)
-            and _makes_float(module, keyword.value)
-        ):
-            yield Fault(keyword.value, message, mend)
-    for made in module.walk(ast.Dict):
-        if isinstance(made, ast.Dict):
-            for key, value in zip(made.keys, made.values, strict=True):
-                if (
-                    isinstance(key, ast.Constant)
-                    and isinstance(key.value, str)
-                    and is_money(key.value)
-                    and _makes_float(module, value)
-                ):
-                    yield Fault(value, message, mend)
+        if isinstance(keyword, ast.keyword) and keyword.arg and is_money(keyword.arg):
+            if _makes_float(module, keyword.value):
+                yield keyword.value
+    for value, key in module.keys.items():
+        if isinstance(key, ast.Constant) and isinstance(key.value, str) and is_money(key.value):
+            if isinstance(value, ast.expr) and _makes_float(module, value):
+                yield value
+
+
+def _computed_floats(module: Module) -> Iterator[ast.AST]:
+    """Yield sums and products of an amount with a float, and amounts that are made floats."""
+    for operation in module.walk(ast.BinOp):
+        if isinstance(operation, ast.BinOp) and isinstance(operation.op, ast.Mult | ast.Div | ast.Add | ast.Sub):
+            sides = (operation.left, operation.right)
+            if any(_is_float(side) for side in sides) and any(_is_amount(side) for side in sides):
+                yield operation
     for call in calls(module):
         if named(call, {"builtins.float"}) and call.node.args and _is_amount(call.node.args[0]):
-            yield Fault(call.node, message, mend)
+            yield call.node
+
+
+def _name(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        return str(node.slice.value)
+    return ""
 
 
 def _declared(node: ast.AST) -> tuple[str, ast.expr | None]:
@@ -224,15 +206,6 @@ def _makes_float(module: Module, node: ast.expr) -> bool:
 def _is_amount(node: ast.expr) -> bool:
     while isinstance(node, ast.Call) and node.args:
         node = node.args[0]
-    name = (
-        node.id
-        if isinstance(node, ast.Name)
-        else node.attr
-        if isinstance(node, ast.Attribute)
-        else str(node.slice.value)
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)
-        else ""
-    )
     if isinstance(node, ast.BinOp):
         return _is_amount(node.left) or _is_amount(node.right)
-    return is_money(name)
+    return is_money(_name(node))

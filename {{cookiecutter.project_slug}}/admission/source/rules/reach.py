@@ -13,7 +13,7 @@ from admission.source.read import import_source
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from admission.source.module import Module
+    from admission.source.module import Call, Module
 
 registry = Registry()
 
@@ -165,47 +165,46 @@ def unknown(module: Module) -> Iterator[Fault]:
     """Point at what hides from the analysis which object is meant."""
     mend = "Write out what is meant: a constant dictionary, an `if`, or a named attribute."
     for call in calls(module):
-        if named(
-            call,
-            {
-                "builtins.getattr",
-                "builtins.setattr",
-                "builtins.delattr",
-                "operator.attrgetter",
-                "operator.methodcaller",
-            },
-        ):
-            node = argument_node(call, 0 if any(name.startswith("operator.") for name in call.names) else 1)
-            if (
-                node is not None
-                and module.value(node).constant is None
-                and not free(module.value(node))
-                and not module.value(node).fixed
-            ):
-                yield Fault(
-                    call.node,
-                    "Which attribute this is, the gate cannot see; so it could not judge what happens with it.",
-                    mend,
-                )
-        elif named(call, {"builtins.globals", "builtins.locals"}) or (
-            named(call, {"builtins.type"}) and len(call.node.args) > 2
-        ):  # noqa: PLR2004 - type(name, bases, namespace) makes a class
+        if _is_hidden_attribute(module, call):
+            message = "Which attribute this is, the gate cannot see; so it could not judge what happens with it."
+            yield Fault(call.node, message, mend)
+        elif _is_namespace(call):
             yield Fault(call.node, "What this makes or reaches, the gate cannot see; so it could not judge it.", mend)
-        elif named(call, {"builtins.vars"}) and not call.node.args:
-            yield Fault(call.node, "What this reaches, the gate cannot see; so it could not judge it.", mend)
     for info in module.classes.values():
         if any(keyword.arg == "metaclass" for keyword in info.node.keywords):
             yield Fault(info.node, "A metaclass decides what this class does; the gate did not follow it.", mend)
-        for name in ("__getattr__", "__getattribute__", "__init_subclass__", "__class_getitem__", "__set_name__"):
+        for name in _HOOKS:
             if name in info.methods:
-                yield Fault(
-                    info.methods[name],
-                    f"`{name}` decides at run time what an attribute is; the gate did not follow it.",
-                    mend,
-                )
+                message = f"`{name}` decides at run time what an attribute is; the gate did not follow it."
+                yield Fault(info.methods[name], message, mend)
     if "__getattr__" in module.functions:
         yield Fault(
             module.functions["__getattr__"],
             "This decides at run time which names the module has; the gate did not follow it.",
             mend,
         )
+
+
+_HOOKS: Final = ("__getattr__", "__getattribute__", "__init_subclass__", "__class_getitem__", "__set_name__")
+_BY_NAME: Final = {
+    "builtins.getattr": 1,
+    "builtins.setattr": 1,
+    "builtins.delattr": 1,
+    "operator.attrgetter": 0,
+    "operator.methodcaller": 0,
+}
+
+
+def _is_hidden_attribute(module: Module, call: Call) -> bool:
+    name = named(call, _BY_NAME)
+    node = argument_node(call, _BY_NAME[name]) if name is not None else None
+    value = module.value(node)
+    return node is not None and value.constant is None and not value.fixed and not free(value)
+
+
+def _is_namespace(call: Call) -> bool:
+    """`globals()`, `locals()`, `vars()`, and `type(name, bases, namespace)`, which makes a class."""
+    arguments = len(call.node.args)
+    if named(call, {"builtins.type"}):
+        return arguments == 3  # noqa: PLR2004
+    return named(call, {"builtins.globals", "builtins.locals", "builtins.vars"}) is not None and arguments == 0

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import calls, method, named
+from admission.source.match import calls, is_constant, method, named
 from admission.source.module import is_definition
 from admission.source.outbound import leaves
 from admission.source.tree import inside, is_inside
@@ -204,18 +204,22 @@ def swallowed(module: Module) -> Iterator[Fault]:
         if isinstance(node, ast.ExceptHandler) and _swallows(module, node):
             yield Fault(
                 node,
-                "Whatever fails here vanishes. The client gets a success that is none, the transaction "
-                "commits half of the work, and nobody is told.",
+                "Whatever fails here vanishes. The client gets a success that is none, the transaction commits half "
+                "of the work, and nobody is told.",
                 "Catch the one error that you can handle, and answer it: `except IntegrityError as error: "
-                'raise HTTPException(409, "Exists already.") from error`; let the rest pass: the service '
-                "answers 500 and logs it.",
+                'raise HTTPException(409, "Exists already.") from error`; let the rest pass: the service answers 500 '
+                "and logs it.",
             )
     for node in module.walk(ast.Try, ast.TryStar):
         for part in _own_of(getattr(node, "finalbody", [])):
             if isinstance(part, ast.Return):
-                yield Fault(
-                    part, "A `return` in `finally` drops the exception on its way.", "Return before or after the `try`."
-                )
+                message = "A `return` in `finally` drops the exception on its way."
+                yield Fault(part, message, "Return before or after the `try`.")
+    yield from _suppressing(module)
+
+
+def _suppressing(module: Module) -> Iterator[Fault]:
+    """Point at what swallows without an `except`: context managers, and results that nobody looks at."""
     for info in module.classes.values():
         for name in ("__exit__", "__aexit__"):
             for part in inside(info.methods[name]) if name in info.methods else ():
@@ -232,12 +236,8 @@ def swallowed(module: Module) -> Iterator[Fault]:
                 "Whatever fails here vanishes. The client gets a success that is none, and nobody is told.",
                 "Name the one error that may be ignored: `with contextlib.suppress(KeyError):`.",
             )
-        if named(call, {"asyncio.gather"}) and any(
-            keyword.arg == "return_exceptions" and isinstance(keyword.value, ast.Constant) and keyword.value.value
-            for keyword in call.node.keywords
-        ):
-            statement = module.statement_of(call.node)
-            if isinstance(statement, ast.Expr):
+        if named(call, {"asyncio.gather"}) and is_constant(call.keywords.get("return_exceptions"), True):
+            if isinstance(module.statement_of(call.node), ast.Expr):
                 yield Fault(
                     call.node,
                     "`return_exceptions=True` with the results thrown away: whatever fails here vanishes.",

@@ -11,6 +11,7 @@ from admission.source.expressions import path_of
 from admission.source.match import argument_node, calls, method, named, text_of
 from admission.source.rules.rows import is_session_call
 from admission.source.tree import inside
+from admission.source.values import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,52 +108,46 @@ _MEND: Final = (
 )
 
 
+_CHANGED: Final = (
+    "This changes the running service for every request: a guard may be gone, and nothing in the "
+    "guard's own file shows it."
+)
+_ENDED: Final = "This ends or changes the whole process, with every request that it is serving."
+_CHANGING: Final = frozenset({"update", "setdefault", "pop", "clear", "append", "insert"})
+_LOGGING: Final = frozenset({"setLevel", "addHandler", "removeHandler", "addFilter", "removeFilter"})
+
+
 @registry.rule("BW503", "The scaffold or the process is changed")
 def patched(module: Module) -> Iterator[Fault]:
     """Point at assignments into modules and classes of others, and at what changes the process."""
-    message = (
-        "This changes the running service for every request: a guard may be gone, and nothing in the "
-        "guard's own file shows it."
-    )
     for node in module.walk(ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete):
-        for target in _targets(node):
-            if _is_foreign(module, target):
-                yield Fault(node, message, _MEND)
-                break
+        if any(_is_foreign(module, target) for target in _targets(node)):
+            yield Fault(node, _CHANGED, _MEND)
     for call in calls(module):
-        if (
-            named(call, {"builtins.setattr", "builtins.delattr"})
-            and call.args
-            and _is_foreign_value(module, call.node.args[0])
-        ) or named(call, _PATCHING):
+        message = _patching(module, call)
+        if message is not None:
             yield Fault(call.node, message, _MEND)
-        elif named(call, _PROCESS):
-            yield Fault(
-                call.node, "This ends or changes the whole process, with every request that it is serving.", _MEND
-            )
-        elif (
-            method(call) in {"setLevel", "addHandler", "removeHandler", "addFilter", "removeFilter"}
-            and any(name.startswith("logging.Logger.") for name in call.names)
-            and _is_root(module, call)
-        ):
-            yield Fault(call.node, "This changes what every part of the service logs.", _MEND)
-        elif (
-            method(call) in {"update", "setdefault", "pop", "clear", "append", "insert"}
-            and isinstance(call.node.func, ast.Attribute)
-            and _is_foreign_container(module, call.node.func.value)
-        ):
-            yield Fault(call.node, message, _MEND)
-        elif any(name.startswith(("ctypes.", "cffi.")) for name in call.names):
-            yield Fault(call.node, "This reaches past Python into the memory of the process.", _MEND)
     for node in module.walk(ast.Raise):
-        if (
-            isinstance(node, ast.Raise)
-            and node.exc is not None
-            and module.value(node.exc).names | module.value(node.exc).types
-            and (module.value(node.exc).names | module.value(node.exc).types)
-            & {"builtins.SystemExit", "builtins.KeyboardInterrupt"}
-        ):
-            yield Fault(node, "This ends the whole process, with every request that it is serving.", _MEND)
+        value = module.value(node.exc) if isinstance(node, ast.Raise) else NOTHING
+        if (value.names | value.types) & {"builtins.SystemExit", "builtins.KeyboardInterrupt"}:
+            yield Fault(node, _ENDED, _MEND)
+
+
+def _patching(module: Module, call: Call) -> str | None:
+    """Return what a call changes that is not the handler's, or None."""
+    setting = named(call, {"builtins.setattr", "builtins.delattr"}) and call.node.args
+    if named(call, _PATCHING) or (setting and _is_foreign_value(module, call.node.args[0])):
+        return _CHANGED
+    if named(call, _PROCESS):
+        return _ENDED
+    if any(name.startswith(("ctypes.", "cffi.")) for name in call.names):
+        return "This reaches past Python into the memory of the process."
+    base = call.node.func.value if isinstance(call.node.func, ast.Attribute) else None
+    if base is not None and method(call) in _CHANGING and _is_foreign_container(module, base):
+        return _CHANGED
+    if method(call) in _LOGGING and any(name.startswith("logging.Logger.") for name in call.names):
+        return "This changes what every part of the service logs." if _is_root(module, call) else None
+    return None
 
 
 def _targets(node: ast.AST) -> Iterator[ast.expr]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, is_constant, method, named
-from admission.source.values import INPUT, PERSONAL, SECRET
+from admission.source.values import INPUT, NOTHING, PERSONAL, SECRET
 from admission.source.words import sensitivity, words
 
 if TYPE_CHECKING:
@@ -288,48 +288,43 @@ def switched_off(module: Module) -> Iterator[Fault]:
         "Leave the default, or name your authority: `ssl.create_default_context(cafile=...)` in the declared upstream."
     )
     for call in calls(module):
-        for name in (
-            "verify",
-            "ssl",
-            "verify_ssl",
-            "check_hostname",
-            "tls_verify",
-            "validate_certs",
-            "ssl_verify",
-            "cert_verify",
-            "check_certificate",
-        ):
-            if (
-                name in call.keywords
-                and is_constant(call.keywords[name], False)
-                and not named(call, {"jwt.decode"})
-                and not any(kind.startswith(("pydantic.", "sqlalchemy.")) for kind in call.names)
-            ):
-                yield Fault(argument_node(call, None, name) or call.node, tls, mend)
-        if named(
-            call,
-            {
-                "ssl._create_unverified_context",
-                "ssl._create_stdlib_context",
-                "paramiko.AutoAddPolicy",
-                "paramiko.WarningPolicy",
-            },
-        ):
-            yield Fault(call.node, tls, mend)
         yield from _unsigned(call)
-        for value in (*call.keywords.values(), *call.args):
-            if value.names & {"ssl.CERT_NONE", "ssl._create_unverified_context"}:
-                yield Fault(call.node, tls, mend)
+        for name in _CHECKS if not any(kind.startswith(_NO_PEER) for kind in call.names) else ():
+            if is_constant(call.keywords.get(name), False):
+                yield Fault(argument_node(call, None, name) or call.node, tls, mend)
+        given = {name for value in (*call.keywords.values(), *call.args) for name in value.names}
+        if named(call, _UNCHECKED) or given & _UNCHECKED:
+            yield Fault(call.node, tls, mend)
     for node in module.walk(ast.Assign):
-        if isinstance(node, ast.Assign):
-            value = module.value(node.value)
-            for target in node.targets:
-                name = target.attr if isinstance(target, ast.Attribute) else ""
-                off = (
-                    name in {"check_hostname", "verify", "verify_ssl"} and is_constant(value, False)
-                ) or "ssl.CERT_NONE" in value.names
-                if off or "ssl._create_unverified_context" in value.names:
-                    yield Fault(node, tls, mend)
+        value = module.value(node.value) if isinstance(node, ast.Assign) else NOTHING
+        names = {target.attr for target in getattr(node, "targets", []) if isinstance(target, ast.Attribute)}
+        if value.names & _UNCHECKED or (is_constant(value, False) and names & _CHECKS):
+            yield Fault(node, tls, mend)
+
+
+_CHECKS: Final = frozenset(
+    {
+        "verify",
+        "ssl",
+        "verify_ssl",
+        "check_hostname",
+        "tls_verify",
+        "validate_certs",
+        "ssl_verify",
+        "cert_verify",
+        "check_certificate",
+    }
+)
+_UNCHECKED: Final = frozenset(
+    {
+        "ssl.CERT_NONE",
+        "ssl._create_unverified_context",
+        "ssl._create_stdlib_context",
+        "paramiko.AutoAddPolicy",
+        "paramiko.WarningPolicy",
+    }
+)
+_NO_PEER: Final = ("pydantic.", "sqlalchemy.", "jwt.")
 
 
 def _unsigned(call: Call) -> Iterator[Fault]:

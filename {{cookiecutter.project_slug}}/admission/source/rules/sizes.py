@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import argument_node, calls, method, named, text_of
+from admission.source.match import argument_node, assigned, calls, method, named, text_of
 from admission.source.module import is_definition
 from admission.source.rules.rows import is_query
 from admission.source.tree import inside, is_inside
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from admission.source.module import Call, Module
 
 registry = Registry()
+
+MAX_PIECES: Final = 64
+"""Expressions that one statement is looked for in; a query that is built over more is not built by hand."""
 
 _ONE: Final = frozenset(
     [
@@ -70,7 +73,7 @@ def result(module: Module) -> Iterator[Fault]:
             continue
         if statement is None:
             continue
-        pieces = list(_pieces(module, statement))
+        pieces = _pieces(module, statement)
         if not _selects(module, pieces) or _is_bounded(pieces):
             continue
         used = _chain(module, call.node)
@@ -92,42 +95,41 @@ def _fault(node: ast.AST) -> Fault:
     )
 
 
-def _pieces(module: Module, node: ast.expr, depth: int = 0) -> Iterator[ast.expr]:
-    """Yield the expressions that a statement is made of: its own, what its names were assigned, what helpers return."""
-    if depth > 4:  # noqa: PLR2004 - a statement is not built over more steps
-        return
-    yield node
-    function = module.function_of(node)
-    for part in inside(node):
-        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
-            scopes = [
-                scope
-                for scope in (function, *(parent for parent in module.ancestors(node) if is_definition(parent)))
-                if scope is not None
-            ]
-            for scope in [*scopes, module.tree]:
-                found = [
-                    other.value
-                    for other in inside(scope)
-                    if isinstance(other, ast.Assign | ast.AnnAssign | ast.AugAssign)
-                    and other.value is not None
-                    and any(
-                        isinstance(target, ast.Name) and target.id == part.id
-                        for target in (other.targets if isinstance(other, ast.Assign) else [other.target])
-                    )
-                ]
-                found = [value for value in found if scope is not module.tree or module.function_of(value) is None]
-                for value in found:
-                    if value is not node and not is_inside(node, value):
-                        yield from _pieces(module, value, depth + 1)
-                if found:
-                    break
-        elif isinstance(part, ast.Call):
-            for made in module.value(part.func).functions:
-                if is_definition(made.node):
-                    for inner in inside(made.node):
-                        if isinstance(inner, ast.Return) and inner.value is not None:
-                            yield from _pieces(module, inner.value, depth + 1)
+def _pieces(module: Module, node: ast.expr) -> list[ast.expr]:
+    """Return the expressions that a statement is made of: its own, what its names were given, what helpers return."""
+    found: dict[ast.expr, None] = {}
+    waiting = [node]
+    while waiting and len(found) < MAX_PIECES:
+        piece = waiting.pop()
+        if piece not in found:
+            found[piece] = None
+            for part in inside(piece):
+                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
+                    waiting += _given(module, part)
+                elif isinstance(part, ast.Call):
+                    waiting += _returned(module, part)
+    return list(found)
+
+
+def _given(module: Module, name: ast.Name) -> list[ast.expr]:
+    """Return what a name is given, in the innermost scope that gives it anything."""
+    scopes = [scope for scope in module.ancestors(name) if is_definition(scope)]
+    for scope in (*scopes, module.tree):
+        found = [
+            value for value in assigned(scope, name.id) if scope is not module.tree or not module.function_of(value)
+        ]
+        if found:
+            return found
+    return []
+
+
+def _returned(module: Module, call: ast.Call) -> list[ast.expr]:
+    return [
+        part.value
+        for made in module.value(call.func).functions
+        for part in inside(made.node)
+        if isinstance(part, ast.Return) and part.value is not None
+    ]
 
 
 def _is_select(module: Module, node: ast.expr) -> bool:
@@ -183,24 +185,40 @@ def _is_bounded(pieces: list[ast.expr]) -> bool:
 
 
 def _chain(module: Module, node: ast.AST) -> set[str]:
-    """Return what is done with a result: the attributes behind the call, and those behind the name that it is given to."""
+    """Return what is done with a result: the attributes behind the call, and those behind the names it is given to."""
+    used: set[str] = set()
+    names: set[str] = set()
+    waiting = [node]
+    while waiting:
+        attributes, given = _behind(module, waiting.pop())
+        used |= attributes
+        new = given - names
+        names |= new
+        scope = module.function_of(node) or module.tree
+        waiting += [
+            part
+            for part in (inside(scope) if new else ())
+            if isinstance(part, ast.Name) and part.id in new and isinstance(part.ctx, ast.Load)
+        ]
+    return used
+
+
+def _behind(module: Module, node: ast.AST) -> tuple[set[str], set[str]]:
+    """Return the attributes that are asked of an expression one after another, and the names that hold the last."""
     used: set[str] = set()
     child: ast.AST = node
     for parent in module.ancestors(node):
-        if isinstance(parent, ast.Attribute) and parent.value is child:
+        if isinstance(parent, ast.Attribute):
             used.add(parent.attr)
         elif isinstance(parent, ast.Assign | ast.AnnAssign | ast.NamedExpr):
             targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
-            names = {target.id for target in targets if isinstance(target, ast.Name)}
-            function = module.function_of(node) or module.tree
-            for part in inside(function):
-                if isinstance(part, ast.Name) and part.id in names and isinstance(part.ctx, ast.Load):
-                    used |= _chain(module, part)
-            break
-        elif not isinstance(parent, ast.Await | ast.Call) or (isinstance(parent, ast.Call) and child in parent.args):
+            return used, {target.id for target in targets if isinstance(target, ast.Name)}
+        elif not isinstance(parent, ast.Await | ast.Call) or (
+            isinstance(parent, ast.Call) and child is not parent.func
+        ):
             break
         child = parent
-    return used
+    return used, set()
 
 
 @registry.rule("BW406", "An upload without a bound")
