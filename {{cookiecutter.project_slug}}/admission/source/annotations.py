@@ -125,7 +125,7 @@ class AnnotationReader:
         self._resolve = resolve
         self._alias = alias
 
-    def read(self, node: ast.expr | None, depth: int = 0) -> Annotation:
+    def read(self, node: ast.expr | None, depth: int = 0) -> Annotation:  # noqa: PLR0911 - one for each kind
         """Return what an annotation says; what is not understood says nothing."""
         if node is None or depth > MAX_DEPTH:
             return UNKNOWN
@@ -158,7 +158,7 @@ class AnnotationReader:
                 return UNKNOWN
         return UNKNOWN
 
-    def _read_subscript(self, node: ast.Subscript, depth: int) -> Annotation:
+    def _read_subscript(self, node: ast.Subscript, depth: int) -> Annotation:  # noqa: PLR0911 - one for each kind
         name = self._resolve(node.value) or ""
         parts = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
         if name.endswith(".Annotated") and parts:

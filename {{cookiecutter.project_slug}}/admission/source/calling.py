@@ -1,3 +1,4 @@
+# ruff: noqa: N802 - methods are named after the nodes that they evaluate or execute
 """Walks through calls: into this module's functions, and over those of libraries by what is known of them."""
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from admission.source.canonical import canonical, last, looks_like_class
 from admission.source.environment import Environment
 from admission.source.expressions import path_of
 from admission.source.library import Library
-from admission.source.module import is_function
 from admission.source.state import MAX_CALLS
 from admission.source.tree import inside
 from admission.source.values import (
@@ -287,7 +287,7 @@ class Calls(Library):
         self._call_back(name, args, keywords)
         return self.outside(name, receiver, args, keywords)
 
-    def _of_names(self, name: str, args: Sequence[Value], keywords: dict[str, Value]) -> Value | None:
+    def _of_names(self, name: str, args: Sequence[Value], keywords: dict[str, Value]) -> Value | None:  # noqa: PLR0911 - one for each kind
         """Return what a call gives that only hands objects on under another name; None for all others."""
         if name == "functools.wraps":
             return Value(names=frozenset({_WRAPPER}))
@@ -299,7 +299,7 @@ class Calls(Library):
         if name == "builtins.getattr" and len(args) > 1:
             return self._getattr(args)
         if name in _IMPORTING:
-            return Value(names=frozenset({canonical(str(said.value))})) if said else NOTHING  # type: ignore[str-bytes-safe]
+            return Value(names=frozenset({canonical(str(said.value))})) if said else NOTHING
         if name in {"functools.partial", "functools.partialmethod"}:
             return self._partial(args, keywords)
         if name == _WRAPPER or (name in _WRAPPING and args[0].functions):
@@ -348,9 +348,8 @@ class Calls(Library):
         was, self.on_loop = self.on_loop, False
         loops, self.loops = self.loops, []
         results = [self.invoke(function, args[position + 1 :], keywords) for function in args[position].functions]
-        for name in args[position].names:
-            if name not in self.module.classes:
-                results.append(self.outside(name, NOTHING, args[position + 1 :], keywords))
+        outside = [name for name in args[position].names if name not in self.module.classes]
+        results += [self.outside(name, NOTHING, args[position + 1 :], keywords) for name in outside]
         self.on_loop, self.loops = was, loops
         return join(*results)
 
@@ -407,6 +406,3 @@ class Calls(Library):
         value = self.call(node, env)
         self.awaited, self.current = was_awaited, was_current
         return value
-
-
-__all__ = ["Calls", "is_function"]

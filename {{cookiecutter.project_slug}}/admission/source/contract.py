@@ -267,7 +267,7 @@ def bounds_collection(module: Module, item: Taken) -> bool:
 
 def _checked(module: Module, item: Taken, *, length: bool) -> bool:
     """Return whether the code itself bounds a value: by ``min(limit, 100)``, or by a check that refuses."""
-    for scope in _scopes(module, item):
+    for scope in _scopes(item):
         for part in inside(scope):
             if (
                 isinstance(part, ast.Call)
@@ -280,9 +280,8 @@ def _checked(module: Module, item: Taken, *, length: bool) -> bool:
                 isinstance(part, ast.Compare)
                 and any(_compares(side, item, length=length) for side in (part.left, *part.comparators))
                 and not isinstance(part.ops[0], ast.Eq | ast.NotEq | ast.Is | ast.IsNot | ast.In | ast.NotIn)
-            ):
-                if _bounds_above(part, item, length=length):
-                    return True
+            ) and _bounds_above(part, item, length=length):
+                return True
     return False
 
 
@@ -308,7 +307,7 @@ def _is_small(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, int | float) and node.value <= 1
 
 
-def _scopes(module: Module, item: Taken) -> Iterator[ast.AST]:
+def _scopes(item: Taken) -> Iterator[ast.AST]:
     """Yield where a check of this value may stand: its function, its model's validators, the handlers that take it."""
     if is_definition(item.owner):
         yield item.owner

@@ -1,4 +1,4 @@
-# ruff: noqa: N802, N815 - methods are named after the nodes that they evaluate
+# ruff: noqa: N802, N815 - methods are named after the nodes that they evaluate or execute
 """Walks through expressions: what each may be, given what the names in it stand for."""
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import string
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from admission.source.canonical import BUILTINS, canonical, looks_like_class
+from admission.source.canonical import BUILTINS, canonical
 from admission.source.effects import INTERNAL_NAMES, REQUEST, SAFE_ATTRIBUTES, UPLOAD
 from admission.source.environment import Environment
 from admission.source.module import is_definition
@@ -111,11 +111,8 @@ class Expressions(State):
 
     def attribute(self, base: Value, name: str) -> Value:
         """Return what an attribute of a value may be."""
-        parts: list[Value] = []
-        for dotted in base.names:
-            parts.append(self._attribute_of_name(dotted, name))
-        for kind in base.types:
-            parts.append(self._attribute_of_instance(kind, name, base))
+        parts = [self._attribute_of_name(dotted, name) for dotted in base.names]
+        parts += [self._attribute_of_instance(kind, name, base) for kind in base.types]
         field = base.field(name)
         if field is not None:
             parts.append(field)
@@ -443,6 +440,3 @@ def _is_class_method(node: ast.AST) -> bool:
 
 def _is_property(node: ast.AST) -> bool:
     return bool(_decorators(node) & {"property", "cached_property", "computed_field"})
-
-
-__all__ = ["Expressions", "looks_like_class", "path_of"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.environment import Environment
 from admission.source.module import is_definition
+from admission.source.patterns import is_safe_pattern
 from admission.source.routes import Parameter, Route, find_routes, parameters_of
 from admission.source.statements import Statements
 from admission.source.values import INPUT, NOTHING, Function, Value, join
@@ -96,8 +97,6 @@ class Flow(Statements):
 
     def _is_shaped(self, marker: ast.Call) -> bool:
         """Return whether a pattern lets through nothing but harmless characters."""
-        from admission.source.patterns import is_safe_pattern  # noqa: PLC0415
-
         for keyword in marker.keywords:
             if keyword.arg in {"pattern", "regex"}:
                 said = self.evaluate(keyword.value, self.root).constant

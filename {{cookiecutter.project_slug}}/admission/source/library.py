@@ -38,7 +38,7 @@ _SERVICES: Final = ("app.dependencies.", "app.upstreams.", "httpx.", "requests."
 class Library(Expressions):
     """The part of the walk that knows what libraries do with what they are given."""
 
-    def outside(self, name: str, receiver: Value, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
+    def outside(self, name: str, receiver: Value, args: Sequence[Value], keywords: dict[str, Value]) -> Value:  # noqa: PLR0911 - one for each kind
         """Return what a function of a library gives: by the tables, else by what went in."""
         given = [*args, *keywords.values()]
         labels = labels_of(given)
@@ -66,7 +66,7 @@ class Library(Expressions):
             return self._passed_method(name, method, receiver, args, keywords)
         return self._unknown(name, receiver, labels)
 
-    def _passed(self, name: str, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
+    def _passed(self, name: str, args: Sequence[Value], keywords: dict[str, Value]) -> Value:  # noqa: PLR0911 - one for each kind
         if name == "typing.cast":
             return args[1] if len(args) > 1 else NOTHING
         if name in {
@@ -128,7 +128,7 @@ class Library(Expressions):
             labels=made.labels,
         )
 
-    def _passed_method(
+    def _passed_method(  # noqa: PLR0911 - one for each kind
         self, name: str, method: str, receiver: Value, args: Sequence[Value], keywords: dict[str, Value]
     ) -> Value:
         if method in {"get", "pop", "setdefault"}:

@@ -124,7 +124,7 @@ def first_touched(call: Call, names: Collection[str], prefixes: tuple[str, ...] 
     return None
 
 
-def constant_prefix(module: Module, node: ast.AST, depth: int = 0) -> str:
+def constant_prefix(module: Module, node: ast.AST, depth: int = 0) -> str:  # noqa: PLR0911 - one for each kind
     """Return the constant text with which an expression begins, as far as it can be seen."""
     if depth > _DEPTH:
         return ""

@@ -182,7 +182,7 @@ class Narrowing(Calls):
 
     def _narrow_prefix(self, node: ast.expr, prefix: ast.expr, env: Environment) -> None:
         told = list(_constants(prefix))
-        if told and all(text.startswith(("https://", "http://")) and text.count("/") > 2 for text in told):  # noqa: PLR2004 - host and slash
+        if told and all(text.startswith(("https://", "http://")) and text.count("/") > 2 for text in told):  # noqa: PLR2004 - of the scheme, and of a path
             path = path_of(node)
             if path is not None:
                 self._make_safe(path, env, "url")

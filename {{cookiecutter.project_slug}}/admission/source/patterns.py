@@ -131,7 +131,7 @@ def _varies(part: tuple[Any, Any]) -> bool:
 
 
 def _may_repeat_alike(body: list[tuple[Any, Any]]) -> bool:
-    """Return whether two choices can match the same text: ``(a|a)*``, ``(\\w|\\d)*``, but not ``(ab|ac)*``."""
+    r"""Return whether two choices can match the same text: ``(a|a)*``, ``(\\w|\\d)*``, but not ``(ab|ac)*``."""
     branches = [branch for branch in _branches(body) if branch]
     single = [branch for branch in branches if len(branch) == 1]
     return len(single) > 1 and any(
@@ -155,7 +155,7 @@ def _first_of(branch: list[tuple[Any, Any]]) -> frozenset[int]:
     return _first(branch[0]) if branch else frozenset()
 
 
-def _first(part: tuple[Any, Any]) -> frozenset[int]:
+def _first(part: tuple[Any, Any]) -> frozenset[int]:  # noqa: PLR0911 - one for each kind
     """Return which of some typical characters a part can begin with."""
     operator, argument = part
     if operator is sre.LITERAL:

@@ -202,7 +202,7 @@ def _parameter(module: Module, argument: ast.arg, default: ast.expr | None, in_p
     return Parameter(argument.arg, argument, annotation, source, default)
 
 
-def _guess(module: Module, name: str, annotation: Annotation, in_path: set[str]) -> Source:
+def _guess(module: Module, name: str, annotation: Annotation, in_path: set[str]) -> Source:  # noqa: PLR0911 - one for each kind
     if name in in_path:
         return "path"
     types = annotation.types

@@ -1,3 +1,4 @@
+# ruff: noqa: N802, N815 - methods are named after the nodes that they evaluate or execute
 """Walks through statements in order, and keeps apart what is known on each branch."""
 
 from __future__ import annotations

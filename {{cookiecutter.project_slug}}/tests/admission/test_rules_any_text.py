@@ -34,7 +34,11 @@ HOSTILE = {
     "a long inheritance": "".join(f"class C{i}(C{i + 1}): pass\n" for i in range(1000)),
     "classes that inherit from each other": "class A(B): pass\nclass B(A): pass\nA().x\n",
     "names that stand for each other": "a = b\nb = a\nx: a = 1\ndef f(q: a): pass\n",
-    "a function that calls what it is given": "def f(x):\n    return g(x, f)\ndef g(x, h):\n    return h(g(x, lambda y: h(y)))\n",
+    "a function that calls what it is given": "def f(x):\n    return g(x, f)\n"
+    "def g(x, h):\n    return h(g(x, lambda y: h(y)))\n",
+    "a name that is given a new value again and again": "from sqlalchemy import select\ndef f(session, q):\n"
+    + "    q = q.where(q.a == q.b).join(q)\n" * 300
+    + "    return session.execute(select(q)).all()\n",
     "a large dictionary": "x = {" + ",".join(f"'k{i}': {i}" for i in range(9000)) + "}",
     "a long text": "x = '" + "a" * 1_900_000 + "'",
     "many lines": "x = 1\n" * 20_000,

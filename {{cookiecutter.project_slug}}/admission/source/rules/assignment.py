@@ -324,7 +324,7 @@ def _reads(node: ast.expr, name: str) -> bool:
 
 
 def _foreign_owner(module: Module) -> Iterator[Fault]:
-    """Point at owners that are set from input where no model declares them: `data["owner_id"]`, `request.headers[...]`."""
+    """Point at owners that are set from input where no model declares them: `data["owner_id"]`."""
     for part in module.walk(ast.keyword):
         if (
             isinstance(part, ast.keyword)

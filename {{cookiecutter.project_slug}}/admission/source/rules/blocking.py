@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, is_constant, method, named
-from admission.source.outbound import HTTP_CLIENTS, is_upstream, undeclared
+from admission.source.outbound import is_upstream, undeclared
 from admission.source.tree import inside, is_inside
 
 if TYPE_CHECKING:
@@ -337,6 +337,3 @@ def _counts(node: ast.While) -> bool:
     return any(isinstance(part, ast.Name) and part.id in counted for part in inside(node.test)) or any(
         isinstance(part, ast.Call) for part in inside(node.test)
     )
-
-
-__all__ = ["HTTP_CLIENTS"]

@@ -6,12 +6,15 @@ import ast
 import re
 from typing import TYPE_CHECKING, Final
 
-from admission.source.annotations import UNKNOWN, Annotation
+from admission.source.annotations import UNKNOWN, Annotation, calls_in
 from admission.source.contract import (
+    LENGTH,
     OPEN,
+    UPPER,
     Taken,
     bounds_collection,
     bounds_number,
+    bounds_of,
     bounds_text,
     is_number,
     is_text,
@@ -74,9 +77,6 @@ def _parts(item: Taken) -> Iterator[tuple[Annotation, bool]]:
 
 
 def _inner_bounded(module: Module, part: Annotation) -> bool:
-    from admission.source.annotations import calls_in  # noqa: PLC0415
-    from admission.source.contract import LENGTH, UPPER, bounds_of  # noqa: PLC0415
-
     bounds = bounds_of(module, list(calls_in(part)))
     return bool(bounds.keys() & (LENGTH | UPPER | {"pattern", "validator"}))
 

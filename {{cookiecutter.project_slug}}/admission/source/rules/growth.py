@@ -90,9 +90,9 @@ def _growing_caches(module: Module) -> Iterator[ast.AST]:
     """Yield caches of results that have no size."""
     for call in calls(module):
         size = call.argument(0, "maxsize")
-        if named(call, {"functools.lru_cache"}) and size is not None and is_constant(size, None):
-            yield call.node
-        elif named(call, {"functools.cache"}) and call.node.args:
+        if (named(call, {"functools.lru_cache"}) and size is not None and is_constant(size, None)) or (
+            named(call, {"functools.cache"}) and call.node.args
+        ):
             yield call.node
     for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef):
         for decorator in getattr(function, "decorator_list", []):
@@ -116,15 +116,14 @@ def _growing_closures(module: Module) -> Iterator[ast.AST]:
                 isinstance(part, ast.Assign | ast.AnnAssign)
                 and part.value is not None
                 and _is_container(module, part.value)
-            ):
-                if module.function_of(part) is outer or is_definition(module.function_of(part) or outer):
-                    for target in part.targets if isinstance(part, ast.Assign) else [part.target]:
-                        if isinstance(target, ast.Name) and not _is_evicted(outer, target.id):
-                            yield from (
-                                place
-                                for place in _growth(module, target.id, outer)
-                                if module.function_of(place) is not module.function_of(part)
-                            )
+            ) and (module.function_of(part) is outer or is_definition(module.function_of(part) or outer)):
+                for target in part.targets if isinstance(part, ast.Assign) else [part.target]:
+                    if isinstance(target, ast.Name) and not _is_evicted(outer, target.id):
+                        yield from (
+                            place
+                            for place in _growth(module, target.id, outer)
+                            if module.function_of(place) is not module.function_of(part)
+                        )
 
 
 def _growing_defaults(module: Module) -> Iterator[ast.AST]:

@@ -10,6 +10,7 @@ from admission.source.contract import input_parameters
 from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, method, named
 from admission.source.rules.rows import is_query, is_session_call
+from admission.source.rules.sizes import pieces_of
 from admission.source.tree import inside
 from admission.source.values import INPUT, SHAPED
 
@@ -78,11 +79,9 @@ def _fetched_class(module: Module, call: Call) -> str | None:
 
 
 def _statement_parts(module: Module, call: Call) -> Iterator[ast.AST]:
-    from admission.source.rules.sizes import _pieces  # noqa: PLC0415
-
     node = argument_node(call, 0, "statement")
     if node is not None:
-        for piece in _pieces(module, node):
+        for piece in pieces_of(module, node):
             yield from inside(piece)
 
 

@@ -56,9 +56,9 @@ def _returned(module: Module, function: ast.AST, said: set[int]) -> Iterator[Fau
         if not isinstance(part, ast.Return | ast.Yield) or part.value is None or part.lineno in said:
             continue
         labels = module.value(part.value).all_labels()
-        if module.function_of(part) is function and labels & {ERROR, INTERNAL}:
-            if isinstance(part, ast.Yield) or (is_handler and not _is_nested(module, function)):
-                yield _fault(_culprit(module, part.value), labels)
+        answers = isinstance(part, ast.Yield) or (is_handler and not _is_nested(module, function))
+        if answers and module.function_of(part) is function and labels & {ERROR, INTERNAL}:
+            yield _fault(_culprit(module, part.value), labels)
 
 
 def _is_nested(module: Module, function: ast.AST) -> bool:

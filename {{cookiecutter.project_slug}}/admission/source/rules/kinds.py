@@ -124,17 +124,17 @@ def _declared_floats(module: Module) -> Iterator[ast.AST]:
 def _assigned_floats(module: Module) -> Iterator[ast.AST]:
     """Yield what is given to a name, a keyword or a key."""
     for assign in module.walk(ast.Assign):
-        if isinstance(assign, ast.Assign) and any(is_money(_name(target)) for target in assign.targets):
-            if _makes_float(module, assign.value) or _calls_float_column(module, assign.value):
-                yield assign
-    for keyword in module.walk(ast.keyword):
-        if isinstance(keyword, ast.keyword) and keyword.arg and is_money(keyword.arg):
-            if _makes_float(module, keyword.value):
-                yield keyword.value
-    for value, key in module.keys.items():
-        if isinstance(key, ast.Constant) and isinstance(key.value, str) and is_money(key.value):
-            if isinstance(value, ast.expr) and _makes_float(module, value):
-                yield value
+        if not isinstance(assign, ast.Assign) or not any(is_money(_name(target)) for target in assign.targets):
+            continue
+        if _makes_float(module, assign.value) or _calls_float_column(module, assign.value):
+            yield assign
+    given = [(keyword.arg, keyword.value) for keyword in module.walk(ast.keyword) if isinstance(keyword, ast.keyword)]
+    given += [
+        (str(key.value), value)
+        for value, key in module.keys.items()
+        if isinstance(key, ast.Constant) and isinstance(value, ast.expr)
+    ]
+    yield from (value for name, value in given if name and is_money(name) and _makes_float(module, value))
 
 
 def _computed_floats(module: Module) -> Iterator[ast.AST]:

@@ -18,6 +18,7 @@ from admission.source.match import (
     stays_on_host,
 )
 from admission.source.outbound import HTTP_CLIENTS, is_upstream
+from admission.source.values import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,14 +167,15 @@ def _path_argument(module: Module, call: Call) -> ast.expr | None:
             ),
             None,
         )
-    for name, value in zip(call.names, call.args[:1], strict=False):
-        # asyncio.to_thread(open, name), run_in_threadpool(path.read_text)
-        handed = value.names & set(_FILES)
-        if handed and name not in _FILES and any(free(later, "path") for later in call.args[1:2]):
-            return call.node
-        if any(part.startswith("pathlib.Path.") for part in value.names) and free(value, "path"):
-            return call.node
-    return None
+    return call.node if _hands_on(call) else None
+
+
+def _hands_on(call: Call) -> bool:
+    """Return whether a function that opens files is handed on, with the client's path: `to_thread(open, name)`."""
+    handed = call.args[0] if call.args else NOTHING
+    if handed.names & _FILES.keys() and any(free(later, "path") for later in call.args[1:2]):
+        return True
+    return any(name.startswith("pathlib.Path.") for name in handed.names) and free(handed, "path")
 
 
 def _is_handle(module: Module, node: ast.expr) -> bool:
@@ -245,34 +247,26 @@ def redirect_from_input(module: Module) -> Iterator[Fault]:
         "The client chooses where this redirect goes. A link to this service then leads people to a "
         "page that imitates it."
     )
+    for node, target in _targets(module):
+        if free(module.value(target), "url") and not stays_on_host(constant_prefix(module, target)):
+            yield Fault(node, message, mend)
+
+
+def _targets(module: Module) -> Iterator[tuple[ast.AST, ast.expr]]:
+    """Yield where a redirect is made, and its target."""
     for call in calls(module):
-        if named(call, {"fastapi.responses.RedirectResponse"}):
-            node = argument_node(call, 0, "url")
-            if (
-                node is not None
-                and free(module.value(node), "url")
-                and not stays_on_host(constant_prefix(module, node))
-            ):
-                yield Fault(node if node.lineno == call.node.lineno else call.node, message, mend)
+        target = argument_node(call, 0, "url") if named(call, {"fastapi.responses.RedirectResponse"}) else None
+        if target is not None:
+            yield (target if target.lineno == call.node.lineno else call.node), target
         headers = argument_node(call, None, "headers")
         if isinstance(headers, ast.Dict):
-            for key, target in zip(headers.keys, headers.values, strict=True):
-                if (
-                    _is_location(key)
-                    and free(module.value(target), "url")
-                    and not stays_on_host(constant_prefix(module, target))
-                ):
-                    yield Fault(target, message, mend)
+            pairs = zip(headers.keys, headers.values, strict=True)
+            yield from ((value, value) for key, value in pairs if _is_location(key))
     for assign in module.walk(ast.Assign):
         if isinstance(assign, ast.Assign):
             for each in assign.targets:
-                if (
-                    isinstance(each, ast.Subscript)
-                    and _is_location(each.slice)
-                    and free(module.value(assign.value), "url")
-                    and not stays_on_host(constant_prefix(module, assign.value))
-                ):
-                    yield Fault(assign, message, mend)
+                if isinstance(each, ast.Subscript) and _is_location(each.slice):
+                    yield assign, assign.value
 
 
 def _is_location(node: ast.expr | None) -> bool:

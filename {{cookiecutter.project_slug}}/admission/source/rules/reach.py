@@ -206,5 +206,5 @@ def _is_namespace(call: Call) -> bool:
     """`globals()`, `locals()`, `vars()`, and `type(name, bases, namespace)`, which makes a class."""
     arguments = len(call.node.args)
     if named(call, {"builtins.type"}):
-        return arguments == 3  # noqa: PLR2004
+        return arguments == 3  # noqa: PLR2004 - name, bases, namespace
     return named(call, {"builtins.globals", "builtins.locals", "builtins.vars"}) is not None and arguments == 0

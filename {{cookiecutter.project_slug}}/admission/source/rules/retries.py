@@ -236,13 +236,13 @@ def _suppressing(module: Module) -> Iterator[Fault]:
                 "Whatever fails here vanishes. The client gets a success that is none, and nobody is told.",
                 "Name the one error that may be ignored: `with contextlib.suppress(KeyError):`.",
             )
-        if named(call, {"asyncio.gather"}) and is_constant(call.keywords.get("return_exceptions"), True):
-            if isinstance(module.statement_of(call.node), ast.Expr):
-                yield Fault(
-                    call.node,
-                    "`return_exceptions=True` with the results thrown away: whatever fails here vanishes.",
-                    "Use `async with asyncio.TaskGroup() as group:`; it raises what failed.",
-                )
+        dropped = isinstance(module.statement_of(call.node), ast.Expr)
+        if dropped and named(call, {"asyncio.gather"}) and is_constant(call.keywords.get("return_exceptions"), True):
+            yield Fault(
+                call.node,
+                "`return_exceptions=True` with the results thrown away: whatever fails here vanishes.",
+                "Use `async with asyncio.TaskGroup() as group:`; it raises what failed.",
+            )
 
 
 def _kinds(module: Module, nodes: list[ast.expr]) -> set[str]:

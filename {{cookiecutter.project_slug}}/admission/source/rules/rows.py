@@ -159,7 +159,7 @@ def _missing_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
                 if any(not any(base.rpartition(".")[2] == "Owned" for base in module.bases_of(kind)) for kind in kinds):
                     yield Fault(
                         call.node,
-                        "This asks whether it is missing, and inserts it later. Two requests at once both find nothing.",
+                        "This asks whether it is missing, and inserts it. Two requests at once both find nothing.",
                         _UNIQUE_MEND,
                     )
 

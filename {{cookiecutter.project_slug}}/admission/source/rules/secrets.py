@@ -19,17 +19,16 @@ if TYPE_CHECKING:
 registry = Registry()
 
 _KNOWN_KEYS: Final = re.compile(
-    r"(sk|rk|pk)_(live|test)_[0-9A-Za-z]{8,}|AKIA[0-9A-Z]{12,}|gh[pousr]_[0-9A-Za-z]{16,}|github_pat_\w{20,}|xox[abpr]-[0-9A-Za-z-]{8,}|AIza[0-9A-Za-z_-]{20,}|-----BEGIN "
-    r""
-    r"[A-Z ]*PRIVATE KEY|"
-    r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}|SG\.[\w-]{16,}|glpat-[\w-]{16,}|whsec_[\w-]{8,}|sk-[A-Za-z0-9_-]{16,}|https?://hooks\.slack\.com/services/\w+|AC[0-9a-f]{32}"
+    r"(sk|rk|pk)_(live|test)_[0-9A-Za-z]{8,}|AKIA[0-9A-Z]{12,}|gh[pousr]_[0-9A-Za-z]{16,}|github_pat_\w{20,}"
+    r"|xox[abpr]-[0-9A-Za-z-]{8,}|AIza[0-9A-Za-z_-]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY|eyJ[\w-]{8,}\.eyJ[\w-]{8,}"
+    r"|SG\.[\w-]{16,}|glpat-[\w-]{16,}|whsec_[\w-]{8,}|sk-[A-Za-z0-9_-]{16,}|https?://hooks\.slack\.com/services/\w+"
+    r"|AC[0-9a-f]{32}"
 )
 _URL_WITH_PASSWORD: Final = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@{}]*:[^/\s:@{}]+@", re.IGNORECASE)
 _CREDENTIAL_HEADER: Final = re.compile(r"^(bearer|basic|token|apikey)\s+[\w.~+/=-]{6,}$", re.IGNORECASE)
 _NO_SECRET: Final = re.compile(
-    r"^(|none|null|true|false|(?i:bearer|basic|token|digest|apikey)|[A-Z][a-z]+|password|secret|string|changeme!?|.{0,5}|https?://\S*|/\S*|\S*[{<%]\S*|[a-z]+([ "
-    r""
-    r"_:-][a-z]+)*|[A-Z][A-Z_]+|X-[\w-]+|\^.*|.*\s.*\s.*)$"
+    r"^(|none|null|true|false|(?i:bearer|basic|token|digest|apikey)|[A-Z][a-z]+|password|secret|string|changeme!?|.{0,5}"
+    r"|https?://\S*|/\S*|\S*[{<%]\S*|[a-z]+([ _:-][a-z]+)*|[A-Z][A-Z_]+|X-[\w-]+|\^.*|.*\s.*\s.*)$"
 )
 """What stands under a name of a secret and is none: a type, a header's name, an address, a sentence, a pattern."""
 
@@ -132,7 +131,7 @@ def _is_argument(module: Module, parent: ast.AST, child: ast.AST) -> bool:
     names = module.value(parent.func).names
     if names & {"os.getenv", "os.environ.get"}:
         asked = module.value(parent.args[0]).constant
-        return position == 1 and asked is not None and SECRET in sensitivity(str(asked.value))  # type: ignore[str-bytes-safe]
+        return position == 1 and asked is not None and SECRET in sensitivity(str(asked.value))
     return any(_KEY_POSITION.get(name) == position for name in names)
 
 
@@ -193,6 +192,9 @@ def _in_examples(module: Module, node: ast.AST) -> bool:
     )
 
 
+SHORTEST: Final = 6
+"""Characters. A shorter constant is the name of a kind, and no secret that anybody uses."""
+
 _PLAIN: Final = frozenset({"type", "kind", "scheme", "method", "status", "algorithm", "grant"})
 
 
@@ -217,21 +219,21 @@ def compared(module: Module) -> Iterator[Fault]:
 
 
 def _is_trivial(module: Module, node: ast.expr) -> bool:
+    """Return whether one side is no secret for certain: a kind, a short constant, a count, a test."""
     value = module.value(node)
     if isinstance(node, ast.Constant):
-        return (
-            not isinstance(node.value, str | bytes)
-            or len(node.value) < 6
-            or bool(re.fullmatch(r"[A-Za-z]+", str(node.value)))
-        )  # noqa: PLR2004 - a kind, not a secret
-    if isinstance(node, ast.Call) and (
-        module.value(node.func).names & {"builtins.len", "builtins.type", "builtins.bool"}
-    ):
+        if not isinstance(node.value, str | bytes) or len(node.value) < SHORTEST:
+            return True
+        return isinstance(node.value, str) and re.fullmatch(r"[A-Za-z]+", node.value) is not None
+    if isinstance(node, ast.Call) and module.value(node.func).names & _COUNTING:
         return True
     return bool(value.types & {"builtins.int", "builtins.bool", "builtins.NoneType"}) and value.constant is None
 
 
-def _is_secret(module: Module, node: ast.expr) -> bool:
+_COUNTING: Final = frozenset({"builtins.len", "builtins.type", "builtins.bool"})
+
+
+def _is_secret(module: Module, node: ast.expr) -> bool:  # noqa: PLR0911 - one for each kind
     value = module.value(node)
     said = node
     while (

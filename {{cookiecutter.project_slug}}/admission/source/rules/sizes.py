@@ -43,9 +43,8 @@ _ONE: Final = frozenset(
 _ALL: Final = frozenset(["all", "fetchall", "unique"])
 _BOUNDED: Final = frozenset(["limit", "fetch", "slice", "in_", "rowcount", "returning", "paginate", "tablesample"])
 _BOUNDED_TEXT: Final = re.compile(
-    r"\b(limit|fetch\s+(first|next)|count\s*\(|sum\s*\(|max\s*\(|min\s*\(|avg\s*\(|exists|insert|update|delete|set\s|set_config|pragma|nextval|where\s+(\w+\.)?id\s*=|select\s+1\b|advisory|now\(\)|for "
-    r""
-    r"update)",
+    r"\b(limit|fetch\s+(first|next)|(count|sum|max|min|avg)\s*\(|exists|insert|update|delete|set\s|set_config|pragma"
+    r"|nextval|where\s+(\w+\.)?id\s*=|select\s+1\b|advisory|now\(\)|for update)",
     re.IGNORECASE,
 )
 
@@ -73,7 +72,7 @@ def result(module: Module) -> Iterator[Fault]:
             continue
         if statement is None:
             continue
-        pieces = _pieces(module, statement)
+        pieces = pieces_of(module, statement)
         if not _selects(module, pieces) or _is_bounded(pieces):
             continue
         used = _chain(module, call.node)
@@ -95,7 +94,7 @@ def _fault(node: ast.AST) -> Fault:
     )
 
 
-def _pieces(module: Module, node: ast.expr) -> list[ast.expr]:
+def pieces_of(module: Module, node: ast.expr) -> list[ast.expr]:
     """Return the expressions that a statement is made of: its own, what its names were given, what helpers return."""
     found: dict[ast.expr, None] = {}
     waiting = [node]

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import calls, free, method, named, names_in
+from admission.source.match import calls, method, named, names_in
 from admission.source.outbound import functions_that_leave, leaves
 from admission.source.tree import inside
 from admission.source.values import INPUT, SHAPED
@@ -247,7 +247,7 @@ def fan_out(module: Module) -> Iterator[Fault]:
         ):
             continue
         loops = list(_sources(module, call))
-        if any(module.value(loop).all_labels() & {INPUT, SHAPED} for loop in loops) and not _limited(module, call):
+        if any(module.value(loop).all_labels() & {INPUT, SHAPED} for loop in loops) and not _limited(module):
             yield Fault(
                 call.node,
                 "As many calls run at once as the client lists. One request takes every connection of the "
@@ -294,7 +294,7 @@ def _generators(module: Module, node: ast.expr) -> Iterator[ast.expr]:
                 yield part.iter
 
 
-def _limited(module: Module, call: Call) -> bool:
+def _limited(module: Module) -> bool:
     """Return whether a semaphore or the like bounds what runs at once."""
     return any(
         isinstance(part, ast.Call)
@@ -308,6 +308,3 @@ def _limited(module: Module, call: Call) -> bool:
         }
         for part in inside(module.tree)
     )
-
-
-__all__ = ["free"]

@@ -103,12 +103,12 @@ def _html_argument(module: Module, call: Call) -> ast.expr | None:
             and kind.constant is not None
             and any(word in str(kind.constant.value).lower() for word in ("html", "svg"))
         )
-        page = page or _is_html_by_header(module, call)
+        page = page or _is_html_by_header(call)
     node = argument_node(call, 0, "content") if page else argument_node(call, 0) if named(call, _MARKUP) else None
     return node if node is not None and free(module.value(node), "html") else None
 
 
-def _is_html_by_header(module: Module, call: Call) -> bool:
+def _is_html_by_header(call: Call) -> bool:
     headers = call.argument(None, "headers")
     said = (headers.field("content-type") or headers.field("Content-Type")) if headers is not None else None
     return said is not None and said.constant is not None and "html" in str(said.constant.value)

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
+from admission.source.expressions import path_of
 from admission.source.match import calls, is_constant, named
 from admission.source.module import is_function
 from admission.source.tree import inside
@@ -118,7 +119,7 @@ def _weak(call: Call) -> str | None:
             and value.constant is not None
             and str(value.constant.value).lower() in {"md5", "sha1", "md4", "sha"}
         ):
-            return f"hashlib.{value.constant.value}"
+            return f"hashlib.{value.constant.value!s}"
         if value is not None and value.names & {"hashlib.md5", "hashlib.sha1"}:
             return min(value.names & {"hashlib.md5", "hashlib.sha1"})
     return None
@@ -131,11 +132,13 @@ def _is_password(module: Module, call: Call) -> bool:
     if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
         name = statement.targets[0].id
         for other in inside(module.function_of(call.node) or module.tree):
-            if isinstance(other, ast.Call) and isinstance(other.func, ast.Attribute) and other.func.attr == "update":
-                if isinstance(other.func.value, ast.Name) and other.func.value.id == name:
-                    fed += other.args
+            if isinstance(other, ast.Call) and path_of(other.func) == f"{name}.update":
+                fed += other.args
     return any(PASSWORD in module.value(node).all_labels() for node in fed)
 
+
+ALPHABET: Final = 10
+"""Characters. A text at least this long that is drawn from is an alphabet: the ten digits are the shortest."""
 
 _ALPHABETS: Final = frozenset(
     {
@@ -205,9 +208,13 @@ def _must_be_secret(module: Module, call: Call) -> bool:
         child = parent
     return any(
         value.names & _ALPHABETS
-        or (value.constant is not None and isinstance(value.constant.value, str) and len(value.constant.value) >= 10)
+        or (
+            value.constant is not None
+            and isinstance(value.constant.value, str)
+            and len(value.constant.value) >= ALPHABET
+        )
         for value in call.args
-    ) or any(  # noqa: PLR2004 - ten digits
+    ) or any(
         isinstance(part, ast.Attribute | ast.Name) and (module.resolve(part) or "") in _ALPHABETS
         for argument in call.node.args
         for part in inside(argument)
