@@ -98,12 +98,22 @@ class Calls(Library):
         results = [self.invoke(function, args, keywords) for function in callee.functions]
         self._narrow_arguments(node, callee, env)
         results += [self._named(name, node, receiver, args, keywords) for name in callee.names]
+        if not callee.names and not callee.functions:
+            results += [self._called_instance(kind, callee, args, keywords) for kind in callee.types]
         if not results:
             results.append(self.outside("?", receiver, args, keywords))
         self._grow(node, args, env)
         value = join(*results)
         record.result = join(record.result, value)
         return value
+
+    def _called_instance(self, kind: str, callee: Value, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
+        """Return what calling an object gives: of this module's classes what their ``__call__`` does."""
+        method = self.module.method_of(kind, "__call__")
+        if method is not None:
+            receiver = replace(callee, types=frozenset({kind}))
+            return self.invoke(Function(method, self.root, (receiver,)), args, keywords)
+        return self.outside(f"{kind}.__call__", callee, args, keywords)
 
     def _positional(self, node: ast.Call, env: Environment) -> tuple[list[Value], Value | None]:
         args: list[Value] = []

@@ -270,6 +270,8 @@ PASSING_METHODS: Final = frozenset(
 """Methods whose result holds what their object held, and what was given to them."""
 
 TYPES: Final = {
+    "sqlalchemy.orm.sessionmaker().__call__": "sqlalchemy.orm.Session",
+    "sqlalchemy.ext.asyncio.async_sessionmaker().__call__": "sqlalchemy.ext.asyncio.AsyncSession",
     "sqlite3.connect": "sqlite3.Connection",
     "aiosqlite.connect": "aiosqlite.Connection",
     "psycopg.connect": "psycopg.Connection",

@@ -169,3 +169,13 @@ def assigned(scope: ast.AST, name: str) -> list[ast.expr]:
             if any(isinstance(target, ast.Name) and target.id == name for target in targets):
                 found.append(part.value)
     return found
+
+
+def free_parts(module: Module, node: ast.AST) -> Iterator[ast.expr]:
+    """Yield the parts of a text that bring the client's text in, where they stand on lines of their own."""
+    line = getattr(node, "lineno", 0)
+    for part in inside(node):
+        if not isinstance(part, ast.expr) or part.lineno == line or not free(module.value(part)):
+            continue
+        if isinstance(module.parents.get(part), ast.FormattedValue | ast.BinOp | ast.Call | ast.List):
+            yield part

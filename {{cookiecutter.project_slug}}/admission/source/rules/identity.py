@@ -13,6 +13,7 @@ from admission.source.rules.rows import is_query, is_session_call
 from admission.source.rules.sizes import pieces_of
 from admission.source.tree import inside
 from admission.source.values import INPUT, SHAPED
+from admission.source.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,20 +37,53 @@ def not_owned(module: Module) -> Iterator[Fault]:
         if _compares_owner(module, call):
             continue
         shown = name.removeprefix(".")
-        writes = any(route.writes for route in [module.route_of(call.node)] if route is not None)
-        personal = any(
-            _PERSONAL_COLUMNS.match(field)
-            for base in module.bases_of(name)
-            if base in module.classes
-            for field in (*module.classes[base].fields, *module.classes[base].assigned)
-        )
         yield Fault(
             call.node,
             f"`{shown}` belongs to nobody, so whoever guesses an id gets it: the service scopes only what is `Owned`.",
-            f"`class {shown}(Owned, Base):`, with `from app.models import Base, Owned`; another's object "
-            "is then not found.",
-            None if personal or writes else "remark",
+            f"`class {shown}(Owned, Base):`, with `from app.models import Base, Owned`; another's object is then not "
+            "found.",
+            None if _is_somebodys(module, name, call) else "remark",
         )
+
+
+def _is_somebodys(module: Module, name: str, call: Call) -> bool:
+    """Return whether a table seems to hold what belongs to people: by its columns, its name, or by what is done."""
+    tables = [module.classes[base] for base in module.bases_of(name) if base in module.classes]
+    if any(_PERSONAL_COLUMNS.match(field) for info in tables for field in (*info.fields, *info.assigned)):
+        return True
+    said = set(words(name))
+    if said & _COMMON or (
+        not said & _PERSONAL
+        and any(
+            isinstance(part, ast.Call) and "sqlalchemy.update" in module.value(part.func).names
+            for part in inside(call.node)
+        )
+    ):
+        return False
+    route = module.route_of(call.node)
+    return bool(said & _PERSONAL) or (route is not None and route.writes)
+
+
+_COMMON: Final = frozenset(
+    {
+        *("product", "stock", "room", "seat", "show", "category", "event", "course", "plan", "article", "item", "menu"),
+        *("inventory", "poll", "tag", "currency", "country", "warehouse", "venue", "sku", "station", "movie", "book"),
+        *("shared", "catalog", "catalogue", "table", "slot", "vehicle", "car", "device", "product", "variant", "city"),
+        *("price", "tariff", "shelf", "location", "department", "page", "screening", "flight", "class", "session"),
+        *("coupon", "voucher", "quota", "counter", "resource", "equipment", "auction", "lot", "shift", "topic"),
+    }
+)
+"""Words for what a service offers to all its callers."""
+
+_PERSONAL: Final = frozenset(
+    {
+        *("note", "invoice", "document", "order", "message", "report", "file", "address", "profile", "ticket"),
+        *("booking", "reservation", "payment", "draft", "task", "todo", "journal", "record", "subscription", "upload"),
+        *("attachment", "card", "cart", "conversation", "letter", "statement", "contract", "claim", "prescription"),
+        *("account", "user", "customer", "patient", "wallet", "transaction", "diary", "medication", "appointment"),
+    }
+)
+"""Words for what belongs to somebody."""
 
 
 def _fetched_class(module: Module, call: Call) -> str | None:

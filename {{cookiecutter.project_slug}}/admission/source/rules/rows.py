@@ -42,7 +42,7 @@ def is_session_call(call: Call) -> bool:
         return False
     said = (path_of(node.value) or "").rpartition(".")[2]
     return said.lstrip("_") in SESSION_NAMES and not any(
-        "." in name and not name.startswith(("?.", "sqlalchemy.", "sqlmodel.")) for name in call.names
+        "." in name and not name.startswith(("?", "sqlalchemy.", "sqlmodel.")) for name in call.names
     )
 
 
@@ -415,6 +415,9 @@ def query_in_loop(module: Module) -> Iterator[Fault]:
         if not asks and not goes:
             continue
         loops = [loop for loop in call.loops if _goes_through_data(module, loop)]
+        if goes and not asks:
+            # Side by side rather than one after another: BW209 asks for a bound on how many.
+            loops = [loop for loop in loops if not _is_gathered(module, loop)]
         if not loops or (goes and isinstance(module.parents.get(call.node), ast.withitem)):
             continue
         what = "asks the database" if asks else "calls another service"
@@ -427,6 +430,16 @@ def query_in_loop(module: Module) -> Iterator[Fault]:
             if asks
             else "Ask the upstream once for all of them, or put the calls into the outbox.",
         )
+
+
+def _is_gathered(module: Module, loop: ast.AST) -> bool:
+    """Return whether a comprehension makes what `asyncio.gather` runs."""
+    if not isinstance(loop, ast.comprehension):
+        return False
+    return any(
+        isinstance(parent, ast.Call) and module.value(parent.func).names & {"asyncio.gather", "asyncio.wait"}
+        for parent in module.ancestors(loop)
+    )
 
 
 def _goes_through_data(module: Module, loop: ast.AST) -> bool:

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import calls, free, method, source_of, text_of
+from admission.source.match import calls, free, free_parts, method, source_of, text_of
 from admission.source.tree import is_inside
 
 if TYPE_CHECKING:
@@ -86,31 +86,17 @@ _MEND: Final = (
 
 @registry.rule("BW101", "SQL built from input")
 def sql_from_input(module: Module) -> Iterator[Fault]:
-    """Point at statements that hold text of the client."""
+    """Point at statements that hold text of the client: where they are used, and where the text gets in."""
+    risk = "Whoever sends it can read or change every row."
     for call in calls(module):
         argument = _statement(module, call)
-        if argument is None:
+        if argument is None or not free(module.value(argument)):
             continue
-        value = module.value(argument)
-        if not free(value):
-            continue
-        for node in _composed(value.composed, call):
-            yield Fault(
-                node,
-                "Text of the client becomes part of an SQL statement here. Whoever sends it can read or "
-                "change every row.",
-                _MEND,
-            )
-        yield Fault(
-            argument if argument.lineno == call.node.lineno else call.node,
-            f"`{source_of(call.node.func)}` gets SQL with text of the client in it. Whoever sends it can "
-            "read or change every row.",
-            _MEND,
-        )
-        if argument.lineno != call.node.lineno:
-            yield Fault(
-                argument, "This SQL holds text of the client. Whoever sends it can read or change every row.", _MEND
-            )
+        for node in _composed(module, argument, call):
+            yield Fault(node, f"Text of the client becomes part of an SQL statement here. {risk}", _MEND)
+        place = argument if argument.lineno == call.node.lineno else call.node
+        message = f"`{source_of(call.node.func)}` gets SQL with text of the client in it. {risk}"
+        yield Fault(place, message, _MEND)
 
 
 def _statement(module: Module, call: Call) -> ast.expr | None:
@@ -171,7 +157,12 @@ def _may_be_database(call: Call, statement: ast.expr, module: Module) -> bool:
     return any(_SQL.search(text_of(node)) for node in (statement, *module.value(statement).composed))
 
 
-def _composed(nodes: frozenset[ast.AST], call: Call) -> list[ast.AST]:
-    """Return where text of the client was put into something that reads like SQL, outside of the call itself."""
-    whole = call.node
-    return [node for node in nodes if not is_inside(node, whole) and _SQL.search(text_of(node))]
+def _composed(module: Module, argument: ast.expr, call: Call) -> Iterator[ast.AST]:
+    """Yield where text of the client was put into something that reads like SQL, on other lines than the call's."""
+    for node in module.value(argument).composed:
+        if is_inside(node, call.node) or _SQL.search(text_of(node)):
+            yield from (
+                part for part in (node, *free_parts(module, node)) if getattr(part, "lineno", 0) != call.node.lineno
+            )
+    if argument.lineno != call.node.lineno:
+        yield argument

@@ -6,7 +6,17 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import argument_node, calls, free, is_constant, method, methods, named, source_of
+from admission.source.match import (
+    argument_node,
+    calls,
+    free,
+    free_parts,
+    is_constant,
+    method,
+    methods,
+    named,
+    source_of,
+)
 from admission.source.patterns import is_catastrophic
 from admission.source.tree import inside, is_inside
 
@@ -59,30 +69,28 @@ def html_from_input(module: Module) -> Iterator[Fault]:
         node = _html_argument(module, call)
         if node is not None:
             yield Fault(node if node.lineno == call.node.lineno else call.node, _HTML_MESSAGE, _HTML_MEND)
-            whole = call.node
             for made in module.value(node).composed:
-                if not is_inside(made, whole):
-                    yield Fault(made, _HTML_MESSAGE, _HTML_MEND)
+                places = [*free_parts(module, made), *(() if is_inside(made, call.node) else (made,))]
+                yield from (Fault(place, _HTML_MESSAGE, _HTML_MEND) for place in places)
         if named(call, {"jinja2.Environment", "jinja2.environment.Environment"}) and not _escapes(module, call):
             yield Fault(
                 call.node,
                 "This template environment escapes nothing. Text of a client in it becomes script.",
                 "Say `Environment(autoescape=select_autoescape())`.",
             )
+    for returned in _pages(module):
+        yield Fault(returned, _HTML_MESSAGE, _HTML_MEND)
+
+
+def _pages(module: Module) -> Iterator[ast.AST]:
+    """Yield where a route whose answers are pages returns text of the client."""
     for route in module.routes:
-        response_class = route.options.get("response_class")
-        if response_class is None or "fastapi.responses.HTMLResponse" not in module.value(response_class).names | {
-            module.resolve(response_class) or ""
-        }:
-            continue
-        for part in inside(route.node):
-            if (
-                isinstance(part, ast.Return)
-                and part.value is not None
-                and free(module.value(part.value), "html")
-                and not _is_response(module, part.value)
-            ):
-                yield Fault(part, _HTML_MESSAGE, _HTML_MEND)
+        said = route.options.get("response_class")
+        names = module.value(said).names | {(module.resolve(said) if said is not None else None) or ""}
+        for part in inside(route.node) if "fastapi.responses.HTMLResponse" in names else ():
+            value = part.value if isinstance(part, ast.Return) else None
+            if value is not None and not _is_response(module, value) and free(module.value(value), "html"):
+                yield part
 
 
 def _is_response(module: Module, node: ast.expr) -> bool:
