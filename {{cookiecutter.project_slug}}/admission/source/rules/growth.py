@@ -166,9 +166,8 @@ def _module_containers(module: Module) -> Iterator[tuple[str, ast.expr]]:
 def _is_container(module: Module, node: ast.expr) -> bool:
     if isinstance(node, ast.Dict | ast.List | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp):
         return True
-    return isinstance(node, ast.Call) and bool(
-        (module.value(node.func).names | {module.resolve(node.func) or ""}) & _CONTAINERS
-    )
+    names = module.value(node.func).names | {module.resolve(node.func) or ""} if isinstance(node, ast.Call) else ()
+    return any(module.is_a(name, *_CONTAINERS) for name in names)
 
 
 def _is_bounded(module: Module, node: ast.expr) -> bool:

@@ -18,6 +18,7 @@ from admission.source.match import (
     stays_on_host,
 )
 from admission.source.outbound import HTTP_CLIENTS, is_upstream
+from admission.source.tree import inside
 from admission.source.values import NOTHING
 
 if TYPE_CHECKING:
@@ -262,11 +263,22 @@ def _targets(module: Module) -> Iterator[tuple[ast.AST, ast.expr]]:
         if isinstance(headers, ast.Dict):
             pairs = zip(headers.keys, headers.values, strict=True)
             yield from ((value, value) for key, value in pairs if _is_location(key))
+    yield from _returned_targets(module)
     for assign in module.walk(ast.Assign):
         if isinstance(assign, ast.Assign):
             for each in assign.targets:
                 if isinstance(each, ast.Subscript) and _is_location(each.slice):
                     yield assign, assign.value
+
+
+def _returned_targets(module: Module) -> Iterator[tuple[ast.AST, ast.expr]]:
+    """Yield what a route returns whose answers are redirects: FastAPI redirects to it."""
+    for route in module.routes:
+        said = route.options.get("response_class")
+        redirects = said is not None and module.resolve(said) == "fastapi.responses.RedirectResponse"
+        for part in inside(route.node) if redirects else ():
+            if isinstance(part, ast.Return) and part.value is not None and not isinstance(part.value, ast.Call):
+                yield part, part.value
 
 
 def _is_location(node: ast.expr | None) -> bool:

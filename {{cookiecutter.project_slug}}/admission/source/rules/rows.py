@@ -135,7 +135,9 @@ def _lost_updates(module: Module, function: ast.AST) -> Iterator[Fault]:
 
 
 def _values_of(node: ast.AST) -> list[ast.expr]:
-    """Return what `.values(...)` is given, by keyword or in a dictionary."""
+    """Return what `.values(...)` is given, by keyword or in a dictionary; and what `setattr` sets."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "setattr":
+        return node.args[2:]
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "values"):
         return []
     given = [keyword.value for keyword in node.keywords]

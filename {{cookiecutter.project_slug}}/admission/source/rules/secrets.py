@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, calls, is_constant, method, named
+from admission.source.tree import inside
 from admission.source.values import INPUT, NOTHING, PERSONAL, SECRET
 from admission.source.words import sensitivity, words
 
@@ -299,8 +300,10 @@ def switched_off(module: Module) -> Iterator[Fault]:
             yield Fault(call.node, tls, mend)
     for node in module.walk(ast.Assign):
         value = module.value(node.value) if isinstance(node, ast.Assign) else NOTHING
-        names = {target.attr for target in getattr(node, "targets", []) if isinstance(target, ast.Attribute)}
-        if value.names & _UNCHECKED or (is_constant(value, False) and names & _CHECKS):
+        targets = [part for target in getattr(node, "targets", []) for part in inside(target)]
+        names = {target.attr for target in targets if isinstance(target, ast.Attribute)}
+        parts = [value, *(part for _, part in value.fields)]
+        if any(part.names & _UNCHECKED or (is_constant(part, False) and names & _CHECKS) for part in parts):
             yield Fault(node, tls, mend)
 
 
