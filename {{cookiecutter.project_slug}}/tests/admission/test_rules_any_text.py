@@ -103,9 +103,12 @@ def test_the_service_s_own_handlers_are_admitted() -> None:
         assert [finding for finding in check_source(path.read_text(), path.name) if finding.severity == "refuse"] == []
 
 
-def test_a_handler_is_judged_within_a_second() -> None:
-    source = (SERVICE / "app" / "handlers" / "orders.py").read_text()
-    check_source(source, "orders.py")  # patterns and names are compiled once
+def test_a_long_handler_is_judged_within_a_second() -> None:
+    guises = Path(__file__).with_name("guises")
+    snippets = (guises / "good.txt").read_text().split("\n---\n")[-12:]
+    source = (guises / "prelude.txt").read_text() + "\n".join(snippets)
+    assert len(source.splitlines()) > 150
+    check_source(source, "long.py")  # patterns and names are compiled once
     started = time.monotonic()
-    check_source(source, "orders.py")
+    check_source(source, "long.py")
     assert time.monotonic() - started < 1.0
