@@ -51,12 +51,8 @@ _GROWING: Final = frozenset(
         "write",
     }
 )
-_IMPORTING: Final = frozenset(
-    {"importlib.import_module", "builtins.__import__", "importlib.__import__", "pkgutil.resolve_name"}
-)
-_VALIDATING: Final = frozenset(
-    {"model_validate", "model_validate_json", "parse_obj", "parse_raw", "model_construct", "from_orm"}
-)
+_IMPORTING: Final = frozenset({"importlib.import_module", "builtins.__import__", "importlib.__import__", "pkgutil.resolve_name"})
+_VALIDATING: Final = frozenset({"model_validate", "model_validate_json", "parse_obj", "parse_raw", "model_construct", "from_orm"})
 _WRAPPER: Final = "functools.wraps()"
 _WRAPPING: Final = frozenset(
     {
@@ -85,11 +81,7 @@ class Calls(Library):
         record = self.note_call(node)
         record.names |= callee.names
         record.receiver = join(record.receiver, receiver)
-        record.args = (
-            [join(one, other) for one, other in zip(record.args, args, strict=False)]
-            + args[len(record.args) :]
-            + record.args[len(args) :]
-        )
+        record.args = [join(one, other) for one, other in zip(record.args, args, strict=False)] + args[len(record.args) :] + record.args[len(args) :]
         for name, value in keywords.items():
             record.keywords[name] = join(record.keywords.get(name), value)
         if spread is not None:
@@ -217,12 +209,7 @@ class Calls(Library):
     def _body(self, node: FunctionNode, env: Environment) -> tuple[Value, dict[str, Value]]:
         if isinstance(node, ast.Lambda):
             return self.evaluate(node.body, env), {}
-        assigned = {
-            name.id
-            for part in node.body
-            for name in inside(part)
-            if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
-        }
+        assigned = {name.id for part in node.body for name in inside(part) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
         self.exits.append([])
         if self.execute(node.body, env):
             self.exits[-1].append(dict(env.bindings))
@@ -243,11 +230,7 @@ class Calls(Library):
                 strict=True,
             )
         )
-        defaults |= {
-            argument.arg: default
-            for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-            if default is not None
-        }
+        defaults |= {argument.arg: default for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if default is not None}
         unknown = left.pop("**", None)
         for position, argument in enumerate([*arguments, *node.args.kwonlyargs]):
             if position < min(len(args), len(arguments)):
@@ -281,9 +264,7 @@ class Calls(Library):
     def _default(self, node: ast.expr) -> Value:
         return self.evaluate(node, self.root)
 
-    def _named(
-        self, name: str, node: ast.Call, receiver: Value, args: Sequence[Value], keywords: dict[str, Value]
-    ) -> Value:
+    def _named(self, name: str, node: ast.Call, receiver: Value, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
         """Return what calling the object of a dotted name gives."""
         if name in self.module.classes:
             return self.construct(name, args, keywords)
@@ -335,20 +316,13 @@ class Calls(Library):
         return join(self.attribute(args[0], str(said.value)), *args[2:])
 
     def _partial(self, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
-        functions = frozenset(
-            replace(function, bound=(*function.bound, *args[1:]), keywords=(*function.keywords, *keywords.items()))
-            for function in args[0].functions
-        )
+        functions = frozenset(replace(function, bound=(*function.bound, *args[1:]), keywords=(*function.keywords, *keywords.items())) for function in args[0].functions)
         return Value(names=args[0].names, functions=functions, fields=args[0].fields)
 
     def _super(self, node: ast.Call) -> Value:
         for parent in self.module.ancestors(node):
             if isinstance(parent, ast.ClassDef):
-                return Value(
-                    types=frozenset(self.module.classes[f".{parent.name}"].bases)
-                    if f".{parent.name}" in self.module.classes
-                    else frozenset()
-                )
+                return Value(types=frozenset(self.module.classes[f".{parent.name}"].bases) if f".{parent.name}" in self.module.classes else frozenset())
         return NOTHING
 
     def _elsewhere(self, position: int, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
@@ -389,12 +363,7 @@ class Calls(Library):
         if method is not None:
             self.invoke(Function(method, self.root, (instance,)), args, keywords)
             return instance
-        fields = [
-            field
-            for base in reversed(list(self.module.bases_of(name)))
-            if base in self.module.classes
-            for field in self.module.classes[base].fields
-        ]
+        fields = [field for base in reversed(list(self.module.bases_of(name))) if base in self.module.classes for field in self.module.classes[base].fields]
         for field, value in [*zip(fields, args, strict=False), *keywords.items()]:
             if field != "**":
                 self.store_attribute(name, field, value)

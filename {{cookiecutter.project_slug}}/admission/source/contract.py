@@ -39,9 +39,7 @@ OPEN: Final = frozenset({"typing.Any", "builtins.object", "builtins.dict", "typi
 UPPER: Final = frozenset({"le", "lt", "max_digits"})
 LOWER: Final = frozenset({"ge", "gt"})
 LENGTH: Final = frozenset({"max_length", "max_items"})
-_VALIDATING: Final = frozenset(
-    {"model_validate", "parse_obj", "model_validate_json", "parse_raw", "validate_python", "validate_json"}
-)
+_VALIDATING: Final = frozenset({"model_validate", "parse_obj", "model_validate_json", "parse_raw", "validate_python", "validate_json"})
 MAX_TEXT: Final = 100_000
 """Characters. A bound above this bounds nothing: the body limit is lower."""
 
@@ -163,9 +161,7 @@ def _validated_classes(module: Module, call: Call) -> Iterator[str]:
 
 def _is_raw(value: Value) -> bool:
     """Return whether a value is what a client sent, and not an object that was made with some of it."""
-    return INPUT in value.all_labels() and not any(
-        looks_like_class(kind) and not kind.startswith("fastapi.") for kind in value.types
-    )
+    return INPUT in value.all_labels() and not any(looks_like_class(kind) and not kind.startswith("fastapi.") for kind in value.types)
 
 
 def _types_in(annotation: Annotation, depth: int = 0) -> list[str]:
@@ -209,28 +205,16 @@ def config_of(module: Module, name: str) -> dict[str, ast.expr]:
     """Return the configuration of a pydantic model, in any of its three forms."""
     info = module.classes[name]
     config = {keyword.arg: keyword.value for keyword in info.node.keywords if keyword.arg}
-    said = info.assigned.get("model_config") or (
-        info.fields["model_config"].value if "model_config" in info.fields else None
-    )
+    said = info.assigned.get("model_config") or (info.fields["model_config"].value if "model_config" in info.fields else None)
     if isinstance(said, ast.Name):
         said = module.aliases.get(said.id, said)
     if isinstance(said, ast.Call):
         config |= {keyword.arg: keyword.value for keyword in said.keywords if keyword.arg}
     elif isinstance(said, ast.Dict):
-        config |= {
-            str(key.value): value
-            for key, value in zip(said.keys, said.values, strict=True)
-            if isinstance(key, ast.Constant)
-        }
+        config |= {str(key.value): value for key, value in zip(said.keys, said.values, strict=True) if isinstance(key, ast.Constant)}
     for part in info.node.body:
         if isinstance(part, ast.ClassDef) and part.name == "Config":
-            config |= {
-                target.id: each.value
-                for each in part.body
-                if isinstance(each, ast.Assign)
-                for target in each.targets
-                if isinstance(target, ast.Name)
-            }
+            config |= {target.id: each.value for each in part.body if isinstance(each, ast.Assign) for target in each.targets if isinstance(target, ast.Name)}
     return config
 
 
@@ -269,18 +253,9 @@ def _checked(module: Module, item: Taken, *, length: bool) -> bool:
     """Return whether the code itself bounds a value: by ``min(limit, 100)``, or by a check that refuses."""
     for scope in _scopes(item):
         for part in inside(scope):
-            if (
-                isinstance(part, ast.Call)
-                and "builtins.min" in module.value(part.func).names
-                and not length
-                and any(_means(argument, item) for argument in part.args)
-            ):
+            if isinstance(part, ast.Call) and "builtins.min" in module.value(part.func).names and not length and any(_means(argument, item) for argument in part.args):
                 return True
-            if (
-                isinstance(part, ast.Compare)
-                and any(_compares(side, item, length=length) for side in (part.left, *part.comparators))
-                and not isinstance(part.ops[0], ast.Eq | ast.NotEq | ast.Is | ast.IsNot | ast.In | ast.NotIn)
-            ) and _bounds_above(part, item, length=length):
+            if (isinstance(part, ast.Compare) and any(_compares(side, item, length=length) for side in (part.left, *part.comparators)) and not isinstance(part.ops[0], ast.Eq | ast.NotEq | ast.Is | ast.IsNot | ast.In | ast.NotIn)) and _bounds_above(part, item, length=length):
                 return True
     return False
 
@@ -294,11 +269,7 @@ def _bounds_above(part: ast.Compare, item: Taken, *, length: bool) -> bool:
             return True
         if _compares(left, item, length=length) and isinstance(operator, ast.Lt | ast.LtE) and not _is_small(right):
             return True
-        if (
-            _compares(right, item, length=length)
-            and isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE)
-            and not _is_small(left)
-        ):
+        if _compares(right, item, length=length) and isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE) and not _is_small(left):
             return True
     return False
 
@@ -320,13 +291,7 @@ def _scopes(item: Taken) -> Iterator[ast.AST]:
 
 def _compares(node: ast.expr, item: Taken, *, length: bool) -> bool:
     if length:
-        return (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id == "len"
-            and bool(node.args)
-            and _means(node.args[0], item)
-        )
+        return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len" and bool(node.args) and _means(node.args[0], item)
     return _means(node, item)
 
 
@@ -335,33 +300,19 @@ def _means(node: ast.expr, item: Taken) -> bool:
     if isinstance(node, ast.Name):
         if is_definition(item.owner):
             return node.id == item.name
-        return isinstance(item.owner, ast.ClassDef) and any(
-            is_definition(part)
-            and _validates(part, item.name)
-            and any(argument.arg == node.id for argument in part.args.args)
-            for part in item.owner.body
-        )
-    return (
-        isinstance(node, ast.Attribute)
-        and node.attr == item.name
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "self"
-    )
+        return isinstance(item.owner, ast.ClassDef) and any(is_definition(part) and _validates(part, item.name) and any(argument.arg == node.id for argument in part.args.args) for part in item.owner.body)
+    return isinstance(node, ast.Attribute) and node.attr == item.name and isinstance(node.value, ast.Name) and node.value.id == "self"
 
 
 def _validates(function: ast.AST, field: str) -> bool:
     """Return whether a validator is for a field."""
     for decorator in getattr(function, "decorator_list", []):
-        if isinstance(decorator, ast.Call) and any(
-            isinstance(argument, ast.Constant) and argument.value in {field, "*"} for argument in decorator.args
-        ):
+        if isinstance(decorator, ast.Call) and any(isinstance(argument, ast.Constant) and argument.value in {field, "*"} for argument in decorator.args):
             return True
     return False
 
 
-def answer_of(
-    module: Module, route_node: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[str, ast.expr]
-) -> Annotation:
+def answer_of(module: Module, route_node: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[str, ast.expr]) -> Annotation:
     """Return what a route says that it answers."""
     said = options.get("response_model")
     if said is not None and not (isinstance(said, ast.Constant) and said.value is None):

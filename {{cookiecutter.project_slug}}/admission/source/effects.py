@@ -34,9 +34,7 @@ SHAPING: Final = {
 }
 """A value that went through one of these can only be a number, an identifier, a date; and its type."""
 
-SHAPING_METHODS: Final = frozenset(
-    {"hexdigest", "hex", "bit_length", "isoformat", "total_seconds", "timestamp", "count", "index", "find", "rfind"}
-)
+SHAPING_METHODS: Final = frozenset({"hexdigest", "hex", "bit_length", "isoformat", "total_seconds", "timestamp", "count", "index", "find", "rfind"})
 
 TRUTH: Final = frozenset(
     {
@@ -426,9 +424,7 @@ SESSIONS: Final = frozenset(
         "sqlalchemy.ext.asyncio.async_scoped_session",
     }
 )
-SESSION_NAMES: Final = frozenset(
-    {"session", "db", "conn", "connection", "database", "db_session", "async_session", "tx", "uow", "cursor", "cur"}
-)
+SESSION_NAMES: Final = frozenset({"session", "db", "conn", "connection", "database", "db_session", "async_session", "tx", "uow", "cursor", "cur"})
 
 QUERIES: Final = frozenset(
     {
@@ -453,9 +449,7 @@ QUERIES: Final = frozenset(
 )
 """Methods of a session or connection that ask the database."""
 
-QUERY_ONLY: Final = frozenset(
-    {"execute", "scalars", "scalar", "stream_scalars", "get_one", "fetchrow", "fetchval", "executemany"}
-)
+QUERY_ONLY: Final = frozenset({"execute", "scalars", "scalar", "stream_scalars", "get_one", "fetchrow", "fetchval", "executemany"})
 """Of these, the names that tell a session even where nothing else does."""
 
 STATE_LABELS: Final = {"row": ROW, "outside": OUTSIDE}

@@ -214,9 +214,7 @@ class Expressions(State):
             else:
                 parts.append(self.evaluate(piece, env))
         if parts and all(part.constant is not None for part in parts):
-            return constant(
-                "".join(str(part.constant.value) for part in parts if part.constant is not None)[:MAX_CONSTANT]
-            )
+            return constant("".join(str(part.constant.value) for part in parts if part.constant is not None)[:MAX_CONSTANT])
         return self.compose(node, parts)
 
     def compose(self, node: ast.AST, parts: Iterable[Value]) -> Value:
@@ -278,9 +276,7 @@ class Expressions(State):
 
     def _eval_UnaryOp(self, node: ast.UnaryOp, env: Environment) -> Value:
         value = self.evaluate(node.operand, env)
-        return (
-            Value(types=frozenset({"builtins.bool"})) if isinstance(node.op, ast.Not) else replace(value, constant=None)
-        )
+        return Value(types=frozenset({"builtins.bool"})) if isinstance(node.op, ast.Not) else replace(value, constant=None)
 
     def _eval_IfExp(self, node: ast.IfExp, env: Environment) -> Value:
         self.evaluate(node.test, env)
@@ -312,17 +308,13 @@ class Expressions(State):
                 fixed = False
             fixed = fixed and not value.all_labels() & {INPUT, SHAPED}
             items.append(value)
-        return shallow(
-            Value(types=frozenset({"builtins.dict"}), items=join(*items), fields=tuple(fields.items()), fixed=fixed)
-        )
+        return shallow(Value(types=frozenset({"builtins.dict"}), items=join(*items), fields=tuple(fields.items()), fixed=fixed))
 
     def _elements(self, node: ast.List | ast.Tuple | ast.Set, env: Environment, kind: str) -> Value:
         values = [self.evaluate(element, env) for element in node.elts]
         starred = any(isinstance(element, ast.Starred) for element in node.elts)
         fields = () if starred else tuple((str(position), value) for position, value in enumerate(values))
-        fixed = not labels_of(values) & {INPUT, SHAPED, OUTSIDE} and all(
-            value.constant or value.names or value.types or value.fixed for value in values
-        )
+        fixed = not labels_of(values) & {INPUT, SHAPED, OUTSIDE} and all(value.constant or value.names or value.types or value.fixed for value in values)
         return shallow(Value(types=frozenset({kind}), items=join(*values), fields=fields, fixed=fixed))
 
     def _eval_List(self, node: ast.List, env: Environment) -> Value:
@@ -360,9 +352,7 @@ class Expressions(State):
         self.assign(node.target, value, env)
         return value
 
-    def _comprehension(
-        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, env: Environment
-    ) -> Value:
+    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, env: Environment) -> Value:
         inner = Environment(env, {})
         entered = 0
         for generator in node.generators:
@@ -379,9 +369,7 @@ class Expressions(State):
         else:
             items = self.evaluate(node.elt, inner)
         del self.loops[len(self.loops) - entered :]
-        kind = {"ListComp": "list", "SetComp": "set", "DictComp": "dict", "GeneratorExp": "generator"}[
-            type(node).__name__
-        ]
+        kind = {"ListComp": "list", "SetComp": "set", "DictComp": "dict", "GeneratorExp": "generator"}[type(node).__name__]
         return shallow(Value(types=frozenset({f"builtins.{kind}"}), items=items))
 
     _eval_ListComp = _comprehension
@@ -421,11 +409,7 @@ def _is_short(node: ast.Slice) -> bool:
 def _decorators(node: ast.AST) -> set[str]:
     if not is_definition(node):
         return set()
-    return {
-        part.id if isinstance(part, ast.Name) else part.attr
-        for part in node.decorator_list
-        if isinstance(part, ast.Name | ast.Attribute)
-    }
+    return {part.id if isinstance(part, ast.Name) else part.attr for part in node.decorator_list if isinstance(part, ast.Name | ast.Attribute)}
 
 
 def _is_static(node: ast.AST) -> bool:
@@ -433,9 +417,7 @@ def _is_static(node: ast.AST) -> bool:
 
 
 def _is_class_method(node: ast.AST) -> bool:
-    return bool(
-        _decorators(node) & {"classmethod", "field_validator", "model_validator", "validator", "root_validator"}
-    )
+    return bool(_decorators(node) & {"classmethod", "field_validator", "model_validator", "validator", "root_validator"})
 
 
 def _is_property(node: ast.AST) -> bool:

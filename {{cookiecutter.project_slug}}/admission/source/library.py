@@ -59,9 +59,7 @@ class Library(Expressions):
         if self._is_database(name, receiver):
             return Value(types=frozenset({f"{name}()"}), labels=frozenset({ROW}))
         if name.startswith(_SERVICES):
-            return Value(
-                types=frozenset({name if looks_like_class(name) else f"{name}()"}), labels=frozenset({OUTSIDE})
-            )
+            return Value(types=frozenset({name if looks_like_class(name) else f"{name}()"}), labels=frozenset({OUTSIDE}))
         if method in effects.PASSING_METHODS and (receiver.types or not looks_like_class(name.rpartition(".")[0])):
             return self._passed_method(name, method, receiver, args, keywords)
         return self._unknown(name, receiver, labels)
@@ -94,9 +92,7 @@ class Library(Expressions):
             )
         if name == "builtins.enumerate" and args:
             element = self.element(args[0])
-            return Value(
-                items=Value(items=element, fields=(("0", Value(types=frozenset({"builtins.int"}))), ("1", element)))
-            )
+            return Value(items=Value(items=element, fields=(("0", Value(types=frozenset({"builtins.int"}))), ("1", element))))
         if name in {"builtins.next", "builtins.max", "builtins.min", "builtins.anext"} and args and args[0].items:
             return join(args[0].items, *args[1:])
         if name == "builtins.dict":
@@ -165,16 +161,8 @@ class Library(Expressions):
         )
         if method in {"format", "format_map"}:
             return self._formatted(receiver, [*args, *keywords.values()])
-        kept = (
-            receiver.types
-            if method in effects.SAME_TYPE or receiver.types & {"builtins.str", "pathlib.Path"}
-            else frozenset({f"{name}()"})
-        )
-        items = (
-            Value(types=frozenset({"builtins.str"}), labels=labels)
-            if method in {"split", "rsplit", "splitlines", "partition", "rpartition"}
-            else receiver.items
-        )
+        kept = receiver.types if method in effects.SAME_TYPE or receiver.types & {"builtins.str", "pathlib.Path"} else frozenset({f"{name}()"})
+        items = Value(types=frozenset({"builtins.str"}), labels=labels) if method in {"split", "rsplit", "splitlines", "partition", "rpartition"} else receiver.items
         return Value(types=kept, labels=labels, items=items, composed=receiver.composed, fixed=receiver.fixed)
 
     def _joined(self, receiver: Value, args: Sequence[Value]) -> Value:
@@ -223,23 +211,11 @@ class Library(Expressions):
         if last(name) in effects.SAME_TYPE and receiver.types and not receiver.types & {"builtins.str"}:
             return Value(types=receiver.types, labels=receiver.labels & {ROW})
         base = name.rpartition(".")[0]
-        if name.startswith(("sqlalchemy.", "sqlmodel.")) or (
-            looks_like_class(base.rpartition(".")[0]) and last(base)[:1].islower()
-        ):
+        if name.startswith(("sqlalchemy.", "sqlmodel.")) or (looks_like_class(base.rpartition(".")[0]) and last(base)[:1].islower()):
             return Value(types=frozenset({produced}))  # an expression with bound parameters: text cannot get out of it
-        passed = (
-            labels & {INPUT}
-            | {label for label in labels if label.startswith(SAFE_FOR)}
-            | receiver.labels & {INPUT, ROW, OUTSIDE, SHAPED}
-        )
+        passed = labels & {INPUT} | {label for label in labels if label.startswith(SAFE_FOR)} | receiver.labels & {INPUT, ROW, OUTSIDE, SHAPED}
         if INPUT in passed and self.awaited:
             passed -= {INPUT}  # what was awaited came from elsewhere; what was sent there does not come back
         if not looks_like_class(name):
-            passed |= (
-                sensitivity(last(name))
-                if last(name).startswith(
-                    ("get_", "load_", "read_", "fetch_", "create_", "issue_", "make_", "generate_", "decrypt")
-                )
-                else frozenset()
-            )
+            passed |= sensitivity(last(name)) if last(name).startswith(("get_", "load_", "read_", "fetch_", "create_", "issue_", "make_", "generate_", "decrypt")) else frozenset()
         return Value(types=frozenset({produced}), labels=frozenset(passed))

@@ -64,22 +64,12 @@ def argument_node(call: Call, position: int | None, *keywords: str) -> ast.expr 
 
 def is_constant(value: Value | None, *constants: object) -> bool:
     """Return whether a value is one of these constants."""
-    return (
-        value is not None
-        and value.constant is not None
-        and any(
-            value.constant.value is constant
-            or (value.constant.value == constant and type(constant) is type(value.constant.value))
-            for constant in constants
-        )
-    )
+    return value is not None and value.constant is not None and any(value.constant.value is constant or (value.constant.value == constant and type(constant) is type(value.constant.value)) for constant in constants)
 
 
 def text_of(node: ast.AST) -> str:
     """Return the constant text inside an expression, joined."""
-    return " ".join(
-        part.value for part in inside(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)
-    )
+    return " ".join(part.value for part in inside(node) if isinstance(part, ast.Constant) and isinstance(part.value, str))
 
 
 def source_of(node: ast.AST, limit: int = 60) -> str:

@@ -16,9 +16,7 @@ from admission.source.values import INPUT, SAFE_FOR, SHAPED, Function, Value, is
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_KEEPING: Final = frozenset(
-    {"lower", "upper", "strip", "casefold", "title", "lstrip", "rstrip", "removeprefix", "removesuffix"}
-)
+_KEEPING: Final = frozenset({"lower", "upper", "strip", "casefold", "title", "lstrip", "rstrip", "removeprefix", "removesuffix"})
 _SHAPES: Final = frozenset({"isalnum", "isdigit", "isidentifier", "isdecimal", "isnumeric", "isalpha"})
 _HOSTS: Final = frozenset({"hostname", "netloc", "host"})
 
@@ -93,11 +91,7 @@ class Narrowing(Calls):
         """Return whether a collection is an allow-list: nothing that the client sent is in it."""
         value = self.module.value(node)
         if isinstance(node, ast.Call):
-            node = (
-                node.func.value
-                if isinstance(node.func, ast.Attribute) and node.func.attr in {"keys", "values"}
-                else node
-            )
+            node = node.func.value if isinstance(node.func, ast.Attribute) and node.func.attr in {"keys", "values"} else node
             value = self.module.value(node)
         texty = "builtins.str" in value.types and value.constant is not None
         return (value.fixed or bool(value.names)) and not value.all_labels() and not texty
@@ -199,9 +193,7 @@ class Narrowing(Calls):
         elif len(test.args) > 1:
             pattern, subject = self._pattern_of(test.args[0]), test.args[1]
         if pattern is not None and subject is not None:
-            whole = (isinstance(function, ast.Attribute) and function.attr == "fullmatch") or last(
-                self.module.resolve(function) or ""
-            ) == "fullmatch"
+            whole = (isinstance(function, ast.Attribute) and function.attr == "fullmatch") or last(self.module.resolve(function) or "") == "fullmatch"
             if is_safe_pattern(pattern, whole=whole):
                 self._shape(subject, env)
 
@@ -269,9 +261,5 @@ def _constants(node: ast.expr) -> Iterator[str]:
 
 
 def _only_return(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.expr | None:
-    body = [
-        statement
-        for statement in node.body
-        if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
-    ]
+    body = [statement for statement in node.body if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))]
     return body[0].value if len(body) == 1 and isinstance(body[0], ast.Return) else None

@@ -98,9 +98,7 @@ NO_CALL: Final = frozenset(
         "redis.exceptions.RedisError",
     }
 )
-KNOWN_DEPENDENCIES: Final = frozenset(
-    {"Caller", "Session", "Identity", "EffectKey", "Outbox", "Settings", "Clock", "Jobs"}
-)
+KNOWN_DEPENDENCIES: Final = frozenset({"Caller", "Session", "Identity", "EffectKey", "Outbox", "Settings", "Clock", "Jobs"})
 """What ``app.dependencies`` offers that is no upstream."""
 
 _OF_ANSWERS: Final = frozenset(
@@ -138,9 +136,7 @@ _BUILTIN_ASYNC: Final = frozenset(
 
 def is_upstream(call: Call) -> bool:
     """Return whether a call goes to a declared upstream."""
-    return any(_is_declared(kind) for kind in call.receiver.types) or any(
-        _is_declared(name.rpartition(".")[0]) for name in call.names
-    )
+    return any(_is_declared(kind) for kind in call.receiver.types) or any(_is_declared(name.rpartition(".")[0]) for name in call.names)
 
 
 def _is_declared(name: str) -> bool:
@@ -155,11 +151,7 @@ def undeclared(call: Call) -> str | None:
     for name in sorted(call.names):
         if name in _BUILTIN_ASYNC:
             return name
-        if (
-            name in NO_CALL
-            or ("()" in name and last(name) in _OF_ANSWERS)
-            or last(name).endswith(("Error", "Exception", "Timeout"))
-        ):
+        if name in NO_CALL or ("()" in name and last(name) in _OF_ANSWERS) or last(name).endswith(("Error", "Exception", "Timeout")):
             continue
         if name.startswith((*HTTP_CLIENTS, *OTHER_CLIENTS)):
             return name

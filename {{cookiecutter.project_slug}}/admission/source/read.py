@@ -55,9 +55,7 @@ def _note_parents(module: Module) -> None:
 def _note_import(module: Module, node: ast.AST) -> None:
     if isinstance(node, ast.Import):
         for alias in node.names:
-            module.imports[alias.asname or alias.name.partition(".")[0]] = (
-                alias.name if alias.asname else alias.name.partition(".")[0]
-            )
+            module.imports[alias.asname or alias.name.partition(".")[0]] = alias.name if alias.asname else alias.name.partition(".")[0]
     elif isinstance(node, ast.ImportFrom):
         source = import_source(node)
         for alias in node.names:

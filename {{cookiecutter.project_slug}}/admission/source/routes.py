@@ -168,14 +168,10 @@ def _path(call: ast.Call) -> str:
 def _methods(node: ast.expr | None) -> tuple[str, ...]:
     if not isinstance(node, ast.List | ast.Tuple | ast.Set):
         return ()
-    return tuple(
-        item.value.upper() for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)
-    )
+    return tuple(item.value.upper() for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str))
 
 
-def parameters_of(
-    module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef, path: str = "", *, skip_self: bool = False
-) -> tuple[Parameter, ...]:
+def parameters_of(module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef, path: str = "", *, skip_self: bool = False) -> tuple[Parameter, ...]:
     """Return what FastAPI would make of the parameters of a handler or dependency."""
     arguments = [*node.args.posonlyargs, *node.args.args]
     defaults: list[ast.expr | None] = [None] * (len(arguments) - len(node.args.defaults))
@@ -206,9 +202,7 @@ def _guess(module: Module, name: str, annotation: Annotation, in_path: set[str])
     if name in in_path:
         return "path"
     types = annotation.types
-    if types & SCAFFOLD or any(
-        kind.startswith("app.") and kind.split(".")[1] in {"dependencies", "upstreams"} for kind in types
-    ):
+    if types & SCAFFOLD or any(kind.startswith("app.") and kind.split(".")[1] in {"dependencies", "upstreams"} for kind in types):
         return "scaffold"
     if "sqlalchemy.ext.asyncio.AsyncSession" in types:
         return "scaffold"
@@ -217,9 +211,7 @@ def _guess(module: Module, name: str, annotation: Annotation, in_path: set[str])
     if any(module.is_model(kind) for kind in types) or annotation.container:
         return "body"
     if types and not any(kind.startswith(("builtins.", "typing.", "datetime.", "uuid.", "decimal.")) for kind in types):
-        return (
-            "query" if any(module.is_a(kind, "enum.Enum", "enum.StrEnum", "enum.IntEnum") for kind in types) else "body"
-        )
+        return "query" if any(module.is_a(kind, "enum.Enum", "enum.StrEnum", "enum.IntEnum") for kind in types) else "body"
     return "query"
 
 

@@ -175,9 +175,7 @@ _PERSONAL_PAIRS: Final = frozenset(
         ("health", "record"),
     }
 )
-_NOT_PERSONAL: Final = _NOT_SECRET - {"address", "id"} | frozenset(
-    {"template", "service", "client", "sender", "domain", "queue", "job", "sent", "verified", "batch"}
-)
+_NOT_PERSONAL: Final = _NOT_SECRET - {"address", "id"} | frozenset({"template", "service", "client", "sender", "domain", "queue", "job", "sent", "verified", "batch"})
 
 _MONEY_WORDS: Final = frozenset(
     [
@@ -301,17 +299,9 @@ def sensitivity(name: str) -> frozenset[str]:
     parts = words(name)
     if not parts:
         return frozenset()
-    if (
-        _has(parts, _SECRET_WORDS, _SECRET_PAIRS)
-        and parts[-1] not in _NOT_SECRET
-        and parts[0] not in {"is", "has", "num", "max", "min", "hashed"}
-    ):
+    if _has(parts, _SECRET_WORDS, _SECRET_PAIRS) and parts[-1] not in _NOT_SECRET and parts[0] not in {"is", "has", "num", "max", "min", "hashed"}:
         return frozenset({SECRET, PASSWORD}) if set(parts) & _PASSWORDS else frozenset({SECRET})
-    if (
-        _has(parts, _PERSONAL_WORDS, _PERSONAL_PAIRS)
-        and parts[-1] not in _NOT_PERSONAL - {"name", "names", "id"}
-        and parts[0] not in {"is", "has", "num", "send", "max", "min"}
-    ):
+    if _has(parts, _PERSONAL_WORDS, _PERSONAL_PAIRS) and parts[-1] not in _NOT_PERSONAL - {"name", "names", "id"} and parts[0] not in {"is", "has", "num", "send", "max", "min"}:
         return frozenset({PERSONAL})
     return frozenset()
 

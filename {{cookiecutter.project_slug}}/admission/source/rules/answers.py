@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 registry = Registry()
 
-_RAW: Final = frozenset(
-    {"fastapi.responses.JSONResponse", "fastapi.responses.ORJSONResponse", "fastapi.responses.UJSONResponse"}
-)
+_RAW: Final = frozenset({"fastapi.responses.JSONResponse", "fastapi.responses.ORJSONResponse", "fastapi.responses.UJSONResponse"})
 _OTHER: Final = frozenset(
     {
         "fastapi.Response",
@@ -108,10 +106,8 @@ def no_model(module: Module) -> Iterator[Fault]:
 def _fault(route: Route) -> Fault:
     return Fault(
         route.registration,
-        f"Nothing says what `{route.node.name}` answers. A column that is added to a table tomorrow "
-        "goes out to every client, and OpenAPI promises nothing.",
-        f"Name it: `async def {route.node.name}(...) -> NoteOut:`, with `class NoteOut(BaseModel)` "
-        "that lists what may leave.",
+        f"Nothing says what `{route.node.name}` answers. A column that is added to a table tomorrow goes out to every client, and OpenAPI promises nothing.",
+        f"Name it: `async def {route.node.name}(...) -> NoteOut:`, with `class NoteOut(BaseModel)` that lists what may leave.",
     )
 
 
@@ -119,26 +115,17 @@ def _is_free_form(module: Module, route: Route) -> bool:
     """Return whether a route answers something that has no model: nothing, a file, a stream, a page."""
     status = route.options.get("status_code")
     said = module.value(status)
-    if (isinstance(status, ast.Constant) and status.value in {204, 205, 304}) or any(
-        name.endswith("204_NO_CONTENT") for name in said.names
-    ):
+    if (isinstance(status, ast.Constant) and status.value in {204, 205, 304}) or any(name.endswith("204_NO_CONTENT") for name in said.names):
         return True
     if set(route.methods) <= {"OPTIONS", "HEAD"} and route.methods:
         return True
     response_class = route.options.get("response_class")
-    if (
-        response_class is not None
-        and not (module.value(response_class).names | {module.resolve(response_class) or ""}) & _RAW
-    ):
+    if response_class is not None and not (module.value(response_class).names | {module.resolve(response_class) or ""}) & _RAW:
         return True
     returned = module.annotation(route.node.returns)
-    if returned.types & _OTHER or any(
-        kind.rpartition(".")[2].endswith("Response") and kind not in _RAW for kind in returned.types
-    ):
+    if returned.types & _OTHER or any(kind.rpartition(".")[2].endswith("Response") and kind not in _RAW for kind in returned.types):
         return not _returns_raw(module, route)
-    return _is_none(route.node.returns) or (
-        route.node.returns is None and "response_model" not in route.options and _answers_only(module, route)
-    )
+    return _is_none(route.node.returns) or (route.node.returns is None and "response_model" not in route.options and _answers_only(module, route))
 
 
 def _is_none(node: ast.expr | None) -> bool:
@@ -146,11 +133,7 @@ def _is_none(node: ast.expr | None) -> bool:
 
 
 def _returned(route: Route, module: Module) -> list[ast.expr]:
-    return [
-        part.value
-        for part in inside(route.node)
-        if isinstance(part, ast.Return) and part.value is not None and module.function_of(part) is route.node
-    ]
+    return [part.value for part in inside(route.node) if isinstance(part, ast.Return) and part.value is not None and module.function_of(part) is route.node]
 
 
 def _answers_only(module: Module, route: Route) -> bool:
@@ -175,10 +158,7 @@ def _is_open(annotation: Annotation) -> bool:
 @registry.rule("BW409", "An answer that leaks columns")
 def leaks(module: Module) -> Iterator[Fault]:
     """Point at answer models with fields that nobody outside may see, and at rows that are sent as they are."""
-    mend = (
-        "Leave it out of the model, or `Field(exclude=True)`; answer with a model that lists what "
-        "may leave: `NoteOut.model_validate(note)`."
-    )
+    mend = "Leave it out of the model, or `Field(exclude=True)`; answer with a model that lists what may leave: `NoteOut.model_validate(note)`."
     for node, message in (*_hidden_fields(module), *_open_answers(module)):
         yield Fault(node, message, mend)
 
@@ -209,31 +189,18 @@ def _open_answers(module: Module) -> Iterator[tuple[ast.AST, str]]:
 
 def _excluded(route: Route) -> set[str]:
     said = route.options.get("response_model_exclude")
-    return (
-        {part.value for part in inside(said) if isinstance(part, ast.Constant) and isinstance(part.value, str)}
-        if said is not None
-        else set()
-    )
+    return {part.value for part in inside(said) if isinstance(part, ast.Constant) and isinstance(part.value, str)} if said is not None else set()
 
 
 def _is_hidden(field: str) -> bool:
     parts = words(field)
-    if (
-        parts
-        and parts[-1] in {"hint", "at", "set", "enabled", "count", "required", "expires", "type"}
-        and parts[-2:] != ("deleted", "at")
-    ):
+    if parts and parts[-1] in {"hint", "at", "set", "enabled", "count", "required", "expires", "type"} and parts[-2:] != ("deleted", "at"):
         return False
-    return (bool(set(parts) & _HIDDEN) and not set(parts) & {"content", "commit", "file", "etag", "has"}) or any(
-        pair in _HIDDEN_PAIRS for pair in itertools.pairwise(parts)
-    )
+    return (bool(set(parts) & _HIDDEN) and not set(parts) & {"content", "commit", "file", "etag", "has"}) or any(pair in _HIDDEN_PAIRS for pair in itertools.pairwise(parts))
 
 
 def _is_excluded(node: ast.expr | None) -> bool:
-    return isinstance(node, ast.Call) and any(
-        keyword.arg == "exclude" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True
-        for keyword in node.keywords
-    )
+    return isinstance(node, ast.Call) and any(keyword.arg == "exclude" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True for keyword in node.keywords)
 
 
 def _rows_sent(module: Module, route: Route) -> Iterator[ast.AST]:
@@ -247,18 +214,8 @@ def _rows_sent(module: Module, route: Route) -> Iterator[ast.AST]:
             for inner in inside(node):
                 if (
                     (isinstance(inner, ast.Attribute) and inner.attr in {"__dict__", "_mapping", "__table__"})
-                    or (
-                        isinstance(inner, ast.Call)
-                        and module.value(inner.func).names & {"builtins.vars"}
-                        and inner.args
-                        and ROW in module.value(inner.args[0]).labels
-                    )
-                    or (
-                        isinstance(inner, ast.Call)
-                        and isinstance(inner.func, ast.Attribute)
-                        and inner.func.attr in {"mappings", "_asdict"}
-                        and ROW in module.value(inner.func.value).labels
-                    )
+                    or (isinstance(inner, ast.Call) and module.value(inner.func).names & {"builtins.vars"} and inner.args and ROW in module.value(inner.args[0]).labels)
+                    or (isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr in {"mappings", "_asdict"} and ROW in module.value(inner.func.value).labels)
                 ):
                     yield inner
 
@@ -269,15 +226,9 @@ def _with_assigned(module: Module, node: ast.expr) -> Iterator[ast.expr]:
     for part in inside(node):
         if isinstance(part, ast.Name) and function is not None:
             for other in inside(function):
-                if isinstance(other, ast.Assign) and any(
-                    isinstance(target, ast.Name) and target.id == part.id for target in other.targets
-                ):
+                if isinstance(other, ast.Assign) and any(isinstance(target, ast.Name) and target.id == part.id for target in other.targets):
                     yield other.value
         elif isinstance(part, ast.Call):
             for made in module.value(part.func).functions:
                 if not isinstance(made.node, ast.Lambda):
-                    yield from (
-                        inner.value
-                        for inner in inside(made.node)
-                        if isinstance(inner, ast.Return) and inner.value is not None
-                    )
+                    yield from (inner.value for inner in inside(made.node) if isinstance(inner, ast.Return) and inner.value is not None)

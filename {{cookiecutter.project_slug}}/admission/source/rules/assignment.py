@@ -22,20 +22,12 @@ if TYPE_CHECKING:
 registry = Registry()
 
 _DUMPING: Final = frozenset({"model_dump", "dict", "model_dump_json"})
-_COPYING: Final = frozenset(
-    {"builtins.dict", "builtins.vars", "fastapi.encoders.jsonable_encoder", "dataclasses.asdict"}
-)
+_COPYING: Final = frozenset({"builtins.dict", "builtins.vars", "fastapi.encoders.jsonable_encoder", "dataclasses.asdict"})
 MAX_DEPTH: Final = 8
 """Steps from one name to the next that a dictionary is followed over."""
 
-_MEND: Final = (
-    "Name each field: `Note(title=wanted.title, text=wanted.text)`; to change some, `if "
-    "wanted.title is not None: note.title = wanted.title`."
-)
-_MESSAGE: Final = (
-    "Whatever the client sends becomes a column. A field that is added to the model tomorrow, a "
-    "role or an owner, can then be set by everybody."
-)
+_MEND: Final = "Name each field: `Note(title=wanted.title, text=wanted.text)`; to change some, `if wanted.title is not None: note.title = wanted.title`."
+_MESSAGE: Final = "Whatever the client sends becomes a column. A field that is added to the model tomorrow, a role or an owner, can then be set by everybody."
 
 
 @registry.rule("BW410", "Mass assignment")
@@ -49,20 +41,14 @@ def mass_assignment(module: Module) -> Iterator[Fault]:
         if extra is not None and allowed:
             yield Fault(
                 extra,
-                "This model keeps fields that it does not know. Whatever the client adds is carried on, and "
-                "mostly into a table.",
+                "This model keeps fields that it does not know. Whatever the client adds is carried on, and mostly into a table.",
                 '`model_config = ConfigDict(extra="forbid")`.',
             )
     for call in calls(module):
         if _spreads(module, call) or _sets(call) or _updates(module, call):
             yield Fault(call.node, _MESSAGE, _MEND)
     for node in module.walk(ast.Assign):
-        if isinstance(node, ast.Assign) and any(
-            isinstance(target, ast.Subscript)
-            and isinstance(target.value, ast.Attribute)
-            and target.value.attr == "__dict__"
-            for target in node.targets
-        ):
+        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Subscript) and isinstance(target.value, ast.Attribute) and target.value.attr == "__dict__" for target in node.targets):
             yield Fault(node, _MESSAGE, _MEND)
 
 
@@ -71,20 +57,11 @@ def _spreads(module: Module, call: Call) -> bool:
     for keyword in call.node.keywords:
         if keyword.arg is None and _is_from_client(module, keyword.value) and _stores(module, call):
             return True
-    if (
-        method(call) == "values"
-        and call.node.args
-        and any("sqlalchemy" in kind for kind in (*call.names, *call.receiver.types))
-    ):
+    if method(call) == "values" and call.node.args and any("sqlalchemy" in kind for kind in (*call.names, *call.receiver.types)):
         return _is_from_client(module, call.node.args[0])
-    if (method(call) in {"execute", "scalars", "scalar"} and len(call.node.args) > 1) and any(
-        isinstance(part, ast.Call) and module.value(part.func).names & {"sqlalchemy.insert", "sqlalchemy.update"}
-        for part in inside(call.node.args[0])
-    ):
+    if (method(call) in {"execute", "scalars", "scalar"} and len(call.node.args) > 1) and any(isinstance(part, ast.Call) and module.value(part.func).names & {"sqlalchemy.insert", "sqlalchemy.update"} for part in inside(call.node.args[0])):
         return _is_from_client(module, call.node.args[1])
-    return method(call) in {"sqlmodel_update", "from_dict", "update_from_dict"} and any(
-        free(value) for value in call.args
-    )
+    return method(call) in {"sqlmodel_update", "from_dict", "update_from_dict"} and any(free(value) for value in call.args)
 
 
 def _is_from_client(module: Module, node: ast.expr, depth: int = 0) -> bool:
@@ -139,18 +116,12 @@ def _is_open_dictionary(module: Module, node: ast.expr) -> bool:
 
 
 def _filters(node: ast.DictComp) -> bool:
-    return any(
-        isinstance(condition, ast.Compare) and isinstance(condition.ops[0], ast.In)
-        for generator in node.generators
-        for condition in generator.ifs
-    )
+    return any(isinstance(condition, ast.Compare) and isinstance(condition.ops[0], ast.In) for generator in node.generators for condition in generator.ifs)
 
 
 def _is_model(module: Module, node: ast.expr) -> bool:
     value = module.value(node)
-    return bool(value.labels & {INPUT}) and any(
-        kind in module.classes and module.is_model(kind) for kind in value.types
-    )
+    return bool(value.labels & {INPUT}) and any(kind in module.classes and module.is_model(kind) for kind in value.types)
 
 
 def _stores(module: Module, call: Call) -> bool:
@@ -163,14 +134,7 @@ def _stores(module: Module, call: Call) -> bool:
                 return True
             continue
         end = name.rpartition(".")[2]
-        if (
-            end[:1].isupper()
-            and not name.startswith(
-                ("fastapi.", "pydantic.", "datetime.", "httpx.", "typing.", "collections.", "builtins.")
-            )
-            and "Out" not in end
-            and "Response" not in end
-        ):
+        if end[:1].isupper() and not name.startswith(("fastapi.", "pydantic.", "datetime.", "httpx.", "typing.", "collections.", "builtins.")) and "Out" not in end and "Response" not in end:
             return True
     return False
 
@@ -179,9 +143,7 @@ def _sets(call: Call) -> bool:
     """`for name, value in wanted.model_dump().items(): setattr(note, name, value)`."""
     if not named(call, {"builtins.setattr", "builtins.object.__setattr__"}) or len(call.args) < 2:  # noqa: PLR2004 - object and name
         return False
-    return call.args[1].constant is None and bool(
-        call.args[-1].all_labels() & {INPUT, SHAPED} or call.args[1].all_labels() & {INPUT, SHAPED}
-    )
+    return call.args[1].constant is None and bool(call.args[-1].all_labels() & {INPUT, SHAPED} or call.args[1].all_labels() & {INPUT, SHAPED})
 
 
 def _updates(module: Module, call: Call) -> bool:
@@ -190,27 +152,15 @@ def _updates(module: Module, call: Call) -> bool:
     if not isinstance(node, ast.Attribute) or node.attr != "update" or not methods(call):
         return False
     base = node.value
-    own = (isinstance(base, ast.Attribute) and base.attr == "__dict__") or (
-        isinstance(base, ast.Call) and "builtins.vars" in module.value(base.func).names
-    )
+    own = (isinstance(base, ast.Attribute) and base.attr == "__dict__") or (isinstance(base, ast.Call) and "builtins.vars" in module.value(base.func).names)
     return own and any(free(value) for value in call.args)
 
 
-_OWNER: Final = re.compile(
-    r"^(owner|owner_?id|tenant|tenant_?id|owned_by|created_by|created_by_id|author_id|owner_subject|organi[sz]ation_id|org_id)$"
-)
-_POWER: Final = re.compile(
-    r"^(role|roles|is_admin|is_superuser|is_staff|admin|superuser|permissions|scopes|is_verified|verified|email_verified|access_level|privileges|is_owner|is_active_admin|user_role|approved|is_approved|approved_by|credit_limit|is_paid|paid|balance)$"
-)
-_PRICE: Final = re.compile(
-    r"^(price|unit_price|total|total_price|total_amount|subtotal|line_total|discount|discount_percent|discount_rate|price_cents|unit_price_cents|total_cents|amount_due|item_price|unit_cost)$"
-)
-_ORDERING: Final = frozenset(
-    {"order", "cart", "checkout", "purchase", "basket", "booking", "reservation", "line", "ticket"}
-)
-_USER: Final = re.compile(
-    r"^(user|user_?id|customer|customer_?id|account_?id|member_id|subject|username|userid|client_id|profile_id)$"
-)
+_OWNER: Final = re.compile(r"^(owner|owner_?id|tenant|tenant_?id|owned_by|created_by|created_by_id|author_id|owner_subject|organi[sz]ation_id|org_id)$")
+_POWER: Final = re.compile(r"^(role|roles|is_admin|is_superuser|is_staff|admin|superuser|permissions|scopes|is_verified|verified|email_verified|access_level|privileges|is_owner|is_active_admin|user_role|approved|is_approved|approved_by|credit_limit|is_paid|paid|balance)$")
+_PRICE: Final = re.compile(r"^(price|unit_price|total|total_price|total_amount|subtotal|line_total|discount|discount_percent|discount_rate|price_cents|unit_price_cents|total_cents|amount_due|item_price|unit_cost)$")
+_ORDERING: Final = frozenset({"order", "cart", "checkout", "purchase", "basket", "booking", "reservation", "line", "ticket"})
+_USER: Final = re.compile(r"^(user|user_?id|customer|customer_?id|account_?id|member_id|subject|username|userid|client_id|profile_id)$")
 
 
 @registry.rule("BW411", "Role, owner or price from the client")
@@ -223,15 +173,9 @@ def privileged(module: Module) -> Iterator[Fault]:
         if what is None:
             continue
         mend = {
-            "owner": (
-                "Take it out: the service stamps the caller as owner; where you need it, `caller.subject` of "
-                "`caller: Caller`."
-            ),
+            "owner": ("Take it out: the service stamps the caller as owner; where you need it, `caller.subject` of `caller: Caller`."),
             "power": "Take it out: roles come from the token, permissions from policy.toml.",
-            "price": (
-                "Take it out, and look the price up: `price = (await "
-                "session.scalars(select(Product.price).where(Product.sku == wanted.sku))).one()`."
-            ),
+            "price": ("Take it out, and look the price up: `price = (await session.scalars(select(Product.price).where(Product.sku == wanted.sku))).one()`."),
         }[what]
         yield Fault(
             item.node,
@@ -247,15 +191,8 @@ def _privilege(module: Module, item: Taken) -> str | None:
     if _POWER.match(item.name) and item.source in {"field", "body", "form"} and not _administers(module, item):
         return "power"
     if _PRICE.match(item.name) and item.source == "field" and isinstance(item.owner, ast.ClassDef):
-        fields = {
-            part.target.id
-            for part in item.owner.body
-            if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
-        }
-        orders = set(words(item.owner.name)) & _ORDERING or (
-            fields & {"quantity", "qty"}
-            and fields & {"sku", "product_id", "item_id", "product", "article_id", "variant_id"}
-        )
+        fields = {part.target.id for part in item.owner.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)}
+        orders = set(words(item.owner.name)) & _ORDERING or (fields & {"quantity", "qty"} and fields & {"sku", "product_id", "item_id", "product", "article_id", "variant_id"})
         return "price" if orders else None
     if _USER.match(item.name) and _is_used_as_owner(module, item.name):
         return "owner"
@@ -266,37 +203,19 @@ def _administers(module: Module, item: Taken) -> bool:
     """A model or route that is about roles and approvals, which the policy grants to few."""
     said = set(words(getattr(item.owner, "name", "")))
     paths = " ".join(route.path for route in module.routes)
-    return bool(
-        said
-        & {"role", "admin", "invite", "invitation", "grant", "member", "membership", "review", "approval", "verify"}
-    ) or bool(re.search(r"/(admin|roles?|invitations?|members)\b", paths))
+    return bool(said & {"role", "admin", "invite", "invitation", "grant", "member", "membership", "review", "approval", "verify"}) or bool(re.search(r"/(admin|roles?|invitations?|members)\b", paths))
 
 
 def _is_used_as_owner(module: Module, name: str) -> bool:
     """Return whether a field of this name decides whose row is written or read."""
     for part in module.walk(ast.keyword, ast.Compare, ast.Assign):
         if isinstance(part, ast.keyword) and part.arg and (_OWNER.match(part.arg) or _USER.match(part.arg)):
-            if (
-                _reads(part.value, name)
-                and bool(module.value(part.value).labels & {INPUT, SHAPED})
-                and _is_row_call(module, module.parents.get(part))
-            ):
+            if _reads(part.value, name) and bool(module.value(part.value).labels & {INPUT, SHAPED}) and _is_row_call(module, module.parents.get(part)):
                 return True
-        elif (
-            isinstance(part, ast.Compare)
-            and isinstance(part.left, ast.Attribute)
-            and (_OWNER.match(part.left.attr) or _USER.match(part.left.attr))
-            and isinstance(part.left.value, ast.Name)
-            and part.left.value.id[:1].isupper()
-        ):
+        elif isinstance(part, ast.Compare) and isinstance(part.left, ast.Attribute) and (_OWNER.match(part.left.attr) or _USER.match(part.left.attr)) and isinstance(part.left.value, ast.Name) and part.left.value.id[:1].isupper():
             if _reads(part.comparators[0], name) and bool(module.value(part.comparators[0]).labels & {INPUT, SHAPED}):
                 return True
-        elif (
-            isinstance(part, ast.Assign)
-            and isinstance(part.targets[0], ast.Attribute)
-            and _OWNER.match(part.targets[0].attr)
-            and _reads(part.value, name)
-        ):
+        elif isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Attribute) and _OWNER.match(part.targets[0].attr) and _reads(part.value, name):
             return True
     return False
 
@@ -304,35 +223,17 @@ def _is_used_as_owner(module: Module, name: str) -> bool:
 def _is_row_call(module: Module, node: ast.AST | None) -> bool:
     if not isinstance(node, ast.Call):
         return False
-    return any(
-        (name in module.classes and module.is_table(name))
-        or (
-            name not in module.classes
-            and name.rpartition(".")[2][:1].isupper()
-            and not name.startswith(("fastapi.", "pydantic."))
-        )
-        or name.endswith((".values", ".filter_by"))
-        for name in module.value(node.func).names
-    )
+    return any((name in module.classes and module.is_table(name)) or (name not in module.classes and name.rpartition(".")[2][:1].isupper() and not name.startswith(("fastapi.", "pydantic."))) or name.endswith((".values", ".filter_by")) for name in module.value(node.func).names)
 
 
 def _reads(node: ast.expr, name: str) -> bool:
-    return any(
-        (isinstance(part, ast.Attribute) and part.attr == name) or (isinstance(part, ast.Name) and part.id == name)
-        for part in inside(node)
-    )
+    return any((isinstance(part, ast.Attribute) and part.attr == name) or (isinstance(part, ast.Name) and part.id == name) for part in inside(node))
 
 
 def _foreign_owner(module: Module) -> Iterator[Fault]:
     """Point at owners that are set from input where no model declares them: `data["owner_id"]`."""
     for part in module.walk(ast.keyword):
-        if (
-            isinstance(part, ast.keyword)
-            and part.arg
-            and _OWNER.match(part.arg)
-            and _is_row_call(module, module.parents.get(part))
-            and module.value(part.value).labels & {INPUT, SHAPED}
-        ):
+        if isinstance(part, ast.keyword) and part.arg and _OWNER.match(part.arg) and _is_row_call(module, module.parents.get(part)) and module.value(part.value).labels & {INPUT, SHAPED}:
             yield Fault(
                 part.value,
                 f"The client chooses `{part.arg}`, and with it whose this is.",

@@ -142,15 +142,8 @@ _NOT_BLOCKING: Final = frozenset(
         "requests.structures",
     }
 )
-_SYNC_HTTPX: Final = frozenset(
-    f"httpx.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "options", "request", "stream")
-) | frozenset(
-    f"httpx.Client.{verb}"
-    for verb in ("get", "post", "put", "patch", "delete", "head", "options", "request", "stream", "send")
-)
-_FILE_METHODS: Final = frozenset(
-    {"read_text", "read_bytes", "write_text", "write_bytes", "open", "iterdir", "glob", "rglob"}
-)
+_SYNC_HTTPX: Final = frozenset(f"httpx.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "options", "request", "stream")) | frozenset(f"httpx.Client.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "options", "request", "stream", "send"))
+_FILE_METHODS: Final = frozenset({"read_text", "read_bytes", "write_text", "write_bytes", "open", "iterdir", "glob", "rglob"})
 _LOOP_MODULES: Final = ("asyncio.", "anyio.", "aiofiles.")
 
 
@@ -167,8 +160,7 @@ def blocking(module: Module) -> Iterator[Fault]:
         yield Fault(
             call.node,
             f"`{shown}` holds the event loop. While it waits, no other request of this process moves.",
-            f"`await asyncio.to_thread({shown}, ...)`, an asynchronous client, or `def` instead of `async "
-            "def` for the whole handler; for a pause `await asyncio.sleep(...)`.",
+            f"`await asyncio.to_thread({shown}, ...)`, an asynchronous client, or `def` instead of `async def` for the whole handler; for a pause `await asyncio.sleep(...)`.",
         )
 
 
@@ -176,11 +168,7 @@ def _blocking_name(call: Call) -> str | None:
     for name in sorted(call.names):
         if name in _NOT_BLOCKING or name.rpartition(".")[2].endswith(("Error", "Exception")):
             continue
-        if (
-            name in _BLOCKING
-            or name in _SYNC_HTTPX
-            or (name.startswith(_BLOCKING_MODULES) and not name.startswith(("redis.asyncio", "requests.exceptions")))
-        ):
+        if name in _BLOCKING or name in _SYNC_HTTPX or (name.startswith(_BLOCKING_MODULES) and not name.startswith(("redis.asyncio", "requests.exceptions"))):
             return name
         if name.startswith("pathlib.Path.") and name.rpartition(".")[2] in _FILE_METHODS:
             return name
@@ -210,20 +198,13 @@ def unbounded_wait(module: Module) -> Iterator[Fault]:
             if is_constant(value, None) and _waits(call):
                 yield Fault(
                     argument_node(call, None, keyword) or call.node,
-                    f"`{keyword}=None` waits for ever. A peer that does not answer holds this request, its "
-                    "connection and its memory.",
+                    f"`{keyword}=None` waits for ever. A peer that does not answer holds this request, its connection and its memory.",
                     _MEND,
                 )
-            elif (
-                value.constant is not None
-                and isinstance(value.constant.value, int | float)
-                and value.constant.value > MAX_TIMEOUT
-                and _waits(call)
-            ):
+            elif value.constant is not None and isinstance(value.constant.value, int | float) and value.constant.value > MAX_TIMEOUT and _waits(call):
                 yield Fault(
                     argument_node(call, None, keyword) or call.node,
-                    f"A wait of {value.constant.value} seconds bounds nothing: the request's own deadline ends "
-                    "long before.",
+                    f"A wait of {value.constant.value} seconds bounds nothing: the request's own deadline ends long before.",
                     _MEND,
                 )
         if named(
@@ -241,40 +222,23 @@ def unbounded_wait(module: Module) -> Iterator[Fault]:
             if node is not None and is_constant(module.value(node), None):
                 yield Fault(
                     node,
-                    "`None` is no bound: this waits for ever. A peer that does not answer holds this request, "
-                    "its connection and its memory.",
+                    "`None` is no bound: this waits for ever. A peer that does not answer holds this request, its connection and its memory.",
                     _MEND,
                 )
-        elif (
-            any(name.startswith(("requests.", "urllib.request.urlopen")) for name in call.names)
-            and "timeout" not in call.keywords
-            and "**" not in call.keywords
-            and _is_request(call)
-        ):
+        elif any(name.startswith(("requests.", "urllib.request.urlopen")) for name in call.names) and "timeout" not in call.keywords and "**" not in call.keywords and _is_request(call):
             yield Fault(
                 call.node,
-                "Without `timeout=` this library waits for ever. A peer that does not answer holds this "
-                "request, its connection and its memory.",
+                "Without `timeout=` this library waits for ever. A peer that does not answer holds this request, its connection and its memory.",
                 _MEND,
             )
     yield from _endless_loops(module)
 
 
-_MEND: Final = (
-    "Call a declared upstream, whose timeout follows the request's deadline; elsewhere `async "
-    "with asyncio.timeout(2):`."
-)
+_MEND: Final = "Call a declared upstream, whose timeout follows the request's deadline; elsewhere `async with asyncio.timeout(2):`."
 
 
 def _waits(call: Call) -> bool:
-    return (
-        undeclared(call) is not None
-        or is_upstream(call)
-        or (
-            any(name.startswith(("asyncio.", "httpx.", "aiohttp.", "?.", "anyio.")) for name in call.names)
-            and method(call) != "subscribe"
-        )
-    )
+    return undeclared(call) is not None or is_upstream(call) or (any(name.startswith(("asyncio.", "httpx.", "aiohttp.", "?.", "anyio.")) for name in call.names) and method(call) != "subscribe")
 
 
 def _is_bounded_elsewhere(call: Call) -> bool:
@@ -285,8 +249,7 @@ def _is_request(call: Call) -> bool:
     return method(call) in {"get", "post", "put", "patch", "delete", "head", "options", "request", "urlopen"} or bool(
         named(
             call,
-            {f"requests.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "request")}
-            | {"urllib.request.urlopen"},
+            {f"requests.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "request")} | {"urllib.request.urlopen"},
         )
     )
 
@@ -297,17 +260,11 @@ def _endless_loops(module: Module) -> Iterator[Fault]:
         if not isinstance(node, ast.While) or _has_deadline(module, node) or _counts(node):
             continue
         for call in module.calls.values():
-            if (
-                is_inside(call.node, node)
-                and named(call, {"asyncio.sleep", "time.sleep", "anyio.sleep"})
-                and module.function_of(call.node) is module.function_of(node)
-            ):
+            if is_inside(call.node, node) and named(call, {"asyncio.sleep", "time.sleep", "anyio.sleep"}) and module.function_of(call.node) is module.function_of(node):
                 yield Fault(
                     node,
-                    "This loop sleeps until something happens, and nothing ends it if it does not. Each request "
-                    "that waits here holds a connection and memory.",
-                    "Answer 202 with a place to ask again; or bound it: `async with asyncio.timeout(2):` around "
-                    "the loop.",
+                    "This loop sleeps until something happens, and nothing ends it if it does not. Each request that waits here holds a connection and memory.",
+                    "Answer 202 with a place to ask again; or bound it: `async with asyncio.timeout(2):` around the loop.",
                 )
                 break
 
@@ -331,9 +288,5 @@ def _counts(node: ast.While) -> bool:
     """Return whether the condition compares something that the loop counts."""
     if not isinstance(node.test, ast.Compare):
         return False
-    counted = {
-        part.target.id for part in inside(node) if isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name)
-    }
-    return any(isinstance(part, ast.Name) and part.id in counted for part in inside(node.test)) or any(
-        isinstance(part, ast.Call) for part in inside(node.test)
-    )
+    counted = {part.target.id for part in inside(node) if isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name)}
+    return any(isinstance(part, ast.Name) and part.id in counted for part in inside(node.test)) or any(isinstance(part, ast.Call) for part in inside(node.test))

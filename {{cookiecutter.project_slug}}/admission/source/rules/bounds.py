@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 
 registry = Registry()
 
-_PAGE: Final = re.compile(
-    r"^(limit|page|page_size|pagesize|page_number|per_page|size|offset|skip|take|top|first|last|count|max_results|batch_size|num|n|page_no|rows|pagination_limit|max_items)$"
-)
+_PAGE: Final = re.compile(r"^(limit|page|page_size|pagesize|page_number|per_page|size|offset|skip|take|top|first|last|count|max_results|batch_size|num|n|page_no|rows|pagination_limit|max_items)$")
 _BY_SERVER: Final = frozenset({"path", "header", "cookie"})
 """The server bounds the request line and the headers, so these texts are bounded too, if loosely."""
 
@@ -55,10 +53,8 @@ def text(module: Module) -> Iterator[Fault]:
                 continue
             yield Fault(
                 item.node,
-                f"{_shown(item)} may be a text of any length. It is parsed, kept, compared and logged at the "
-                "cost that the client chooses.",
-                f"`{item.name}: str = Field(max_length=200)`; for a parameter `Annotated[str, "
-                "Query(max_length=200)]`; in a list `list[Annotated[str, Field(max_length=50)]]`.",
+                f"{_shown(item)} may be a text of any length. It is parsed, kept, compared and logged at the cost that the client chooses.",
+                f"`{item.name}: str = Field(max_length=200)`; for a parameter `Annotated[str, Query(max_length=200)]`; in a list `list[Annotated[str, Field(max_length=50)]]`.",
                 "remark" if item.source in _BY_SERVER else None,
             )
             break
@@ -89,12 +85,7 @@ def number(module: Module) -> Iterator[Fault]:
             if not is_number(part) or (not inner and _PAGE.match(item.name)) or part.types & {"builtins.bool"}:
                 continue
             if (inner and _inner_bounded(module, part)) or (not inner and bounds_number(module, item)):
-                if (
-                    not inner
-                    and item.source not in _BY_SERVER
-                    and not item.bounds.keys() & {"ge", "gt", "validator", "multiple_of", "max_digits"}
-                    and item.bounds.keys() & {"le", "lt"}
-                ):
+                if not inner and item.source not in _BY_SERVER and not item.bounds.keys() & {"ge", "gt", "validator", "multiple_of", "max_digits"} and item.bounds.keys() & {"le", "lt"}:
                     yield Fault(
                         item.node,
                         f"{_shown(item)} may be negative, as low as the client likes.",
@@ -104,10 +95,8 @@ def number(module: Module) -> Iterator[Fault]:
                 continue
             yield Fault(
                 item.node,
-                f"{_shown(item)} may be a number of any size. A column overflows, a multiplication grows, a "
-                "loop runs as long as the client likes.",
-                f"`{item.name}: int = Field(ge=0, le=1_000_000)`; for money `Decimal = Field(ge=0, "
-                "max_digits=12, decimal_places=2)`.",
+                f"{_shown(item)} may be a number of any size. A column overflows, a multiplication grows, a loop runs as long as the client likes.",
+                f"`{item.name}: int = Field(ge=0, le=1_000_000)`; for money `Decimal = Field(ge=0, max_digits=12, decimal_places=2)`.",
                 "remark" if inner or item.source in _BY_SERVER else None,
             )
             break
@@ -118,11 +107,7 @@ def collection(module: Module) -> Iterator[Fault]:
     """Point at lists and dictionaries that may have any number of elements."""
     for item in taken(module):
         for part, inner in _parts(item):
-            if (
-                not part.container
-                or part.types & {"builtins.tuple", "typing.Tuple"}
-                or (item.source in {"header", "cookie", "path"})
-            ):
+            if not part.container or part.types & {"builtins.tuple", "typing.Tuple"} or (item.source in {"header", "cookie", "path"}):
                 continue
             if (inner and _inner_bounded(module, part)) or (not inner and bounds_collection(module, item)):
                 continue
@@ -130,10 +115,8 @@ def collection(module: Module) -> Iterator[Fault]:
                 continue  # BW421 speaks of it
             yield Fault(
                 item.node,
-                f"{_shown(item)} may have any number of elements. Each costs validation, memory, and mostly a "
-                "row or a call.",
-                f"`{item.name}: list[Item] = Field(min_length=1, max_length=100)`; for a parameter "
-                "`Annotated[list[Item], Body(max_length=100)]`.",
+                f"{_shown(item)} may have any number of elements. Each costs validation, memory, and mostly a row or a call.",
+                f"`{item.name}: list[Item] = Field(min_length=1, max_length=100)`; for a parameter `Annotated[list[Item], Body(max_length=100)]`.",
             )
             break
 
@@ -142,12 +125,7 @@ def collection(module: Module) -> Iterator[Fault]:
 def page(module: Module) -> Iterator[Fault]:
     """Point at page sizes and offsets that may have any size."""
     for item in taken(module):
-        if (
-            is_number(item.annotation)
-            and _PAGE.match(item.name)
-            and not bounds_number(module, item)
-            and item.source != "path"
-        ):
+        if is_number(item.annotation) and _PAGE.match(item.name) and not bounds_number(module, item) and item.source != "path":
             yield Fault(
                 item.node,
                 f"{_shown(item)} may have any size. One request then reads, and answers with, a whole table.",
@@ -158,17 +136,12 @@ def page(module: Module) -> Iterator[Fault]:
 @registry.rule("BW421", "A body without a model")
 def untyped(module: Module) -> Iterator[Fault]:
     """Point at bodies and fields that may be anything."""
-    mend = (
-        "Declare a model whose fields are bounded: `class NoteIn(BaseModel): model_config = "
-        'ConfigDict(extra="forbid")`.'
-    )
+    mend = 'Declare a model whose fields are bounded: `class NoteIn(BaseModel): model_config = ConfigDict(extra="forbid")`.'
     for item in taken(module):
         if item.source in {"path", "header", "cookie", "file"}:
             continue
         for part, _ in _parts(item):
-            if (part.types & OPEN and (part.items is None or part.types & {"typing.Any", "builtins.object"})) or (
-                item.source == "body" and part is item.annotation and part is UNKNOWN
-            ):
+            if (part.types & OPEN and (part.items is None or part.types & {"typing.Any", "builtins.object"})) or (item.source == "body" and part is item.annotation and part is UNKNOWN):
                 yield Fault(
                     item.node,
                     f"{_shown(item)} may be anything, nested as deeply and as large as the client likes.",
@@ -182,8 +155,7 @@ def untyped(module: Module) -> Iterator[Fault]:
         if named(call, {"fastapi.Request.json"}) and not _is_validated(module, call.node):
             yield Fault(
                 call.node,
-                "This body is read past all models: anything may be in it, and whatever the code does not "
-                "expect becomes a 500.",
+                "This body is read past all models: anything may be in it, and whatever the code does not expect becomes a 500.",
                 mend,
             )
 
@@ -191,26 +163,12 @@ def untyped(module: Module) -> Iterator[Fault]:
 def _is_validated(module: Module, node: ast.AST) -> bool:
     """Return whether what was read goes straight into a model."""
     for parent in module.ancestors(node):
-        if (
-            isinstance(parent, ast.Call)
-            and isinstance(parent.func, ast.Attribute)
-            and parent.func.attr in {"model_validate", "validate_python", "parse_obj", "model_validate_json"}
-        ):
+        if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr in {"model_validate", "validate_python", "parse_obj", "model_validate_json"}:
             return True
-        if (
-            isinstance(parent, ast.Call)
-            and any(keyword.arg is None and is_inside(node, keyword.value) for keyword in parent.keywords)
-            and any(name in module.classes and module.is_model(name) for name in module.value(parent.func).names)
-        ):
+        if isinstance(parent, ast.Call) and any(keyword.arg is None and is_inside(node, keyword.value) for keyword in parent.keywords) and any(name in module.classes and module.is_model(name) for name in module.value(parent.func).names):
             return True
         if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name):
             name = parent.targets[0].id
             function = module.function_of(node)
-            return function is not None and any(
-                isinstance(part, ast.Call)
-                and isinstance(part.func, ast.Attribute)
-                and part.func.attr in {"model_validate", "validate_python", "parse_obj"}
-                and any(isinstance(argument, ast.Name) and argument.id == name for argument in part.args)
-                for part in inside(function)
-            )
+            return function is not None and any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"model_validate", "validate_python", "parse_obj"} and any(isinstance(argument, ast.Name) and argument.id == name for argument in part.args) for part in inside(function))
     return False

@@ -158,16 +158,11 @@ def process(module: Module) -> Iterator[Fault]:
         if name is None or name in _HARMLESS or name.rpartition(".")[2] in {"PIPE", "DEVNULL", "STDOUT"}:
             continue
         hostile = any(free(value) for value in (*call.args, *call.keywords.values()))
-        said = (
-            "with text of the client in its command line: whoever sends it runs programs here"
-            if hostile
-            else "whose time, memory and reach no guard of the service bounds"
-        )
+        said = "with text of the client in its command line: whoever sends it runs programs here" if hostile else "whose time, memory and reach no guard of the service bounds"
         yield Fault(
             call.node,
             f"`{name}` starts another program, {said}.",
-            "Do it in Python with a library; what needs another program belongs in a declared upstream: "
-            "`result = await converter.convert(data)`.",
+            "Do it in Python with a library; what needs another program belongs in a declared upstream: `result = await converter.convert(data)`.",
         )
 
 
@@ -176,22 +171,13 @@ def code(module: Module) -> Iterator[Fault]:
     """Point at everything that runs text as code."""
     for call in calls(module):
         name = first_touched(call, _CODE, _CODE_MODULES)
-        if (
-            name is None
-            and named(call, {"builtins.getattr"})
-            and call.args
-            and call.args[0].names & _HARMFUL
-            and len(call.args) > 1
-            and call.args[1].constant is None
-        ):
+        if name is None and named(call, {"builtins.getattr"}) and call.args and call.args[0].names & _HARMFUL and len(call.args) > 1 and call.args[1].constant is None:
             name = f"{min(call.args[0].names & _HARMFUL)} by a computed name"
         if name is not None and name not in _UNPICKLING:
             yield Fault(
                 call.node,
-                f"`{name.removeprefix('builtins.')}` runs text as code. Whatever reaches it can do everything "
-                "that the service can.",
-                'Look the action up in a constant dictionary: `OPERATIONS = {"sum": sum, "max": max}`, then '
-                "`OPERATIONS[body.operation](values)`; parse literals with `ast.literal_eval`.",
+                f"`{name.removeprefix('builtins.')}` runs text as code. Whatever reaches it can do everything that the service can.",
+                'Look the action up in a constant dictionary: `OPERATIONS = {"sum": sum, "max": max}`, then `OPERATIONS[body.operation](values)`; parse literals with `ast.literal_eval`.',
             )
 
 
@@ -217,7 +203,6 @@ def deserialisation(module: Module) -> Iterator[Fault]:
         if name is not None and any(free(value) for value in (*call.args, call.receiver)):
             yield Fault(
                 call.node,
-                f"`{name}` expands entities. A few hundred bytes from the client become gigabytes, or the "
-                "content of files.",
+                f"`{name}` expands entities. A few hundred bytes from the client become gigabytes, or the content of files.",
                 "Ask for JSON; if it has to be XML: `defusedxml.ElementTree.fromstring(raw)`.",
             )

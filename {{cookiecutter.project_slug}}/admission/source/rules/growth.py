@@ -58,10 +58,7 @@ _CONTAINERS: Final = frozenset(
 @registry.rule("BW504", "Module state that grows")
 def growing(module: Module) -> Iterator[Fault]:
     """Point at containers of the module that requests add to and that nothing bounds."""
-    message = (
-        "This grows with every request, is never emptied, is lost at a restart, and is another one "
-        "in each worker process."
-    )
+    message = "This grows with every request, is never emptied, is lost at a restart, and is another one in each worker process."
     mend = "Keep it in the database: `session.add(...)`; a cache needs a bound: `functools.lru_cache(maxsize=256)`."
     sources = (_growing_globals, _growing_attributes, _growing_closures, _growing_defaults, _growing_caches)
     for source in sources:
@@ -90,9 +87,7 @@ def _growing_caches(module: Module) -> Iterator[ast.AST]:
     """Yield caches of results that have no size."""
     for call in calls(module):
         size = call.argument(0, "maxsize")
-        if (named(call, {"functools.lru_cache"}) and size is not None and is_constant(size, None)) or (
-            named(call, {"functools.cache"}) and call.node.args
-        ):
+        if (named(call, {"functools.lru_cache"}) and size is not None and is_constant(size, None)) or (named(call, {"functools.cache"}) and call.node.args):
             yield call.node
     for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef):
         for decorator in getattr(function, "decorator_list", []):
@@ -102,28 +97,14 @@ def _growing_caches(module: Module) -> Iterator[ast.AST]:
 
 def _growing_closures(module: Module) -> Iterator[ast.AST]:
     """Yield growth of a container that a decorator keeps for the function that it wraps."""
-    decorators = {
-        module.functions[name].name
-        for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef)
-        for decorator in getattr(function, "decorator_list", [])
-        for name in names_in(decorator)
-        if name in module.functions
-    }
+    decorators = {module.functions[name].name for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef) for decorator in getattr(function, "decorator_list", []) for name in names_in(decorator) if name in module.functions}
     for name in sorted(decorators):
         outer = module.functions[name]
         for part in inside(outer):
-            if (
-                isinstance(part, ast.Assign | ast.AnnAssign)
-                and part.value is not None
-                and _is_container(module, part.value)
-            ) and (module.function_of(part) is outer or is_definition(module.function_of(part) or outer)):
+            if (isinstance(part, ast.Assign | ast.AnnAssign) and part.value is not None and _is_container(module, part.value)) and (module.function_of(part) is outer or is_definition(module.function_of(part) or outer)):
                 for target in part.targets if isinstance(part, ast.Assign) else [part.target]:
                     if isinstance(target, ast.Name) and not _is_evicted(outer, target.id):
-                        yield from (
-                            place
-                            for place in _growth(module, target.id, outer)
-                            if module.function_of(place) is not module.function_of(part)
-                        )
+                        yield from (place for place in _growth(module, target.id, outer) if module.function_of(place) is not module.function_of(part))
 
 
 def _growing_defaults(module: Module) -> Iterator[ast.AST]:
@@ -143,20 +124,12 @@ def _growing_defaults(module: Module) -> Iterator[ast.AST]:
 
 
 def _takes_arguments(function: ast.AST) -> bool:
-    return isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and bool(
-        function.args.args or function.args.kwonlyargs or function.args.vararg
-    )
+    return isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and bool(function.args.args or function.args.kwonlyargs or function.args.vararg)
 
 
 def _module_containers(module: Module) -> Iterator[tuple[str, ast.expr]]:
     for statement in module.tree.body:
-        targets = (
-            statement.targets
-            if isinstance(statement, ast.Assign)
-            else [statement.target]
-            if isinstance(statement, ast.AnnAssign)
-            else []
-        )
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target] if isinstance(statement, ast.AnnAssign) else []
         value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
         for target in targets:
             if isinstance(target, ast.Name) and value is not None and _is_container(module, value):
@@ -177,11 +150,7 @@ def _is_bounded(module: Module, node: ast.expr) -> bool:
     if names & {"collections.deque"}:
         return any(keyword.arg == "maxlen" for keyword in node.keywords) or len(node.args) > 1
     if any(name.endswith("Queue") for name in names):
-        said = (
-            node.args[0]
-            if node.args
-            else next((keyword.value for keyword in node.keywords if keyword.arg == "maxsize"), None)
-        )
+        said = node.args[0] if node.args else next((keyword.value for keyword in node.keywords if keyword.arg == "maxsize"), None)
         return said is not None and not is_constant(module.value(said), 0)
     return bool(names & {"weakref.WeakValueDictionary"})
 
@@ -190,38 +159,16 @@ def _is_evicted(scope: ast.AST, path: str) -> bool:
     """Return whether something bounds a container: it shrinks, and its length is looked at."""
     shrinks = measured = False
     for part in inside(scope):
-        if (
-            isinstance(part, ast.Call)
-            and isinstance(part.func, ast.Attribute)
-            and part.func.attr in _SHRINKS
-            and path_of(part.func.value) == path
-        ) or (
-            isinstance(part, ast.Delete)
-            and any(isinstance(target, ast.Subscript) and path_of(target.value) == path for target in part.targets)
-        ):
+        if (isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in _SHRINKS and path_of(part.func.value) == path) or (isinstance(part, ast.Delete) and any(isinstance(target, ast.Subscript) and path_of(target.value) == path for target in part.targets)):
             shrinks = True
-        elif isinstance(part, ast.Compare) and any(
-            isinstance(inner, ast.Call)
-            and isinstance(inner.func, ast.Name)
-            and inner.func.id == "len"
-            and inner.args
-            and path_of(inner.args[0]) == path
-            for inner in inside(part)
-        ):
+        elif isinstance(part, ast.Compare) and any(isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "len" and inner.args and path_of(inner.args[0]) == path for inner in inside(part)):
             measured = True
     return measured and (shrinks or _refuses_when_full(scope, path))
 
 
 def _refuses_when_full(scope: ast.AST, path: str) -> bool:
     for part in inside(scope):
-        if isinstance(part, ast.If) and any(
-            isinstance(inner, ast.Call)
-            and isinstance(inner.func, ast.Name)
-            and inner.func.id == "len"
-            and inner.args
-            and path_of(inner.args[0]) == path
-            for inner in inside(part.test)
-        ):
+        if isinstance(part, ast.If) and any(isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "len" and inner.args and path_of(inner.args[0]) == path for inner in inside(part.test)):
             return any(isinstance(inner, ast.Raise | ast.Return) for inner in part.body)
     return False
 
@@ -248,11 +195,7 @@ def _adds(part: ast.AST, path: str) -> bool:
 
 
 def _is_new_key(target: ast.expr, path: str) -> bool:
-    return (
-        isinstance(target, ast.Subscript)
-        and path_of(target.value) == path
-        and not isinstance(target.slice, ast.Constant)
-    )
+    return isinstance(target, ast.Subscript) and path_of(target.value) == path and not isinstance(target.slice, ast.Constant)
 
 
 def _is_local(function: ast.AST, name: str) -> bool:
@@ -262,23 +205,16 @@ def _is_local(function: ast.AST, name: str) -> bool:
         return True
     if any(isinstance(part, ast.Global) and name in part.names for part in inside(function)):
         return False
-    return any(
-        isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Store) for part in inside(function)
-    )
+    return any(isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Store) for part in inside(function))
 
 
 def _lives_on(module: Module, info: ClassInfo) -> bool:
     """Return whether an instance of a class outlives a request, or its attributes belong to the class itself."""
-    if any(
-        value is not None and _is_container(module, value)
-        for value in (*info.assigned.values(), *(declared.value for declared in info.fields.values()))
-    ) and not module.is_model(info.name):
+    if any(value is not None and _is_container(module, value) for value in (*info.assigned.values(), *(declared.value for declared in info.fields.values()))) and not module.is_model(info.name):
         return True
     for statement in module.tree.body:
         value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
-        if value is not None and any(
-            isinstance(part, ast.Call) and info.name in module.value(part.func).names for part in inside(value)
-        ):
+        if value is not None and any(isinstance(part, ast.Call) and info.name in module.value(part.func).names for part in inside(value)):
             return True
     return False
 
@@ -293,20 +229,8 @@ def _attributes(module: Module, info: ClassInfo) -> Iterator[tuple[str, ast.expr
     for function in info.methods.values():
         if function.name in {"__init__", "__post_init__"}:
             for part in inside(function):
-                targets = (
-                    part.targets
-                    if isinstance(part, ast.Assign)
-                    else [part.target]
-                    if isinstance(part, ast.AnnAssign)
-                    else []
-                )
+                targets = part.targets if isinstance(part, ast.Assign) else [part.target] if isinstance(part, ast.AnnAssign) else []
                 made = part.value if isinstance(part, ast.Assign | ast.AnnAssign) else None
                 for target in targets:
-                    if (
-                        isinstance(target, ast.Attribute)
-                        and isinstance(target.value, ast.Name)
-                        and target.value.id == "self"
-                        and made is not None
-                        and _is_container(module, made)
-                    ):
+                    if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self" and made is not None and _is_container(module, made):
                         yield target.attr, made

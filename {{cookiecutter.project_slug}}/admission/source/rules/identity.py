@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 registry = Registry()
 
-_PERSONAL_COLUMNS: Final = re.compile(
-    r"^(owner|owner_id|user_id|customer_id|account_id|author|author_id|created_by|tenant_id|email|patient_id|employee_id|subject|member_id|recipient|sender|username|owner_subject)$"
-)
+_PERSONAL_COLUMNS: Final = re.compile(r"^(owner|owner_id|user_id|customer_id|account_id|author|author_id|created_by|tenant_id|email|patient_id|employee_id|subject|member_id|recipient|sender|username|owner_subject)$")
 
 
 @registry.rule("BW414", "An object fetched by id from a model that is not Owned")
@@ -40,8 +38,7 @@ def not_owned(module: Module) -> Iterator[Fault]:
         yield Fault(
             call.node,
             f"`{shown}` belongs to nobody, so whoever guesses an id gets it: the service scopes only what is `Owned`.",
-            f"`class {shown}(Owned, Base):`, with `from app.models import Base, Owned`; another's object is then not "
-            "found.",
+            f"`class {shown}(Owned, Base):`, with `from app.models import Base, Owned`; another's object is then not found.",
             None if _is_somebodys(module, name, call) else "remark",
         )
 
@@ -52,13 +49,7 @@ def _is_somebodys(module: Module, name: str, call: Call) -> bool:
     if any(_PERSONAL_COLUMNS.match(field) for info in tables for field in (*info.fields, *info.assigned)):
         return True
     said = set(words(name))
-    if said & _COMMON or (
-        not said & _PERSONAL
-        and any(
-            isinstance(part, ast.Call) and "sqlalchemy.update" in module.value(part.func).names
-            for part in inside(call.node)
-        )
-    ):
+    if said & _COMMON or (not said & _PERSONAL and any(isinstance(part, ast.Call) and "sqlalchemy.update" in module.value(part.func).names for part in inside(call.node))):
         return False
     route = module.route_of(call.node)
     return bool(said & _PERSONAL) or (route is not None and route.writes)
@@ -100,12 +91,7 @@ def _fetched_class(module: Module, call: Call) -> str | None:
                 if keyword.arg in {"id", "uuid", "pk"} and module.value(keyword.value).all_labels() & {INPUT, SHAPED}:
                     names = (name for each in parts for name in module.value(each).names if module.is_table(name))
                     return next(names, None)
-        if (
-            isinstance(part, ast.Compare)
-            and isinstance(part.ops[0], ast.Eq)
-            and isinstance(part.left, ast.Attribute)
-            and (part.left.attr in {"id", "uuid", "pk", "public_id", "reference"} or part.left.attr.endswith("_uuid"))
-        ):
+        if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Attribute) and (part.left.attr in {"id", "uuid", "pk", "public_id", "reference"} or part.left.attr.endswith("_uuid")):
             table = next((name for name in module.value(part.left.value).names if module.is_table(name)), None)
             if table and module.value(part.comparators[0]).all_labels() & {INPUT, SHAPED}:
                 return table
@@ -122,9 +108,7 @@ def _statement_parts(module: Module, call: Call) -> Iterator[ast.AST]:
 def _compares_owner(module: Module, call: Call) -> bool:
     """Return whether the function looks at who is calling: `.where(Note.owner == caller.subject)`."""
     function = module.function_of(call.node)
-    return function is not None and any(
-        isinstance(part, ast.Attribute) and part.attr in {"subject", "tenant"} for part in inside(function)
-    )
+    return function is not None and any(isinstance(part, ast.Attribute) and part.attr in {"subject", "tenant"} for part in inside(function))
 
 
 _SCHEMES: Final = ("fastapi.security.",)
@@ -149,13 +133,8 @@ _CREDENTIALS: Final = re.compile(
     r"^(authorization|x[-_]api[-_]key|api[-_]key|x[-_]auth[-_]token|x[-_]user[-_]id|x[-_]user|x[-_]role|x[-_]roles|x[-_]admin[-_]token|x[-_]token|x[-_]access[-_]token|x[-_]internal[-_]token|proxy[-_]authorization|x[-_]forwarded[-_]user|x[-_]admin|x[-_]admin[-_]key|x[-_]session|access[-_]token|session|session[-_]id|sessionid|auth[-_]token|x[-_]tenant[-_]id|x[-_]tenant)$",
     re.IGNORECASE,
 )
-_MEND: Final = (
-    "Ask for the caller: `caller: Caller` from `app.dependencies`, verified before the handler "
-    "runs; who may call stands in policy.toml."
-)
-_MESSAGE: Final = (
-    "This decides by itself who is calling. It checks less than the service does, and is forgotten when that changes."
-)
+_MEND: Final = "Ask for the caller: `caller: Caller` from `app.dependencies`, verified before the handler runs; who may call stands in policy.toml."
+_MESSAGE: Final = "This decides by itself who is calling. It checks less than the service does, and is forgotten when that changes."
 
 
 @registry.rule("BW415", "Authentication of its own")
@@ -164,41 +143,17 @@ def own_authentication(module: Module) -> Iterator[Fault]:
     for call in calls(module):
         name = next((name for name in sorted(call.names) if name.startswith(_SCHEMES)), None)
         if (
-            (
-                name is not None
-                and name.rpartition(".")[2]
-                not in {"SecurityScopes", "HTTPAuthorizationCredentials", "HTTPBasicCredentials"}
-            )
-            or (
-                any(name.startswith(_LIBRARIES) for name in call.names)
-                and not any(name.rpartition(".")[2].endswith(("Error", "Exception")) for name in call.names)
-            )
-            or (
-                method(call) in {"get", "getlist"}
-                and _is_headers(module, call)
-                and call.args
-                and call.args[0].constant is not None
-                and _CREDENTIALS.match(str(call.args[0].constant.value))
-            )
-            or (
-                named(call, {"fastapi.HTTPException"})
-                and _says_401(module, call)
-                and not _is_signature(module, call.node)
-            )
+            (name is not None and name.rpartition(".")[2] not in {"SecurityScopes", "HTTPAuthorizationCredentials", "HTTPBasicCredentials"})
+            or (any(name.startswith(_LIBRARIES) for name in call.names) and not any(name.rpartition(".")[2].endswith(("Error", "Exception")) for name in call.names))
+            or (method(call) in {"get", "getlist"} and _is_headers(module, call) and call.args and call.args[0].constant is not None and _CREDENTIALS.match(str(call.args[0].constant.value)))
+            or (named(call, {"fastapi.HTTPException"}) and _says_401(module, call) and not _is_signature(module, call.node))
         ):
             yield Fault(call.node, _MESSAGE, _MEND)
     for node in module.walk(ast.Subscript):
-        if (
-            isinstance(node, ast.Subscript)
-            and isinstance(node.slice, ast.Constant)
-            and _CREDENTIALS.match(str(node.slice.value))
-            and module.value(node.value).labels & {"body"}
-        ):
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and _CREDENTIALS.match(str(node.slice.value)) and module.value(node.value).labels & {"body"}:
             yield Fault(node, _MESSAGE, _MEND)
     for _, parameter in input_parameters(module):
-        if parameter.source in {"header", "cookie"} and _CREDENTIALS.match(
-            _alias(parameter.markers()) or parameter.name
-        ):
+        if parameter.source in {"header", "cookie"} and _CREDENTIALS.match(_alias(parameter.markers()) or parameter.name):
             yield Fault(parameter.node, _MESSAGE, _MEND)
 
 
@@ -223,9 +178,4 @@ def _says_401(module: Module, call: Call) -> bool:
 def _is_signature(module: Module, node: ast.AST) -> bool:
     """A webhook is told by its signature: no bearer of a token sends it."""
     function = module.function_of(node)
-    return function is not None and any(
-        isinstance(part, ast.Attribute | ast.Name)
-        and (part.attr if isinstance(part, ast.Attribute) else part.id)
-        in {"compare_digest", "hmac", "verify_signature"}
-        for part in inside(function)
-    )
+    return function is not None and any(isinstance(part, ast.Attribute | ast.Name) and (part.attr if isinstance(part, ast.Attribute) else part.id) in {"compare_digest", "hmac", "verify_signature"} for part in inside(function))

@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 registry = Registry()
 
 _ANSWERS: Final = ("fastapi.responses.", "fastapi.Response", "fastapi.HTTPException", "starlette.responses.")
-_MEND: Final = (
-    "Say what the client can do, in constant words, and keep the cause for the log: `raise "
-    'HTTPException(502, "The payment could not be made.") from error`.'
-)
+_MEND: Final = 'Say what the client can do, in constant words, and keep the cause for the log: `raise HTTPException(502, "The payment could not be made.") from error`.'
 
 
 @registry.rule("BW307", "The inside of the service in an answer")
@@ -74,12 +71,7 @@ def _reached(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_exception_handler(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    return any(
-        isinstance(decorator, ast.Call)
-        and isinstance(decorator.func, ast.Attribute)
-        and decorator.func.attr == "exception_handler"
-        for decorator in function.decorator_list
-    )
+    return any(isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute) and decorator.func.attr == "exception_handler" for decorator in function.decorator_list)
 
 
 def _culprit(module: Module, node: ast.expr) -> ast.expr:

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 registry = Registry()
 
-_UTC_NAIVE: Final = frozenset(
-    {"datetime.datetime.utcnow", "datetime.datetime.utcfromtimestamp", "datetime.datetime.today"}
-)
+_UTC_NAIVE: Final = frozenset({"datetime.datetime.utcnow", "datetime.datetime.utcfromtimestamp", "datetime.datetime.today"})
 _NEEDS_ZONE: Final = {
     "datetime.datetime.now": 0,
     "datetime.datetime.fromtimestamp": 1,
@@ -28,9 +26,7 @@ _NEEDS_ZONE: Final = {
     "datetime.datetime.combine": 2,
 }
 _MEND: Final = "`datetime.now(UTC)`, with `from datetime import UTC, datetime`."
-_MESSAGE: Final = (
-    "This time has no zone. Compared with one that has, it raises; stored and read elsewhere, it is off by hours."
-)
+_MESSAGE: Final = "This time has no zone. Compared with one that has, it raises; stored and read elsewhere, it is off by hours."
 
 
 @registry.rule("BW412", "A time without a zone")
@@ -80,10 +76,7 @@ def _gets_zone(module: Module, node: ast.AST) -> bool:
     if not isinstance(parent, ast.Attribute) or not isinstance(outer, ast.Call):
         return False
     if parent.attr == "replace":
-        return any(
-            keyword.arg == "tzinfo" and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is None)
-            for keyword in outer.keywords
-        )
+        return any(keyword.arg == "tzinfo" and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is None) for keyword in outer.keywords)
     return parent.attr == "astimezone"
 
 
@@ -92,20 +85,14 @@ def _format(call: Call) -> str:
     return str(said.constant.value) if said is not None and said.constant is not None else ""
 
 
-_FLOATS: Final = frozenset(
-    {"builtins.float"}
-    | {f"pydantic.{name}" for name in ("PositiveFloat", "NonNegativeFloat", "confloat", "FiniteFloat", "StrictFloat")}
-)
+_FLOATS: Final = frozenset({"builtins.float"} | {f"pydantic.{name}" for name in ("PositiveFloat", "NonNegativeFloat", "confloat", "FiniteFloat", "StrictFloat")})
 
 
 @registry.rule("BW413", "Money in a float")
 def float_money(module: Module) -> Iterator[Fault]:
     """Point at amounts of money in binary floating point."""
     message = "Money in a float loses cents: 0.1 + 0.2 is not 0.3, and sums of many do not add up."
-    mend = (
-        "`Decimal`, with `Field(ge=0, max_digits=12, decimal_places=2)` and `Numeric(12, 2)`; "
-        "or whole cents in an `int`."
-    )
+    mend = "`Decimal`, with `Field(ge=0, max_digits=12, decimal_places=2)` and `Numeric(12, 2)`; or whole cents in an `int`."
     for node in (*_declared_floats(module), *_assigned_floats(module), *_computed_floats(module)):
         yield Fault(node, message, mend)
 
@@ -129,11 +116,7 @@ def _assigned_floats(module: Module) -> Iterator[ast.AST]:
         if _makes_float(module, assign.value) or _calls_float_column(module, assign.value):
             yield assign
     given = [(keyword.arg, keyword.value) for keyword in module.walk(ast.keyword) if isinstance(keyword, ast.keyword)]
-    given += [
-        (str(key.value), value)
-        for value, key in module.keys.items()
-        if isinstance(key, ast.Constant) and isinstance(value, ast.expr)
-    ]
+    given += [(str(key.value), value) for value, key in module.keys.items() if isinstance(key, ast.Constant) and isinstance(value, ast.expr)]
     yield from (value for name, value in given if name and is_money(name) and _makes_float(module, value))
 
 
@@ -175,12 +158,7 @@ def _calls_float_column(module: Module, node: ast.expr) -> bool:
     if not isinstance(node, ast.Call):
         return False
     floats = {"sqlalchemy.Float", "sqlalchemy.REAL", "sqlalchemy.Double", "sqlalchemy.FLOAT", "sqlalchemy.types.Float"}
-    return any(
-        (module.resolve(part) or "") in floats
-        for argument in node.args
-        for part in inside(argument)
-        if isinstance(part, ast.Name | ast.Attribute)
-    )
+    return any((module.resolve(part) or "") in floats for argument in node.args for part in inside(argument) if isinstance(part, ast.Name | ast.Attribute))
 
 
 def _is_float(node: ast.expr) -> bool:
@@ -195,9 +173,7 @@ def _makes_float(module: Module, node: ast.expr) -> bool:
         if "builtins.float" in names:
             return True
         if "builtins.round" in names or "builtins.sum" in names:
-            return any(_makes_float(module, argument) for argument in node.args) or any(
-                isinstance(part, ast.expr) and _is_float(part) for argument in node.args for part in inside(argument)
-            )
+            return any(_makes_float(module, argument) for argument in node.args) or any(isinstance(part, ast.expr) and _is_float(part) for argument in node.args for part in inside(argument))
     if isinstance(node, ast.BinOp):
         return _makes_float(module, node.left) or _makes_float(module, node.right)
     return "builtins.float" in module.value(node).types and not isinstance(node, ast.Constant)

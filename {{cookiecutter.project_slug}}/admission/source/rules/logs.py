@@ -86,12 +86,7 @@ def leaked(module: Module) -> Iterator[Fault]:
         for node in _arguments(call.node):
             told |= _kinds(module, module.value(node)) | _formatted(module, node)
         for keyword in call.node.keywords:
-            if (
-                keyword.arg is not None
-                and sensitivity(keyword.arg)
-                and module.value(keyword.value).constant is None
-                and not _is_harmless(module, keyword.value)
-            ):
+            if keyword.arg is not None and sensitivity(keyword.arg) and module.value(keyword.value).constant is None and not _is_harmless(module, keyword.value):
                 told |= sensitivity(keyword.arg)
         if not told:
             continue
@@ -112,14 +107,10 @@ def _notes(call: Call) -> bool:
     if verb in _LEVELS or verb in _BINDING:
         if any(name.startswith(("logging.", "structlog.", "loguru.")) for name in call.names):
             return True
-        return isinstance(call.node.func, ast.Attribute) and bool(
-            _LOGGERS.search(ast.unparse(call.node.func.value).removesuffix("()"))
-        )
+        return isinstance(call.node.func, ast.Attribute) and bool(_LOGGERS.search(ast.unparse(call.node.func.value).removesuffix("()")))
     if verb in _SPANS:
         return True
-    return any(name.startswith("logging.") and name.rpartition(".")[2] in _LEVELS for name in call.names) or any(
-        name.startswith("logging.Logger.") and name.rpartition(".")[2] in _LEVELS for name in call.names
-    )
+    return any(name.startswith("logging.") and name.rpartition(".")[2] in _LEVELS for name in call.names) or any(name.startswith("logging.Logger.") and name.rpartition(".")[2] in _LEVELS for name in call.names)
 
 
 def _arguments(node: ast.Call) -> Iterator[ast.expr]:
@@ -157,21 +148,12 @@ def _formatted(module: Module, node: ast.AST) -> set[str]:
                 told |= _kinds(module, module.value(part.value))
             elif isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mod):
                 told |= _kinds(module, module.value(part.right))
-            elif (
-                isinstance(part, ast.Call)
-                and isinstance(part.func, ast.Attribute)
-                and part.func.attr in {"format", "join"}
-            ):
+            elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"format", "join"}:
                 for argument in part.args:
                     told |= _kinds(module, module.value(argument))
             elif isinstance(part, ast.Dict):
                 for key, element in zip(part.keys, part.values, strict=True):
-                    if (
-                        isinstance(key, ast.Constant)
-                        and isinstance(key.value, str)
-                        and module.value(element).constant is None
-                        and not _is_harmless(module, element)
-                    ):
+                    if isinstance(key, ast.Constant) and isinstance(key.value, str) and module.value(element).constant is None and not _is_harmless(module, element):
                         told |= sensitivity(key.value)
     return told
 
@@ -206,10 +188,4 @@ def _is_harmless(module: Module, node: ast.expr) -> bool:
 
 def method_name(node: ast.Call) -> str:
     """Return the last part of what a call calls."""
-    return (
-        node.func.attr
-        if isinstance(node.func, ast.Attribute)
-        else node.func.id
-        if isinstance(node.func, ast.Name)
-        else ""
-    )
+    return node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""

@@ -121,10 +121,7 @@ _PATH_METHODS: Final = frozenset(
     ]
 )
 _TEMPLATES: Final = frozenset({"TemplateResponse", "get_template", "select_template"})
-_MEND_FILE: Final = (
-    "Let the client name an id and look the file up; or: `path = (ROOT / name).resolve()`, then "
-    "`if not path.is_relative_to(ROOT): raise HTTPException(404)`."
-)
+_MEND_FILE: Final = "Let the client name an id and look the file up; or: `path = (ROOT / name).resolve()`, then `if not path.is_relative_to(ROOT): raise HTTPException(404)`."
 
 
 @registry.rule("BW104", "The client chooses a file")
@@ -135,8 +132,7 @@ def file_from_input(module: Module) -> Iterator[Fault]:
         if node is not None:
             yield Fault(
                 node if node.lineno == call.node.lineno else call.node,
-                f"The client chooses the path in `{source_of(call.node)}`. With `../` it reads or writes any "
-                "file that the service can reach.",
+                f"The client chooses the path in `{source_of(call.node)}`. With `../` it reads or writes any file that the service can reach.",
                 _MEND_FILE,
             )
 
@@ -149,23 +145,13 @@ def _path_argument(module: Module, call: Call) -> ast.expr | None:
             node = argument_node(call, position, *(keywords if position == 0 else ("dst",)), "path")
             if node is not None and free(module.value(node), "path") and not _is_handle(module, node):
                 return node
-    if (
-        (method(call) in _PATH_METHODS or methods(call) & _PATH_METHODS)
-        and call.receiver.types & {"pathlib.Path", "anyio.Path"}
-        and free(call.receiver, "path")
-    ):
+    if (method(call) in _PATH_METHODS or methods(call) & _PATH_METHODS) and call.receiver.types & {"pathlib.Path", "anyio.Path"} and free(call.receiver, "path"):
         return call.node
     if methods(call) & _TEMPLATES and not call.functions:
         node = argument_node(call, None, "name")
         nodes = [node] if node is not None else call.node.args[:2]
         return next(
-            (
-                each
-                for each in nodes
-                if free(module.value(each), "path")
-                and "fastapi.Request" not in module.value(each).types
-                and not isinstance(each, ast.Dict)
-            ),
+            (each for each in nodes if free(module.value(each), "path") and "fastapi.Request" not in module.value(each).types and not isinstance(each, ast.Dict)),
             None,
         )
     return call.node if _hands_on(call) else None
@@ -182,9 +168,7 @@ def _hands_on(call: Call) -> bool:
 def _is_handle(module: Module, node: ast.expr) -> bool:
     """An open file or bytes in memory are no path: `ZipFile(upload.file)`, `Image.open(BytesIO(raw))`."""
     value = module.value(node)
-    return (isinstance(node, ast.Attribute) and node.attr == "file") or bool(
-        value.types & {"io.BytesIO", "io.StringIO", "builtins.bytes", "fastapi.UploadFile.read()"}
-    )
+    return (isinstance(node, ast.Attribute) and node.attr == "file") or bool(value.types & {"io.BytesIO", "io.StringIO", "builtins.bytes", "fastapi.UploadFile.read()"})
 
 
 @registry.rule("BW105", "The client chooses a URL that the service calls")
@@ -196,10 +180,8 @@ def url_from_input(module: Module) -> Iterator[Fault]:
             continue
         yield Fault(
             node if node.lineno == call.node.lineno else call.node,
-            f"The client chooses the host in `{source_of(call.node)}`. The service then calls whatever it "
-            "names, the metadata address and internal services among them.",
-            "Call a declared upstream with a fixed base URL and pass the client's text as a parameter: "
-            '`await catalog.get("/items", params={"name": name})`.',
+            f"The client chooses the host in `{source_of(call.node)}`. The service then calls whatever it names, the metadata address and internal services among them.",
+            'Call a declared upstream with a fixed base URL and pass the client\'s text as a parameter: `await catalog.get("/items", params={"name": name})`.',
         )
 
 
@@ -208,12 +190,7 @@ def _url_argument(module: Module, call: Call) -> ast.expr | None:
     if not upstream and not any(name.startswith(HTTP_CLIENTS) for name in call.names) and not _unknown_client(call):
         return None
     names = methods(call)
-    position = (
-        1
-        if names & {"request", "stream", "build_request", "Request"}
-        and not any("urllib" in name for name in call.names)
-        else 0
-    )
+    position = 1 if names & {"request", "stream", "build_request", "Request"} and not any("urllib" in name for name in call.names) else 0
     node = argument_node(call, position, "url", "base_url", "host", "fullurl")
     if node is None or isinstance(node, ast.Starred):
         return None
@@ -221,10 +198,7 @@ def _url_argument(module: Module, call: Call) -> ast.expr | None:
     if not free(value, "url"):
         return None
     prefix = constant_prefix(module, node)
-    if upstream and (
-        prefix.startswith("/")
-        or (not any(keyword.arg == "base_url" for keyword in call.node.keywords) and value.composed)
-    ):
+    if upstream and (prefix.startswith("/") or (not any(keyword.arg == "base_url" for keyword in call.node.keywords) and value.composed)):
         return None
     return None if stays_on_host(prefix) and prefix[:1] != "/" else node
 
@@ -240,14 +214,8 @@ def _unknown_client(call: Call) -> bool:
 @registry.rule("BW107", "The client chooses where a redirect goes")
 def redirect_from_input(module: Module) -> Iterator[Fault]:
     """Point at redirects whose target the client chooses."""
-    mend = (
-        "Redirect to a constant or looked-up target; or admit local paths only: `if not "
-        'target.startswith("/") or target.startswith("//"): raise HTTPException(400)`.'
-    )
-    message = (
-        "The client chooses where this redirect goes. A link to this service then leads people to a "
-        "page that imitates it."
-    )
+    mend = 'Redirect to a constant or looked-up target; or admit local paths only: `if not target.startswith("/") or target.startswith("//"): raise HTTPException(400)`.'
+    message = "The client chooses where this redirect goes. A link to this service then leads people to a page that imitates it."
     for node, target in _targets(module):
         if free(module.value(target), "url") and not stays_on_host(constant_prefix(module, target)):
             yield Fault(node, message, mend)
@@ -282,8 +250,4 @@ def _returned_targets(module: Module) -> Iterator[tuple[ast.AST, ast.expr]]:
 
 
 def _is_location(node: ast.expr | None) -> bool:
-    return (
-        isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and node.value.lower() in {"location", "refresh", "hx-redirect"}
-    )
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.lower() in {"location", "refresh", "hx-redirect"}

@@ -23,22 +23,14 @@ def outbound(module: Module) -> Iterator[Fault]:
     """Point at clients of other services that are no declared upstream."""
     for call in calls(module):
         name = undeclared(call) or next(
-            (
-                name
-                for value in call.args
-                for name in sorted(value.names)
-                if name.startswith(("requests.", "urllib.request.", "httpx."))
-                and name.rpartition(".")[2] in {"get", "post", "put", "patch", "delete", "request", "urlopen", "head"}
-            ),
+            (name for value in call.args for name in sorted(value.names) if name.startswith(("requests.", "urllib.request.", "httpx.")) and name.rpartition(".")[2] in {"get", "post", "put", "patch", "delete", "request", "urlopen", "head"}),
             None,
         )
         if name is not None:
             yield Fault(
                 call.node,
-                f"`{name}` leaves the service past its upstreams: no deadline, no breaker, no bound on what "
-                "comes back, and policy.toml does not know of it.",
-                "Ask for a declared upstream: `payments: Payments` from `app.dependencies`, and name it in "
-                "the route's `outbound` in policy.toml.",
+                f"`{name}` leaves the service past its upstreams: no deadline, no breaker, no bound on what comes back, and policy.toml does not know of it.",
+                "Ask for a declared upstream: `payments: Payments` from `app.dependencies`, and name it in the route's `outbound` in policy.toml.",
             )
 
 
@@ -70,18 +62,13 @@ _IMPORTING: Final = frozenset(
 def dynamic_import(module: Module) -> Iterator[Fault]:
     """Point at imports whose module is decided at run time."""
     for call in calls(module):
-        name = named(call, _IMPORTING) or next(
-            (name for value in call.args for name in sorted(value.names) if name in _IMPORTING), None
-        )
+        name = named(call, _IMPORTING) or next((name for value in call.args for name in sorted(value.names) if name in _IMPORTING), None)
         if name is not None:
-            said = (
-                "of the client's choice" if any(free(value) for value in call.args) else "that no check of imports sees"
-            )
+            said = "of the client's choice" if any(free(value) for value in call.args) else "that no check of imports sees"
             yield Fault(
                 call.node,
                 f"`{name.removeprefix('builtins.')}` loads a module {said}. Its code runs in the service.",
-                "Import it at the top of the file; choose among a few with a constant dictionary: `EXPORTERS "
-                '= {"csv": to_csv, "json": to_json}`.',
+                'Import it at the top of the file; choose among a few with a constant dictionary: `EXPORTERS = {"csv": to_csv, "json": to_json}`.',
             )
     for node in module.walk(ast.ImportFrom):
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
@@ -101,9 +88,7 @@ _FORBIDDEN: Final = {
         ("unittest.mock", "mock", "pytest", "forbiddenfruit", "wrapt", "gevent", "eventlet", "nest_asyncio"),
         "replaces parts of the running service",
     ),
-    **dict.fromkeys(
-        ("sys._getframe", "_thread", "_posixsubprocess", "_socket", "imp"), "reaches behind the interpreter"
-    ),
+    **dict.fromkeys(("sys._getframe", "_thread", "_posixsubprocess", "_socket", "imp"), "reaches behind the interpreter"),
 }
 
 
@@ -115,8 +100,7 @@ def forbidden_import(module: Module) -> Iterator[Fault]:
             if (name == "app" or name.startswith("app.")) and not _may_use(name):
                 yield Fault(
                     node,
-                    f"`{name}` is the inside of the service. A handler that reaches into it can switch its guards "
-                    "off, and breaks when it changes.",
+                    f"`{name}` is the inside of the service. A handler that reaches into it can switch its guards off, and breaks when it changes.",
                     "Ask for what you need in `app.dependencies`: `from app.dependencies import Caller, Session`.",
                 )
             elif name == "admission" or name.startswith("admission."):
@@ -127,11 +111,7 @@ def forbidden_import(module: Module) -> Iterator[Fault]:
                 )
             else:
                 reason = next(
-                    (
-                        reason
-                        for forbidden, reason in _FORBIDDEN.items()
-                        if name == forbidden or name.startswith(f"{forbidden}.")
-                    ),
+                    (reason for forbidden, reason in _FORBIDDEN.items() if name == forbidden or name.startswith(f"{forbidden}.")),
                     None,
                 )
                 if reason is not None:
@@ -147,10 +127,7 @@ def _imported(node: ast.AST) -> Iterator[str]:
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
         source = import_source(node)
-        yield from (
-            (f"{source}.{alias.name}" if source in {"app", "app.handlers", "unittest"} or node.level else source)
-            for alias in node.names
-        )
+        yield from ((f"{source}.{alias.name}" if source in {"app", "app.handlers", "unittest"} or node.level else source) for alias in node.names)
 
 
 def _may_use(name: str) -> bool:

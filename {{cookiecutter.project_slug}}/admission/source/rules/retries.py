@@ -34,14 +34,8 @@ _LIBRARIES: Final = (
     "httpx_retries.",
     "tenacity",
 )
-_MEND: Final = (
-    "Call once: `await payments.charge(...)`. The declared upstream retries what is safe to "
-    "repeat, with jitter, a budget and the request's deadline."
-)
-_MESSAGE: Final = (
-    "This repeats a call by hand. When the other side is down it multiplies its load, outlives "
-    "the caller, and may do an effect twice."
-)
+_MEND: Final = "Call once: `await payments.charge(...)`. The declared upstream retries what is safe to repeat, with jitter, a budget and the request's deadline."
+_MESSAGE: Final = "This repeats a call by hand. When the other side is down it multiplies its load, outlives the caller, and may do an effect twice."
 BROAD: Final = frozenset({"builtins.Exception", "builtins.BaseException"})
 _SILENT_WHEN_WIDE: Final = frozenset(
     {
@@ -79,9 +73,7 @@ def retry(module: Module) -> Iterator[Fault]:
     """Point at loops, decorators and recursions that repeat a call."""
     for call in calls(module):
         name = next((name for name in sorted(call.names) if name.startswith(_LIBRARIES)), None)
-        if name is not None and name.rpartition(".")[2].lower().startswith(
-            ("retry", "asyncretry", "on_exception", "on_predicate", "httpadapter")
-        ):
+        if name is not None and name.rpartition(".")[2].lower().startswith(("retry", "asyncretry", "on_exception", "on_predicate", "httpadapter")):
             yield Fault(call.node, _MESSAGE, _MEND)
     for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef):
         if is_definition(function):
@@ -98,14 +90,8 @@ def _repeats(module: Module, loop: ast.For | ast.AsyncFor | ast.While) -> bool:
     if isinstance(loop, ast.For | ast.AsyncFor) and not _is_counter(module, loop):
         return False
     for attempt in _own(loop, ast.Try):
-        if (
-            isinstance(attempt, ast.Try)
-            and _tries_a_call(module, attempt)
-            and any(_goes_on(handler) for handler in attempt.handlers)
-        ):
-            succeeds = any(
-                isinstance(part, ast.Return | ast.Break) for part in _own_of([*attempt.body, *attempt.orelse])
-            )
+        if isinstance(attempt, ast.Try) and _tries_a_call(module, attempt) and any(_goes_on(handler) for handler in attempt.handlers):
+            succeeds = any(isinstance(part, ast.Return | ast.Break) for part in _own_of([*attempt.body, *attempt.orelse]))
             rest = loop.body[loop.body.index(attempt) + 1 :] if attempt in loop.body else []
             succeeds = succeeds or any(isinstance(part, ast.Return | ast.Break) for part in _own_of(rest))
             if succeeds or isinstance(loop, ast.While):
@@ -127,28 +113,14 @@ def _is_counter(module: Module, loop: ast.For | ast.AsyncFor) -> bool:
     names = module.value(node.func).names if isinstance(node, ast.Call) else frozenset()
     if names & {"builtins.range", "itertools.count", "itertools.repeat"}:
         return True
-    if (
-        names & {"builtins.enumerate", "builtins.iter", "builtins.reversed"}
-        and isinstance(node, ast.Call)
-        and node.args
-    ):
+    if names & {"builtins.enumerate", "builtins.iter", "builtins.reversed"} and isinstance(node, ast.Call) and node.args:
         node = node.args[0]
     value = module.value(node)
     if isinstance(node, ast.List | ast.Tuple) or value.fixed:
         # Pauses between attempts: `for delay in (0.1, 0.5, 2)`.
-        return (
-            value.items is not None
-            and bool(value.items.types)
-            and value.items.types <= {"builtins.int", "builtins.float"}
-        )
-    said = [
-        name.id
-        for name in (loop.target.elts if isinstance(loop.target, ast.Tuple) else [loop.target])
-        if isinstance(name, ast.Name)
-    ]
-    return any(
-        word in name.lower() for name in said for word in ("attempt", "retry", "retries", "tries", "delay", "backoff")
-    )
+        return value.items is not None and bool(value.items.types) and value.items.types <= {"builtins.int", "builtins.float"}
+    said = [name.id for name in (loop.target.elts if isinstance(loop.target, ast.Tuple) else [loop.target]) if isinstance(name, ast.Name)]
+    return any(word in name.lower() for name in said for word in ("attempt", "retry", "retries", "tries", "delay", "backoff"))
 
 
 def _tries_a_call(module: Module, attempt: ast.Try) -> bool:
@@ -157,11 +129,7 @@ def _tries_a_call(module: Module, attempt: ast.Try) -> bool:
             return True
         if isinstance(part, ast.Call) and part in module.calls and leaves(module.calls[part]):
             return True
-    sleeps = [
-        part
-        for part in inside(attempt)
-        if isinstance(part, ast.Call) and module.value(part.func).names & {"time.sleep", "asyncio.sleep"}
-    ]
+    sleeps = [part for part in inside(attempt) if isinstance(part, ast.Call) and module.value(part.func).names & {"time.sleep", "asyncio.sleep"}]
     return bool(sleeps)
 
 
@@ -191,9 +159,7 @@ def _recursion(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef)
     for part in inside(function):
         if isinstance(part, ast.ExceptHandler):
             for inner in inside(part):
-                if isinstance(inner, ast.Call) and function in {
-                    made.node for made in module.value(inner.func).functions
-                }:
+                if isinstance(inner, ast.Call) and function in {made.node for made in module.value(inner.func).functions}:
                     yield Fault(inner, _MESSAGE, _MEND)
 
 
@@ -204,11 +170,8 @@ def swallowed(module: Module) -> Iterator[Fault]:
         if isinstance(node, ast.ExceptHandler) and _swallows(module, node):
             yield Fault(
                 node,
-                "Whatever fails here vanishes. The client gets a success that is none, the transaction commits half "
-                "of the work, and nobody is told.",
-                "Catch the one error that you can handle, and answer it: `except IntegrityError as error: "
-                'raise HTTPException(409, "Exists already.") from error`; let the rest pass: the service answers 500 '
-                "and logs it.",
+                "Whatever fails here vanishes. The client gets a success that is none, the transaction commits half of the work, and nobody is told.",
+                'Catch the one error that you can handle, and answer it: `except IntegrityError as error: raise HTTPException(409, "Exists already.") from error`; let the rest pass: the service answers 500 and logs it.',
             )
     for node in module.walk(ast.Try, ast.TryStar):
         for part in _own_of(getattr(node, "finalbody", [])):
@@ -258,15 +221,9 @@ def _kinds(module: Module, nodes: list[ast.expr]) -> set[str]:
 def _swallows(module: Module, handler: ast.ExceptHandler) -> bool:
     kinds = _kinds(module, [handler.type]) if handler.type is not None else set(BROAD)
     raises = any(isinstance(part, ast.Raise) for part in _own_of(handler.body))
-    if kinds & BROAD or any(
-        module.is_a(kind, *BROAD) and kind in module.classes and module.classes[kind].bases == () for kind in kinds
-    ):
+    if kinds & BROAD or any(module.is_a(kind, *BROAD) and kind in module.classes and module.classes[kind].bases == () for kind in kinds):
         return not raises and not _hands_on(module, handler)
-    silent = all(
-        isinstance(part, ast.Pass | ast.Continue)
-        or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
-        for part in handler.body
-    )
+    silent = all(isinstance(part, ast.Pass | ast.Continue) or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)) for part in handler.body)
     if silent and kinds & _SILENT_WHEN_WIDE:
         return not (kinds <= {"asyncio.CancelledError"} and _follows_cancel(module, handler))
     return "asyncio.CancelledError" in kinds and not raises and not _follows_cancel(module, handler)
@@ -274,17 +231,10 @@ def _swallows(module: Module, handler: ast.ExceptHandler) -> bool:
 
 def _hands_on(module: Module, handler: ast.ExceptHandler) -> bool:
     """Return whether the exception itself is given on: `future.set_exception(error)`."""
-    return handler.name is not None and any(
-        isinstance(part, ast.Call) and method(module.calls[part]) in {"set_exception", "throw"}
-        for part in inside(handler)
-        if part in module.calls
-    )
+    return handler.name is not None and any(isinstance(part, ast.Call) and method(module.calls[part]) in {"set_exception", "throw"} for part in inside(handler) if part in module.calls)
 
 
 def _follows_cancel(module: Module, handler: ast.ExceptHandler) -> bool:
     """Return whether the task that is awaited was cancelled on purpose just before."""
     function = module.function_of(handler)
-    return function is not None and any(
-        isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "cancel"
-        for part in inside(function)
-    )
+    return function is not None and any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "cancel" for part in inside(function))

@@ -22,15 +22,8 @@ if TYPE_CHECKING:
 registry = Registry()
 
 _WRITES: Final = frozenset({"add", "add_all", "flush", "delete", "merge", "begin", "begin_nested"})
-_LOCK_MEND: Final = (
-    "Let the database decide in one statement: `update(Item).where(Item.id == item_id, "
-    "Item.stock >= n).values(stock=Item.stock - n)`, then check `result.rowcount`; or read with "
-    "`.with_for_update()`."
-)
-_UNIQUE_MEND: Final = (
-    "Let a unique constraint decide: `session.add(user)`, `try: await session.flush()`, "
-    '`except IntegrityError as error: raise HTTPException(409, "Exists already.") from error`.'
-)
+_LOCK_MEND: Final = "Let the database decide in one statement: `update(Item).where(Item.id == item_id, Item.stock >= n).values(stock=Item.stock - n)`, then check `result.rowcount`; or read with `.with_for_update()`."
+_UNIQUE_MEND: Final = 'Let a unique constraint decide: `session.add(user)`, `try: await session.flush()`, `except IntegrityError as error: raise HTTPException(409, "Exists already.") from error`.'
 
 
 def is_session_call(call: Call) -> bool:
@@ -41,16 +34,12 @@ def is_session_call(call: Call) -> bool:
     if call.functions or not isinstance(node, ast.Attribute):
         return False
     said = (path_of(node.value) or "").rpartition(".")[2]
-    return said.lstrip("_") in SESSION_NAMES and not any(
-        "." in name and not name.startswith(("?", "sqlalchemy.", "sqlmodel.")) for name in call.names
-    )
+    return said.lstrip("_") in SESSION_NAMES and not any("." in name and not name.startswith(("?", "sqlalchemy.", "sqlmodel.")) for name in call.names)
 
 
 def is_query(call: Call) -> bool:
     """Return whether a call asks the database."""
-    return (is_session_call(call) and method(call) in QUERIES) or (
-        method(call) in QUERY_ONLY and any(name.startswith("?.") for name in call.names) and not call.functions
-    )
+    return (is_session_call(call) and method(call) in QUERIES) or (method(call) in QUERY_ONLY and any(name.startswith("?.") for name in call.names) and not call.functions)
 
 
 def _calls_in(module: Module, function: ast.AST) -> list[Call]:
@@ -101,36 +90,18 @@ def _own_nodes(module: Module, function: ast.AST, *kinds: type[ast.AST]) -> Iter
 
 
 def _lost_updates(module: Module, function: ast.AST) -> Iterator[Fault]:
-    message = (
-        "This value was read before and is written back changed. Two requests at once read the same "
-        "value, and one change is lost."
-    )
+    message = "This value was read before and is written back changed. Two requests at once read the same value, and one change is lost."
     for part in _own_nodes(module, function, ast.Call):
         for value in _values_of(part):
-            if (
-                isinstance(value, ast.BinOp)
-                and any(_is_row(module, side) for side in (value.left, value.right))
-                and not _is_column(value)
-            ):
+            if isinstance(value, ast.BinOp) and any(_is_row(module, side) for side in (value.left, value.right)) and not _is_column(value):
                 yield Fault(value if value.lineno == getattr(part, "lineno", 0) else part, message, _LOCK_MEND)
     for node in _own_nodes(module, function, ast.AugAssign, ast.Assign):
-        if (
-            isinstance(node, ast.AugAssign)
-            and isinstance(node.target, ast.Attribute)
-            and _is_row(module, node.target.value)
-        ):
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute) and _is_row(module, node.target.value):
             if not _is_column(node.value):
                 yield Fault(node, message, _LOCK_MEND)
-        elif (
-            isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Attribute)
-            and _is_row(module, node.targets[0].value)
-        ):
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and _is_row(module, node.targets[0].value):
             path = path_of(node.targets[0])
-            if any(
-                isinstance(part, ast.BinOp) and any(path_of(inner) == path for inner in (part.left, part.right))
-                for part in inside(node.value)
-            ):
+            if any(isinstance(part, ast.BinOp) and any(path_of(inner) == path for inner in (part.left, part.right)) for part in inside(node.value)):
                 yield Fault(node, message, _LOCK_MEND)
 
 
@@ -152,11 +123,7 @@ def _missing_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
         if not isinstance(node, ast.If) or not _asks_whether_missing(module, node.test):
             continue
         for call in _calls_in(module, function):
-            if (
-                is_session_call(call)
-                and method(call) == "add"
-                and any(is_inside(call.node, part) for part in node.body)
-            ):
+            if is_session_call(call) and method(call) == "add" and any(is_inside(call.node, part) for part in node.body):
                 kinds = {kind for value in call.args for kind in value.types if kind in module.classes}
                 if any(not any(base.rpartition(".")[2] == "Owned" for base in module.bases_of(kind)) for kind in kinds):
                     yield Fault(
@@ -169,12 +136,7 @@ def _missing_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
 def _asks_whether_missing(module: Module, test: ast.expr) -> bool:
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         return isinstance(test.operand, ast.Name | ast.Await | ast.Call) and _is_row(module, test.operand)
-    return (
-        isinstance(test, ast.Compare)
-        and isinstance(test.ops[0], ast.Is)
-        and not isinstance(test.left, ast.Attribute)
-        and _is_row(module, test.left.value if isinstance(test.left, ast.NamedExpr) else test.left)
-    )
+    return isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is) and not isinstance(test.left, ast.Attribute) and _is_row(module, test.left.value if isinstance(test.left, ast.NamedExpr) else test.left)
 
 
 def _is_row(module: Module, node: ast.expr) -> bool:
@@ -183,10 +145,7 @@ def _is_row(module: Module, node: ast.expr) -> bool:
 
 def _is_column(node: ast.expr) -> bool:
     """`item.stock = Item.stock - n` is computed by the database."""
-    return any(
-        isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id[:1].isupper()
-        for part in inside(node)
-    )
+    return any(isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id[:1].isupper() for part in inside(node))
 
 
 def _guarded_states(module: Module, function: ast.AST) -> Iterator[Fault]:
@@ -198,18 +157,12 @@ def _guarded_states(module: Module, function: ast.AST) -> Iterator[Fault]:
                 if isinstance(part, ast.Attribute) and _is_row(module, part.value):
                     checked.setdefault(path_of(part) or "", node)
     for node in _own_nodes(module, function, ast.Assign):
-        if (
-            isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Attribute)
-            and _is_row(module, node.targets[0].value)
-            and _is_shared(module, node.targets[0].value)
-        ):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and _is_row(module, node.targets[0].value) and _is_shared(module, node.targets[0].value):
             path = path_of(node.targets[0])
             if path in checked and checked[path].lineno < node.lineno:
                 yield Fault(
                     node,
-                    "Between the check above and this line another request may pass the same check. Both then "
-                    "believe that they were first.",
+                    "Between the check above and this line another request may pass the same check. Both then believe that they were first.",
                     _LOCK_MEND,
                 )
 
@@ -221,14 +174,7 @@ def _is_shared(module: Module, node: ast.expr) -> bool:
     if function is None or name is None:
         return False
     for part in inside(function):
-        if (
-            isinstance(part, ast.Assign | ast.AnnAssign)
-            and part.value is not None
-            and any(
-                isinstance(target, ast.Name) and target.id == name
-                for target in (part.targets if isinstance(part, ast.Assign) else [part.target])
-            )
-        ):
+        if isinstance(part, ast.Assign | ast.AnnAssign) and part.value is not None and any(isinstance(target, ast.Name) and target.id == name for target in (part.targets if isinstance(part, ast.Assign) else [part.target])):
             used = {inner.id for inner in inside(part.value) if isinstance(inner, ast.Name)}
             known = [f".{each}" for each in used if f".{each}" in module.classes]
             if known:
@@ -241,11 +187,7 @@ def _refuses(node: ast.If) -> bool:
 
 
 def _exists_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
-    guards = [
-        node
-        for node in _own_nodes(module, function, ast.If)
-        if isinstance(node, ast.If) and _refuses(node) and _asks_whether_found(module, node.test)
-    ]
+    guards = [node for node in _own_nodes(module, function, ast.If) if isinstance(node, ast.If) and _refuses(node) and _asks_whether_found(module, node.test)]
     if not guards:
         return
     for call in _calls_in(module, function):
@@ -254,8 +196,7 @@ def _exists_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
             if not added or _same_class(module, function, guards[0], added):
                 yield Fault(
                     guards[0],
-                    "This asks whether it exists, and inserts it later. Two requests at once both find nothing, "
-                    "and both insert.",
+                    "This asks whether it exists, and inserts it later. Two requests at once both find nothing, and both insert.",
                     _UNIQUE_MEND,
                 )
                 return
@@ -271,11 +212,7 @@ def _asks_whether_found(module: Module, test: ast.expr) -> bool:
         return _is_row(module, test)
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
         left = test.left.value if isinstance(test.left, ast.NamedExpr) else test.left
-        found = (
-            isinstance(test.ops[0], ast.IsNot)
-            and isinstance(test.comparators[0], ast.Constant)
-            and test.comparators[0].value is None
-        )
+        found = isinstance(test.ops[0], ast.IsNot) and isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value is None
         counts = isinstance(test.ops[0], ast.Gt | ast.GtE) and not isinstance(left, ast.Attribute)
         return (found or counts) and not isinstance(left, ast.Attribute) and _is_row(module, left)
     return False
@@ -286,15 +223,11 @@ def _same_class(module: Module, function: ast.AST, guard: ast.If, added: set[str
     names = {part.id for part in inside(guard.test) if isinstance(part, ast.Name)}
     asked = {part.id for part in inside(guard.test) if isinstance(part, ast.Name)}
     for node in _own_nodes(module, function, ast.Assign):
-        if isinstance(node, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id in names for target in node.targets
-        ):
+        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id in names for target in node.targets):
             asked |= {part.id for part in inside(node.value) if isinstance(part, ast.Name)}
             more = {part.id for part in inside(node.value) if isinstance(part, ast.Name)}
             for other in _own_nodes(module, function, ast.Assign):
-                if isinstance(other, ast.Assign) and any(
-                    isinstance(target, ast.Name) and target.id in more for target in other.targets
-                ):
+                if isinstance(other, ast.Assign) and any(isinstance(target, ast.Name) and target.id in more for target in other.targets):
                     asked |= {part.id for part in inside(other.value) if isinstance(part, ast.Name)}
     return any(kind.rpartition(".")[2] in asked for kind in added)
 
@@ -313,10 +246,8 @@ def transaction_across_call(module: Module) -> Iterator[Fault]:
             if after or _in_transaction(module, call):
                 yield Fault(
                     call.node,
-                    "Rows are written or locked while another service is waited for. When it is slow, everybody "
-                    "who needs these rows waits too, and the pool runs dry.",
-                    "Call first and write then; or write the wish into the outbox, in the same transaction, and "
-                    "let the worker call.",
+                    "Rows are written or locked while another service is waited for. When it is slow, everybody who needs these rows waits too, and the pool runs dry.",
+                    "Call first and write then; or write the wish into the outbox, in the same transaction, and let the worker call.",
                 )
 
 
@@ -324,11 +255,7 @@ def _is_awaited(module: Module, call: Call) -> bool:
     statement = module.statement_of(call.node)
     if not call.on_loop or isinstance(statement, ast.AsyncWith | ast.AsyncFor):
         return True
-    return any(
-        isinstance(parent, ast.Await)
-        for parent in module.ancestors(call.node)
-        if parent is statement or not isinstance(parent, ast.stmt)
-    )
+    return any(isinstance(parent, ast.Await) for parent in module.ancestors(call.node) if parent is statement or not isinstance(parent, ast.stmt))
 
 
 def _writes(module: Module, call: Call) -> bool:
@@ -339,38 +266,20 @@ def _writes(module: Module, call: Call) -> bool:
         return True
     said = set()
     for argument in call.node.args[:1]:
-        said |= {
-            part.attr if isinstance(part, ast.Attribute) else part.id
-            for part in inside(argument)
-            if isinstance(part, ast.Attribute | ast.Name)
-        }
+        said |= {part.attr if isinstance(part, ast.Attribute) else part.id for part in inside(argument) if isinstance(part, ast.Attribute | ast.Name)}
         made = next((value for value in _assigned(module, argument)), None)
         if made is not None:
-            said |= {
-                part.attr if isinstance(part, ast.Attribute) else part.id
-                for part in inside(made)
-                if isinstance(part, ast.Attribute | ast.Name)
-            }
-        if any(
-            isinstance(part, ast.Constant)
-            and isinstance(part.value, str)
-            and any(word in part.value.lower() for word in ("update ", "insert ", "delete ", "for update"))
-            for part in inside(argument)
-        ):
+            said |= {part.attr if isinstance(part, ast.Attribute) else part.id for part in inside(made) if isinstance(part, ast.Attribute | ast.Name)}
+        if any(isinstance(part, ast.Constant) and isinstance(part.value, str) and any(word in part.value.lower() for word in ("update ", "insert ", "delete ", "for update")) for part in inside(argument)):
             return True
-    return verb in QUERIES and (
-        bool(said & {"insert", "update", "delete", "with_for_update"})
-        or any(keyword.arg == "with_for_update" for keyword in call.node.keywords)
-    )
+    return verb in QUERIES and (bool(said & {"insert", "update", "delete", "with_for_update"}) or any(keyword.arg == "with_for_update" for keyword in call.node.keywords))
 
 
 def _assigned(module: Module, node: ast.expr) -> Iterator[ast.expr]:
     function = module.function_of(node)
     if isinstance(node, ast.Name) and function is not None:
         for part in inside(function):
-            if isinstance(part, ast.Assign) and any(
-                isinstance(target, ast.Name) and target.id == node.id for target in part.targets
-            ):
+            if isinstance(part, ast.Assign) and any(isinstance(target, ast.Name) and target.id == node.id for target in part.targets):
                 yield part.value
 
 
@@ -400,11 +309,7 @@ def _in_transaction(module: Module, call: Call) -> bool:
         if isinstance(parent, ast.AsyncWith | ast.With):
             for item in parent.items:
                 made = item.context_expr
-                if (
-                    isinstance(made, ast.Call)
-                    and isinstance(made.func, ast.Attribute)
-                    and made.func.attr in {"begin", "begin_nested"}
-                ):
+                if isinstance(made, ast.Call) and isinstance(made.func, ast.Attribute) and made.func.attr in {"begin", "begin_nested"}:
                     return True
     return False
 
@@ -425,12 +330,8 @@ def query_in_loop(module: Module) -> Iterator[Fault]:
         what = "asks the database" if asks else "calls another service"
         yield Fault(
             call.node,
-            f"This {what} once for each element. A list of a hundred makes a hundred round trips in one "
-            "request, and its length is not the service's choice.",
-            "Ask once: `select(Item).where(Item.id.in_(ids))`, then look up in a dictionary; insert many "
-            "with one `session.add_all(...)`; bound the list with `max_length=`."
-            if asks
-            else "Ask the upstream once for all of them, or put the calls into the outbox.",
+            f"This {what} once for each element. A list of a hundred makes a hundred round trips in one request, and its length is not the service's choice.",
+            "Ask once: `select(Item).where(Item.id.in_(ids))`, then look up in a dictionary; insert many with one `session.add_all(...)`; bound the list with `max_length=`." if asks else "Ask the upstream once for all of them, or put the calls into the outbox.",
         )
 
 
@@ -438,10 +339,7 @@ def _is_gathered(module: Module, loop: ast.AST) -> bool:
     """Return whether a comprehension makes what `asyncio.gather` runs."""
     if not isinstance(loop, ast.comprehension):
         return False
-    return any(
-        isinstance(parent, ast.Call) and module.value(parent.func).names & {"asyncio.gather", "asyncio.wait"}
-        for parent in module.ancestors(loop)
-    )
+    return any(isinstance(parent, ast.Call) and module.value(parent.func).names & {"asyncio.gather", "asyncio.wait"} for parent in module.ancestors(loop))
 
 
 def _goes_through_data(module: Module, loop: ast.AST) -> bool:

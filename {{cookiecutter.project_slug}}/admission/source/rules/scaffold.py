@@ -102,16 +102,10 @@ _OF_REQUEST: Final = frozenset(
         "exception_handlers",
     }
 )
-_MEND: Final = (
-    "Take it out. A handler asks for what it needs in its signature; what the service does is "
-    "changed in the service, by people."
-)
+_MEND: Final = "Take it out. A handler asks for what it needs in its signature; what the service does is changed in the service, by people."
 
 
-_CHANGED: Final = (
-    "This changes the running service for every request: a guard may be gone, and nothing in the "
-    "guard's own file shows it."
-)
+_CHANGED: Final = "This changes the running service for every request: a guard may be gone, and nothing in the guard's own file shows it."
 _ENDED: Final = "This ends or changes the whole process, with every request that it is serving."
 _CHANGING: Final = frozenset({"update", "setdefault", "pop", "clear", "append", "insert"})
 _LOGGING: Final = frozenset({"setLevel", "addHandler", "removeHandler", "addFilter", "removeFilter"})
@@ -182,23 +176,11 @@ def _is_foreign(module: Module, target: ast.expr) -> bool:
 
 def _is_foreign_value(module: Module, node: ast.expr) -> bool:
     value = module.value(node)
-    if (
-        isinstance(node, ast.Attribute)
-        and node.attr in {"state", "scope"}
-        and "fastapi.Request" in module.value(node.value).types
-    ):
+    if isinstance(node, ast.Attribute) and node.attr in {"state", "scope"} and "fastapi.Request" in module.value(node.value).types:
         return True
-    if (
-        isinstance(node, ast.Attribute)
-        and node.attr in {"app", "router"}
-        and "fastapi.Request" in module.value(node.value).types
-    ):
+    if isinstance(node, ast.Attribute) and node.attr in {"app", "router"} and "fastapi.Request" in module.value(node.value).types:
         return True
-    foreign = {
-        name
-        for name in value.names
-        if not name.startswith((".", "?.")) and not name.endswith("()") and not _is_instance(module, name)
-    }
+    foreign = {name for name in value.names if not name.startswith((".", "?.")) and not name.endswith("()") and not _is_instance(module, name)}
     if foreign and not value.types:
         return True
     # An identity that the guards have verified.
@@ -208,9 +190,7 @@ def _is_foreign_value(module: Module, node: ast.expr) -> bool:
 def _is_instance(module: Module, name: str) -> bool:
     """Return whether a dotted name is an attribute of an instance, which is the handler's own to change."""
     head = name.split(".")
-    return any(part.endswith("()") for part in head) or (
-        any(part[:1].isupper() for part in head[:-1]) and not last(name)[:1].isupper() and module is not None
-    )
+    return any(part.endswith("()") for part in head) or (any(part[:1].isupper() for part in head[:-1]) and not last(name)[:1].isupper() and module is not None)
 
 
 def _is_foreign_container(module: Module, node: ast.expr) -> bool:
@@ -229,25 +209,17 @@ def _is_foreign_container(module: Module, node: ast.expr) -> bool:
         for name in names
     ):
         return True
-    if (
-        isinstance(node, ast.Attribute)
-        and node.attr in {"__dict__", "dependency_overrides", "exception_handlers", "user_middleware", "__globals__"}
-        and not _is_own(module, node.value)
-    ):
+    if isinstance(node, ast.Attribute) and node.attr in {"__dict__", "dependency_overrides", "exception_handlers", "user_middleware", "__globals__"} and not _is_own(module, node.value):
         return True
     if isinstance(node, ast.Call) and "builtins.vars" in module.value(node.func).names and node.args:
         return _is_foreign_value(module, node.args[0])
     said = path_of(node) or ""
-    return ".scope" in said and "fastapi.Request" in {
-        kind for part in inside(node) if isinstance(part, ast.Name) for kind in module.value(part).types
-    }
+    return ".scope" in said and "fastapi.Request" in {kind for part in inside(node) if isinstance(part, ast.Name) for kind in module.value(part).types}
 
 
 def _is_own(module: Module, node: ast.expr) -> bool:
     value = module.value(node)
-    return (bool(value.types) and not value.types & {"fastapi.Request", "fastapi.FastAPI"}) or (
-        isinstance(node, ast.Name) and node.id == "self"
-    )
+    return (bool(value.types) and not value.types & {"fastapi.Request", "fastapi.FastAPI"}) or (isinstance(node, ast.Name) and node.id == "self")
 
 
 def _is_root(module: Module, call: Call) -> bool:
@@ -313,16 +285,13 @@ def transaction(module: Module) -> Iterator[Fault]:
         if is_session_call(call) and method(call) in _ENDING and not call.functions:
             yield Fault(
                 call.node,
-                f"`{method(call)}()` takes the transaction out of the service's hands: half of the work stays "
-                "when the other half fails, and the answer's idempotency record is lost.",
-                "Take it out: the service commits when the answer is complete and below 400, and rolls back "
-                "otherwise; for ids `await session.flush()`, for a part `async with session.begin_nested():`.",
+                f"`{method(call)}()` takes the transaction out of the service's hands: half of the work stays when the other half fails, and the answer's idempotency record is lost.",
+                "Take it out: the service commits when the answer is complete and below 400, and rolls back otherwise; for ids `await session.flush()`, for a part `async with session.begin_nested():`.",
             )
         elif named(call, _ENGINES):
             yield Fault(
                 call.node,
-                "A connection of its own sees every caller's rows, takes part in no transaction of the "
-                "service, and is bounded by nothing.",
+                "A connection of its own sees every caller's rows, takes part in no transaction of the service, and is bounded by nothing.",
                 "Ask for the service's: `session: Session` from `app.dependencies`.",
             )
         elif method(call) in {"create_all", "drop_all"} and "metadata" in ast.unparse(call.node.func):
@@ -389,8 +358,7 @@ def way_round(module: Module) -> Iterator[Fault]:
         if verb in _ROUTING and _is_router(module, call):
             yield Fault(
                 call.node,
-                f"This adds {_ROUTING[verb]}: it would answer or change requests past the guards of the "
-                "service, which does not start with it.",
+                f"This adds {_ROUTING[verb]}: it would answer or change requests past the guards of the service, which does not start with it.",
                 "Declare plain routes: `@router.get(...)`; what holds for all requests is the service's.",
             )
         elif named(
@@ -430,10 +398,4 @@ def _is_router(module: Module, call: Call) -> bool:
     if call.receiver.types & {"fastapi.APIRouter", "fastapi.FastAPI"} or "fastapi.Request.app" in call.receiver.names:
         return True
     node = call.node.func
-    return (
-        isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id in {"app", "router", "api"}
-        and not call.functions
-        and module is not None
-    )
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in {"app", "router", "api"} and not call.functions and module is not None

@@ -53,19 +53,11 @@ _MEND: Final = "Take it from the declared upstream's settings; if it has leaked 
 @registry.rule("BW302", "A secret in the source")
 def hard_coded(module: Module) -> Iterator[Fault]:
     """Point at constants that are credentials, by their name or by their form."""
-    message = (
-        "A credential stands in the source. Everybody who can read the repository has it, and it "
-        "cannot be changed without a release."
-    )
+    message = "A credential stands in the source. Everybody who can read the repository has it, and it cannot be changed without a release."
     for node in module.walk(ast.Constant):
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and not _is_docstring(module, node):
             said = node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value
-            if (
-                _KNOWN_KEYS.search(said[:4000])
-                or _URL_WITH_PASSWORD.match(said[:2000])
-                or _CREDENTIAL_HEADER.match(said[:2000])
-                or (_named_secret(module, node) and not _NO_SECRET.match(said[:2000]))
-            ):
+            if _KNOWN_KEYS.search(said[:4000]) or _URL_WITH_PASSWORD.match(said[:2000]) or _CREDENTIAL_HEADER.match(said[:2000]) or (_named_secret(module, node) and not _NO_SECRET.match(said[:2000])):
                 yield Fault(node, message, _MEND)
 
 
@@ -94,29 +86,18 @@ def _hands_on(module: Module, parent: ast.AST, child: ast.AST) -> bool:
 
 def _is_assigned(_module: Module, parent: ast.AST, child: ast.AST) -> bool:
     targets = parent.targets if isinstance(parent, ast.Assign) else [getattr(parent, "target", None)]
-    return getattr(parent, "value", None) is child and any(
-        isinstance(target, ast.expr) and SECRET in sensitivity(_name(target)) for target in targets
-    )
+    return getattr(parent, "value", None) is child and any(isinstance(target, ast.expr) and SECRET in sensitivity(_name(target)) for target in targets)
 
 
 def _is_keyword(module: Module, parent: ast.AST, _child: ast.AST) -> bool:
     owner = module.parents.get(parent)
     name = parent.arg if isinstance(parent, ast.keyword) else None
-    return (
-        name is not None
-        and SECRET in sensitivity(name)
-        and not (isinstance(owner, ast.Call) and _is_field(module, owner))
-    )
+    return name is not None and SECRET in sensitivity(name) and not (isinstance(owner, ast.Call) and _is_field(module, owner))
 
 
 def _is_keyed(module: Module, parent: ast.AST, child: ast.AST) -> bool:
     key = module.keys.get(child)
-    return (
-        isinstance(key, ast.Constant)
-        and isinstance(key.value, str)
-        and SECRET in sensitivity(key.value)
-        and not _in_examples(module, parent)
-    )
+    return isinstance(key, ast.Constant) and isinstance(key.value, str) and SECRET in sensitivity(key.value) and not _in_examples(module, parent)
 
 
 def _is_compared(module: Module, parent: ast.AST, child: ast.AST) -> bool:
@@ -180,17 +161,11 @@ def _name(node: ast.expr) -> str:
 
 
 def _is_field(module: Module, call: ast.Call) -> bool:
-    return (
-        bool(module.value(call.func).names & _FIELD_FUNCTIONS) or (module.resolve(call.func) or "") in _FIELD_FUNCTIONS
-    )
+    return bool(module.value(call.func).names & _FIELD_FUNCTIONS) or (module.resolve(call.func) or "") in _FIELD_FUNCTIONS
 
 
 def _in_examples(module: Module, node: ast.AST) -> bool:
-    return any(
-        isinstance(parent, ast.keyword)
-        and (parent.arg or "").startswith(("example", "json_schema", "responses", "openapi"))
-        for parent in module.ancestors(node)
-    )
+    return any(isinstance(parent, ast.keyword) and (parent.arg or "").startswith(("example", "json_schema", "responses", "openapi")) for parent in module.ancestors(node))
 
 
 SHORTEST: Final = 6
@@ -213,8 +188,7 @@ def compared(module: Module) -> Iterator[Fault]:
         if any(_is_secret(module, side) for side in sides):
             yield Fault(
                 node,
-                "`==` stops at the first difference. How long it takes tells how much was right, and a "
-                "secret can be guessed byte by byte.",
+                "`==` stops at the first difference. How long it takes tells how much was right, and a secret can be guessed byte by byte.",
                 "`hmac.compare_digest(given.encode(), expected.encode())`.",
             )
 
@@ -263,19 +237,13 @@ def _is_secret(module: Module, node: ast.expr) -> bool:  # noqa: PLR0911 - one f
     kinds = words(name)
     if kinds and kinds[-1] in _PLAIN:
         return False
-    if {"signature", "hmac", "digest", "mac"} & set(kinds) or (
-        kinds[-1:] == ("hash",)
-        and len(kinds) > 1
-        and set(kinds) & {"password", "token", "key", "secret", "pin", "code", "api"}
-    ):
+    if {"signature", "hmac", "digest", "mac"} & set(kinds) or (kinds[-1:] == ("hash",) and len(kinds) > 1 and set(kinds) & {"password", "token", "key", "secret", "pin", "code", "api"}):
         return True
     if kinds == ("expected",) or SECRET in sensitivity(name):
         return SECRET in (value.labels | sensitivity(name)) and PERSONAL not in value.labels
     if SECRET in value.labels and PERSONAL not in value.labels and not isinstance(node, ast.Constant):
         return True
-    return bool(value.names & {"hmac.digest()"}) or bool(
-        value.types & {"hmac.digest()", "hmac.new().hexdigest()", "hmac.new().digest()"}
-    )
+    return bool(value.names & {"hmac.digest()"}) or bool(value.types & {"hmac.digest()", "hmac.new().hexdigest()", "hmac.new().digest()"})
 
 
 def _is_signature(module: Module, node: ast.Call) -> bool:
@@ -287,9 +255,7 @@ def _is_signature(module: Module, node: ast.Call) -> bool:
 def switched_off(module: Module) -> Iterator[Fault]:
     """Point at certificates, signatures and host keys that are not checked."""
     tls = "Certificates are not checked: whoever stands between reads and changes everything."
-    mend = (
-        "Leave the default, or name your authority: `ssl.create_default_context(cafile=...)` in the declared upstream."
-    )
+    mend = "Leave the default, or name your authority: `ssl.create_default_context(cafile=...)` in the declared upstream."
     for call in calls(module):
         yield from _unsigned(call)
         for name in _CHECKS if not any(kind.startswith(_NO_PEER) for kind in call.names) else ():
@@ -335,9 +301,7 @@ _NO_PEER: Final = ("pydantic.", "sqlalchemy.", "jwt.")
 def _unsigned(call: Call) -> Iterator[Fault]:
     message = "The token's signature is not checked: everybody can write one."
     mend = "Ask for the verified caller: `caller: Caller` from `app.dependencies`."
-    if method(call) not in {"decode", "decode_complete", "get_unverified_claims", "get_unverified_header"} and not any(
-        name.startswith("jwt.") for name in call.names
-    ):
+    if method(call) not in {"decode", "decode_complete", "get_unverified_claims", "get_unverified_header"} and not any(name.startswith("jwt.") for name in call.names):
         return
     if any(name.rpartition(".")[2] in {"get_unverified_claims", "get_unverified_header"} for name in call.names):
         yield Fault(call.node, message, mend)
@@ -348,16 +312,10 @@ def _unsigned(call: Call) -> Iterator[Fault]:
         if is_constant(said, False):
             yield Fault(
                 call.node,
-                message
-                if name == "verify_signature"
-                else "A claim of the token is not checked: an expired or foreign token is taken.",
+                message if name == "verify_signature" else "A claim of the token is not checked: an expired or foreign token is taken.",
                 mend,
             )
             return
     algorithms = call.keywords.get("algorithms")
-    if is_constant(call.keywords.get("verify"), False) or (
-        algorithms is not None
-        and algorithms.items is not None
-        and any(is_constant(value, "none", "None") for _, value in algorithms.fields)
-    ):
+    if is_constant(call.keywords.get("verify"), False) or (algorithms is not None and algorithms.items is not None and any(is_constant(value, "none", "None") for _, value in algorithms.fields)):
         yield Fault(call.node, message, mend)

@@ -87,10 +87,8 @@ def result(module: Module) -> Iterator[Fault]:
 def _fault(node: ast.AST) -> Fault:
     return Fault(
         node,
-        "This reads every row that matches. Today there are ten; when there are a million, one "
-        "request takes the memory of the process.",
-        "`select(Note).order_by(Note.id).limit(limit)`, with `limit: Annotated[int, Query(ge=1, "
-        "le=100)]`, and go on by key: `.where(Note.id > after)`.",
+        "This reads every row that matches. Today there are ten; when there are a million, one request takes the memory of the process.",
+        "`select(Note).order_by(Note.id).limit(limit)`, with `limit: Annotated[int, Query(ge=1, le=100)]`, and go on by key: `.where(Note.id > after)`.",
     )
 
 
@@ -114,27 +112,18 @@ def _given(module: Module, name: ast.Name) -> list[ast.expr]:
     """Return what a name is given, in the innermost scope that gives it anything."""
     scopes = [scope for scope in module.ancestors(name) if is_definition(scope)]
     for scope in (*scopes, module.tree):
-        found = [
-            value for value in assigned(scope, name.id) if scope is not module.tree or not module.function_of(value)
-        ]
+        found = [value for value in assigned(scope, name.id) if scope is not module.tree or not module.function_of(value)]
         if found:
             return found
     return []
 
 
 def _returned(module: Module, call: ast.Call) -> list[ast.expr]:
-    return [
-        part.value
-        for made in module.value(call.func).functions
-        for part in inside(made.node)
-        if isinstance(part, ast.Return) and part.value is not None
-    ]
+    return [part.value for made in module.value(call.func).functions for part in inside(made.node) if isinstance(part, ast.Return) and part.value is not None]
 
 
 def _is_select(module: Module, node: ast.expr) -> bool:
-    return any(
-        isinstance(part, ast.Call) and "sqlalchemy.select" in module.value(part.func).names for part in inside(node)
-    )
+    return any(isinstance(part, ast.Call) and "sqlalchemy.select" in module.value(part.func).names for part in inside(node))
 
 
 def _selects(module: Module, pieces: list[ast.expr]) -> bool:
@@ -145,42 +134,19 @@ def _selects(module: Module, pieces: list[ast.expr]) -> bool:
 
 
 def _is_bounded(pieces: list[ast.expr]) -> bool:
-    groups = any(
-        isinstance(part, ast.Attribute) and part.attr == "group_by" for piece in pieces for part in inside(piece)
-    )
+    groups = any(isinstance(part, ast.Attribute) and part.attr == "group_by" for piece in pieces for part in inside(piece))
     for piece in pieces:
         for part in inside(piece):
             if isinstance(part, ast.Attribute) and part.attr in _BOUNDED:
                 return True
-            if (
-                isinstance(part, ast.Attribute)
-                and part.attr in {"count", "sum", "max", "min", "avg", "exists"}
-                and isinstance(part.value, ast.Name)
-                and part.value.id in {"func", "sa", "sqlalchemy"}
-                and not groups
-            ):
+            if isinstance(part, ast.Attribute) and part.attr in {"count", "sum", "max", "min", "avg", "exists"} and isinstance(part.value, ast.Name) and part.value.id in {"func", "sa", "sqlalchemy"} and not groups:
                 return True
-            if (
-                isinstance(part, ast.Call)
-                and isinstance(part.func, ast.Name)
-                and part.func.id in {"exists", "insert", "update", "delete"}
-            ):
+            if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in {"exists", "insert", "update", "delete"}:
                 return True
-            if (
-                isinstance(part, ast.Compare)
-                and isinstance(part.ops[0], ast.Eq)
-                and isinstance(part.left, ast.Attribute)
-                and part.left.attr in {"id", "uuid", "slug", "code", "sku"}
-                and isinstance(part.left.value, ast.Name)
-                and part.left.value.id[:1].isupper()
-            ):
+            if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Attribute) and part.left.attr in {"id", "uuid", "slug", "code", "sku"} and isinstance(part.left.value, ast.Name) and part.left.value.id[:1].isupper():
                 return True
     said = " ".join(text_of(piece) for piece in pieces)
-    return bool(_BOUNDED_TEXT.search(said)) and not any(
-        isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "select"
-        for piece in pieces
-        for part in inside(piece)
-    )
+    return bool(_BOUNDED_TEXT.search(said)) and not any(isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "select" for piece in pieces for part in inside(piece))
 
 
 def _chain(module: Module, node: ast.AST) -> set[str]:
@@ -194,11 +160,7 @@ def _chain(module: Module, node: ast.AST) -> set[str]:
         new = given - names
         names |= new
         scope = module.function_of(node) or module.tree
-        waiting += [
-            part
-            for part in (inside(scope) if new else ())
-            if isinstance(part, ast.Name) and part.id in new and isinstance(part.ctx, ast.Load)
-        ]
+        waiting += [part for part in (inside(scope) if new else ()) if isinstance(part, ast.Name) and part.id in new and isinstance(part.ctx, ast.Load)]
     return used
 
 
@@ -212,9 +174,7 @@ def _behind(module: Module, node: ast.AST) -> tuple[set[str], set[str]]:
         elif isinstance(parent, ast.Assign | ast.AnnAssign | ast.NamedExpr):
             targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
             return used, {target.id for target in targets if isinstance(target, ast.Name)}
-        elif not isinstance(parent, ast.Await | ast.Call) or (
-            isinstance(parent, ast.Call) and child is not parent.func
-        ):
+        elif not isinstance(parent, ast.Await | ast.Call) or (isinstance(parent, ast.Call) and child is not parent.func):
             break
         child = parent
     return used, set()
@@ -223,10 +183,7 @@ def _behind(module: Module, node: ast.AST) -> tuple[set[str], set[str]]:
 @registry.rule("BW406", "An upload without a bound")
 def upload(module: Module) -> Iterator[Fault]:
     """Point at uploads and streams that are read whole."""
-    mend = (
-        "Read one byte more than you take: `data = await file.read(MAX_BYTES + 1)`, then `if "
-        "len(data) > MAX_BYTES: raise HTTPException(413)`."
-    )
+    mend = "Read one byte more than you take: `data = await file.read(MAX_BYTES + 1)`, then `if len(data) > MAX_BYTES: raise HTTPException(413)`."
     message = "This reads whatever the client sends, into memory or onto the disk. One upload takes all there is."
     for call in calls(module):
         whole = _reads_whole(call)
@@ -244,13 +201,7 @@ def upload(module: Module) -> Iterator[Fault]:
             yield Fault(each.iter, message, mend)
     for route in module.routes:
         for parameter in route.parameters:
-            if (
-                parameter.source == "file"
-                and parameter.annotation.types & {"builtins.bytes"}
-                and not any(
-                    keyword.arg == "max_length" for marker in parameter.markers() for keyword in marker.keywords
-                )
-            ):
+            if parameter.source == "file" and parameter.annotation.types & {"builtins.bytes"} and not any(keyword.arg == "max_length" for marker in parameter.markers() for keyword in marker.keywords):
                 yield Fault(parameter.node, message, "Take an `UploadFile` and read `MAX_BYTES + 1` of it.")
 
 
@@ -259,47 +210,26 @@ def _reads_whole(call: Call) -> bool:
         return any("fastapi.UploadFile.file" in value.names for value in call.args)
     if method(call) not in {"read", "readlines", "getvalue"} or call.node.args or call.node.keywords:
         return False
-    return any(
-        name.startswith(
-            ("fastapi.UploadFile.read", "fastapi.UploadFile.file.read", "fastapi.UploadFile.file.readlines")
-        )
-        for name in call.names
-    )
+    return any(name.startswith(("fastapi.UploadFile.read", "fastapi.UploadFile.file.read", "fastapi.UploadFile.file.readlines")) for name in call.names)
 
 
 def _size_is_checked(module: Module, node: ast.AST) -> bool:
     function = module.function_of(node)
     for part in inside(function) if function is not None else ():
-        if (
-            isinstance(part, ast.Compare)
-            and any(
-                isinstance(inner, ast.Attribute) and inner.attr in {"size", "content_length"} for inner in inside(part)
-            )
-            and getattr(part, "lineno", 0) < getattr(node, "lineno", 0)
-        ):
+        if isinstance(part, ast.Compare) and any(isinstance(inner, ast.Attribute) and inner.attr in {"size", "content_length"} for inner in inside(part)) and getattr(part, "lineno", 0) < getattr(node, "lineno", 0):
             return True
     return False
 
 
 def _reads_on(module: Module, loop: ast.AST) -> bool:
-    parts = (
-        [loop.iter]
-        if isinstance(loop, ast.AsyncFor | ast.For)
-        else [loop.test, *loop.body]
-        if isinstance(loop, ast.While)
-        else []
-    )
+    parts = [loop.iter] if isinstance(loop, ast.AsyncFor | ast.For) else [loop.test, *loop.body] if isinstance(loop, ast.While) else []
     for part in parts:
         for inner in inside(part):
             if isinstance(inner, ast.Call) and inner in module.calls:
                 names = module.calls[inner].names
                 if names & {"fastapi.Request.stream", "fastapi.UploadFile.read", "fastapi.UploadFile.file.read"}:
                     return True
-            if (
-                isinstance(loop, ast.For)
-                and isinstance(inner, ast.Attribute)
-                and "fastapi.UploadFile.file" in module.value(inner).names
-            ):
+            if isinstance(loop, ast.For) and isinstance(inner, ast.Attribute) and "fastapi.UploadFile.file" in module.value(inner).names:
                 return True
     return False
 
@@ -309,16 +239,7 @@ def _counts(module: Module, loop: ast.AST) -> bool:
     for part in inside(loop):
         if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Gt | ast.GtE | ast.Lt | ast.LtE):
             return True
-        if (
-            isinstance(part, ast.Call)
-            and any(function for function in module.value(part.func).functions)
-            and module.calls.get(part) is not None
-            and any(
-                isinstance(inner, ast.Compare)
-                for function in module.value(part.func).functions
-                for inner in inside(function.node)
-            )
-        ):
+        if isinstance(part, ast.Call) and any(function for function in module.value(part.func).functions) and module.calls.get(part) is not None and any(isinstance(inner, ast.Compare) for function in module.value(part.func).functions for inner in inside(function.node)):
             return True
     return False
 
@@ -372,31 +293,21 @@ def decompression(module: Module) -> Iterator[Fault]:
         handed = {name for value in call.args for name in value.names} & _DECOMPRESSING
         name = named(call, _DECOMPRESSING) or next(iter(sorted(handed)), None)
         if name is None:
-            name = (
-                named(call, _STREAMS)
-                if len(call.node.args) + len(call.node.keywords) < (2 if "decompress" in method(call) else 1)
-                else None
-            )
+            name = named(call, _STREAMS) if len(call.node.args) + len(call.node.keywords) < (2 if "decompress" in method(call) else 1) else None
         if name is None or _file_size_is_checked(module, call.node):
             continue
         yield Fault(
             call.node,
-            f"`{name}` unpacks whatever comes. Ten kilobytes become ten gigabytes, and names in an "
-            "archive may lead out of its folder.",
-            "Unpack with a bound: `zlib.decompressobj(wbits=31).decompress(data, MAX_BYTES)`; of an "
-            "archive check `sum(info.file_size for info in archive.infolist())` first.",
+            f"`{name}` unpacks whatever comes. Ten kilobytes become ten gigabytes, and names in an archive may lead out of its folder.",
+            "Unpack with a bound: `zlib.decompressobj(wbits=31).decompress(data, MAX_BYTES)`; of an archive check `sum(info.file_size for info in archive.infolist())` first.",
         )
 
 
 def _file_size_is_checked(module: Module, node: ast.AST) -> bool:
     function = module.function_of(node)
     for part in inside(function) if function is not None else ():
-        if isinstance(part, ast.Compare) and any(
-            isinstance(inner, ast.Attribute) and inner.attr in {"file_size", "size"} for inner in inside(part)
-        ):
+        if isinstance(part, ast.Compare) and any(isinstance(inner, ast.Attribute) and inner.attr in {"file_size", "size"} for inner in inside(part)):
             return True
-        if isinstance(part, ast.Assign) and any(
-            isinstance(inner, ast.Attribute) and inner.attr == "file_size" for inner in inside(part.value)
-        ):
+        if isinstance(part, ast.Assign) and any(isinstance(inner, ast.Attribute) and inner.attr == "file_size" for inner in inside(part.value)):
             return True
     return False

@@ -78,10 +78,7 @@ _SQL: Final = re.compile(
     r"\b(select|insert|update|delete|from|where|order\s+by|group\s+by|join|values|set|limit|like|and|or|having|into|table|union|in)\b|[=<>]",
     re.IGNORECASE,
 )
-_MEND: Final = (
-    'Bind it: `await session.execute(text("... WHERE name = :name"), {"name": name})`, or build '
-    "the statement with `select()`; take column names from a constant dictionary."
-)
+_MEND: Final = 'Bind it: `await session.execute(text("... WHERE name = :name"), {"name": name})`, or build the statement with `select()`; take column names from a constant dictionary.'
 
 
 @registry.rule("BW101", "SQL built from input")
@@ -107,11 +104,7 @@ def _statement(module: Module, call: Call) -> ast.expr | None:
         call.node.args[0]
         if call.node.args
         else next(
-            (
-                keyword.value
-                for keyword in call.node.keywords
-                if keyword.arg in {"text", "statement", "query", "sql", "operation"}
-            ),
+            (keyword.value for keyword in call.node.keywords if keyword.arg in {"text", "statement", "query", "sql", "operation"}),
             None,
         )
     )
@@ -123,11 +116,7 @@ def _statement(module: Module, call: Call) -> ast.expr | None:
     names = {name.rpartition(".")[2] for name in call.names}
     if (verb in _EXECUTING or names & _EXECUTING) and not call.functions and _is_text(module, first):
         return first if _may_be_database(call, first, module) else None
-    if (
-        (verb in _CLAUSES or names & _CLAUSES)
-        and any(name.startswith("sqlalchemy.") for name in call.names)
-        and _is_text(module, first)
-    ):
+    if (verb in _CLAUSES or names & _CLAUSES) and any(name.startswith("sqlalchemy.") for name in call.names) and _is_text(module, first):
         return first
     return None
 
@@ -149,10 +138,7 @@ def _may_be_database(call: Call, statement: ast.expr, module: Module) -> bool:
         "read_sql",
         "read_sql_query",
     }
-    if method(call) in certain or any(
-        name.startswith(("sqlalchemy.", "sqlite3.", "psycopg", "asyncpg.", "aiosqlite.", "databases."))
-        for name in call.names
-    ):
+    if method(call) in certain or any(name.startswith(("sqlalchemy.", "sqlite3.", "psycopg", "asyncpg.", "aiosqlite.", "databases.")) for name in call.names):
         return True
     return any(_SQL.search(text_of(node)) for node in (statement, *module.value(statement).composed))
 
@@ -161,8 +147,6 @@ def _composed(module: Module, argument: ast.expr, call: Call) -> Iterator[ast.AS
     """Yield where text of the client was put into something that reads like SQL, on other lines than the call's."""
     for node in module.value(argument).composed:
         if is_inside(node, call.node) or _SQL.search(text_of(node)):
-            yield from (
-                part for part in (node, *free_parts(module, node)) if getattr(part, "lineno", 0) != call.node.lineno
-            )
+            yield from (part for part in (node, *free_parts(module, node)) if getattr(part, "lineno", 0) != call.node.lineno)
     if argument.lineno != call.node.lineno:
         yield argument

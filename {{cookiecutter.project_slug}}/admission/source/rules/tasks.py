@@ -45,34 +45,25 @@ _THREADS: Final = frozenset(
         "apscheduler.schedulers.background.BackgroundScheduler",
     }
 )
-_LOSABLE: Final = re.compile(
-    r"(^|_)(log|metric|metrics|record_metric|warm|cache|cleanup|clean|tmp|temp|unlink|close|count|touch|trace|track|invalidate|refresh_cache|debug|evict|delete_temp|remove_temp|prefetch)(_|$)"
-)
+_LOSABLE: Final = re.compile(r"(^|_)(log|metric|metrics|record_metric|warm|cache|cleanup|clean|tmp|temp|unlink|close|count|touch|trace|track|invalidate|refresh_cache|debug|evict|delete_temp|remove_temp|prefetch)(_|$)")
 
 
 @registry.rule("BW204", "A task without an owner")
 def orphan(module: Module) -> Iterator[Fault]:
     """Point at tasks and threads that nobody waits for."""
     for call in calls(module):
-        spawns = named(call, _SPAWNING) or (
-            method(call) == "create_task" and not call.functions and not _is_group(call)
-        )
+        spawns = named(call, _SPAWNING) or (method(call) == "create_task" and not call.functions and not _is_group(call))
         if spawns and not _is_awaited(module, call.node):
             yield Fault(
                 call.node,
-                "Nobody waits for this task. Its error is lost, it outlives the request and its deadline, "
-                "and it dies half-way when the process stops.",
-                "Wait for it in the handler: `async with asyncio.TaskGroup() as group: "
-                "group.create_task(...)`; what has to happen later goes into the outbox, in the same "
-                "transaction.",
+                "Nobody waits for this task. Its error is lost, it outlives the request and its deadline, and it dies half-way when the process stops.",
+                "Wait for it in the handler: `async with asyncio.TaskGroup() as group: group.create_task(...)`; what has to happen later goes into the outbox, in the same transaction.",
             )
         elif named(call, _THREADS):
             yield Fault(
                 call.node,
-                "Nobody waits for this thread. Its error is lost, nothing bounds how many there are, and it "
-                "dies half-way when the process stops.",
-                "`await asyncio.to_thread(work, ...)`; what has to happen later goes into the outbox, in the "
-                "same transaction.",
+                "Nobody waits for this thread. Its error is lost, nothing bounds how many there are, and it dies half-way when the process stops.",
+                "`await asyncio.to_thread(work, ...)`; what has to happen later goes into the outbox, in the same transaction.",
             )
 
 
@@ -80,11 +71,7 @@ def _is_group(call: Call) -> bool:
     if any("TaskGroup" in kind for kind in call.receiver.types) or any("TaskGroup" in name for name in call.names):
         return True
     node = call.node.func
-    return (
-        isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id in {"tg", "group", "task_group", "tasks", "nursery"}
-    )
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in {"tg", "group", "task_group", "tasks", "nursery"}
 
 
 def _is_awaited(module: Module, node: ast.Call) -> bool:
@@ -113,35 +100,18 @@ def _is_awaited(module: Module, node: ast.Call) -> bool:
             body: ast.AST = loop if isinstance(loop, ast.For) else module.parents.get(loop, loop)
             if any(isinstance(part, ast.Await) and targets & set(names_in(part.value)) for part in inside(body)):
                 return True
-    return any(
-        isinstance(part, ast.Call)
-        and isinstance(part.func, ast.Attribute)
-        and part.func.attr == "cancel"
-        and isinstance(part.func.value, ast.Name)
-        and part.func.value.id in names
-        for part in inside(function)
-    )
+    return any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "cancel" and isinstance(part.func.value, ast.Name) and part.func.value.id in names for part in inside(function))
 
 
 def _holders(statement: ast.stmt, node: ast.AST) -> set[str]:
     """Return the names that hold a task after a statement."""
     if isinstance(statement, ast.Assign):
-        return {target.id for target in statement.targets if isinstance(target, ast.Name)} | {
-            part.id
-            for target in statement.targets
-            if isinstance(target, ast.Tuple)
-            for part in target.elts
-            if isinstance(part, ast.Name)
-        }
+        return {target.id for target in statement.targets if isinstance(target, ast.Name)} | {part.id for target in statement.targets if isinstance(target, ast.Tuple) for part in target.elts if isinstance(part, ast.Name)}
     if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
         return {statement.target.id}
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and statement.value is not node:
         called = statement.value.func
-        if (
-            isinstance(called, ast.Attribute)
-            and called.attr in {"append", "add"}
-            and isinstance(called.value, ast.Name)
-        ):
+        if isinstance(called, ast.Attribute) and called.attr in {"append", "add"} and isinstance(called.value, ast.Name):
             return {called.value.id}
     return set()
 
@@ -157,27 +127,18 @@ def background(module: Module) -> Iterator[Fault]:
         functions = {function.node for value in (*call.args, *call.keywords.values()) for function in value.functions}
         name = next(names_in(call.node.args[0]), "") if call.node.args else ""
         name = call.node.args[0].attr if call.node.args and isinstance(call.node.args[0], ast.Attribute) else name
-        harmless = (
-            bool(functions)
-            and not functions & leaving
-            and not functions & storing
-            and all(_only_notes(module, function) for function in functions)
-        )
+        harmless = bool(functions) and not functions & leaving and not functions & storing and all(_only_notes(module, function) for function in functions)
         losable = harmless or (bool(_LOSABLE.search(name)) and not functions & leaving)
         yield Fault(
             call.node,
-            "This runs after the answer, from memory. When the process stops or the work fails, it is "
-            "lost, and the client was told that it is done.",
-            'Put it into the outbox, in the same transaction: `await outbox.add("receipt.send", '
-            '{"order_id": str(order.id)})`.',
+            "This runs after the answer, from memory. When the process stops or the work fails, it is lost, and the client was told that it is done.",
+            'Put it into the outbox, in the same transaction: `await outbox.add("receipt.send", {"order_id": str(order.id)})`.',
             "remark" if losable else None,
         )
 
 
 def _adds_background(module: Module, call: Call) -> bool:
-    if named(
-        call, {"fastapi.BackgroundTasks.add_task", "starlette.background.BackgroundTask", "fastapi.BackgroundTask"}
-    ):
+    if named(call, {"fastapi.BackgroundTasks.add_task", "starlette.background.BackgroundTask", "fastapi.BackgroundTask"}):
         return True
     return method(call) == "add_task" and not call.functions and bool(module.function_of(call.node))
 
@@ -241,19 +202,14 @@ def _only_notes(module: Module, function: ast.AST) -> bool:
 def fan_out(module: Module) -> Iterator[Fault]:
     """Point at concurrency whose width the client chooses."""
     for call in calls(module):
-        if not (
-            named(call, {"asyncio.gather", "asyncio.wait", "asyncio.as_completed"})
-            or (method(call) in {"create_task", "start_soon"} and _is_group(call))
-        ):
+        if not (named(call, {"asyncio.gather", "asyncio.wait", "asyncio.as_completed"}) or (method(call) in {"create_task", "start_soon"} and _is_group(call))):
             continue
         loops = list(_sources(module, call))
         if any(module.value(loop).all_labels() & {INPUT, SHAPED} for loop in loops) and not _limited(module):
             yield Fault(
                 call.node,
-                "As many calls run at once as the client lists. One request takes every connection of the "
-                "pool, and everybody else waits.",
-                "Ask once for all of them; or bound the width: `limit = asyncio.Semaphore(5)` and `async "
-                "with limit:` in what is gathered, and `max_length=` on the list.",
+                "As many calls run at once as the client lists. One request takes every connection of the pool, and everybody else waits.",
+                "Ask once for all of them; or bound the width: `limit = asyncio.Semaphore(5)` and `async with limit:` in what is gathered, and `max_length=` on the list.",
             )
 
 
@@ -277,20 +233,9 @@ def _generators(module: Module, node: ast.expr) -> Iterator[ast.expr]:
     elif isinstance(node, ast.Name):
         function = module.function_of(node)
         for part in inside(function) if function is not None else ():
-            if (
-                isinstance(part, ast.Assign)
-                and any(isinstance(target, ast.Name) and target.id == node.id for target in part.targets)
-                and not isinstance(part.value, ast.Name)
-            ):
+            if isinstance(part, ast.Assign) and any(isinstance(target, ast.Name) and target.id == node.id for target in part.targets) and not isinstance(part.value, ast.Name):
                 yield from _generators(module, part.value)
-            elif isinstance(part, ast.For) and any(
-                isinstance(inner, ast.Call)
-                and isinstance(inner.func, ast.Attribute)
-                and inner.func.attr == "append"
-                and isinstance(inner.func.value, ast.Name)
-                and inner.func.value.id == node.id
-                for inner in inside(part)
-            ):
+            elif isinstance(part, ast.For) and any(isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr == "append" and isinstance(inner.func.value, ast.Name) and inner.func.value.id == node.id for inner in inside(part)):
                 yield part.iter
 
 

@@ -27,13 +27,8 @@ if TYPE_CHECKING:
 
 registry = Registry()
 
-_REGEX: Final = frozenset(
-    f"re.{name}"
-    for name in ("compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer", "template")
-)
-_MARKUP: Final = frozenset(
-    {"markupsafe.Markup", "jinja2.Markup", "django.utils.safestring.mark_safe", "jinja2.utils.markupsafe.Markup"}
-)
+_REGEX: Final = frozenset(f"re.{name}" for name in ("compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer", "template"))
+_MARKUP: Final = frozenset({"markupsafe.Markup", "jinja2.Markup", "django.utils.safestring.mark_safe", "jinja2.utils.markupsafe.Markup"})
 _TEMPLATE_TEXT: Final = frozenset(
     {
         "jinja2.Template",
@@ -56,9 +51,7 @@ _ATTRIBUTE: Final = frozenset(
         "builtins.setattr",
     }
 )
-_HTML_MESSAGE: Final = (
-    "Text of the client becomes part of a page as it is. Whoever sends it runs scripts in the browsers of others."
-)
+_HTML_MESSAGE: Final = "Text of the client becomes part of a page as it is. Whoever sends it runs scripts in the browsers of others."
 _HTML_MEND: Final = "Escape it: `html.escape(name)`; better, answer with a model and let the client render it."
 
 
@@ -98,19 +91,11 @@ def _is_response(module: Module, node: ast.expr) -> bool:
 
 
 def _html_argument(module: Module, call: Call) -> ast.expr | None:
-    page = named(call, {"fastapi.responses.HTMLResponse"}) or (
-        any(name in module.classes and module.is_a(name, "fastapi.responses.HTMLResponse") for name in call.names)
-    )
-    typed = named(
-        call, {"fastapi.Response", "fastapi.responses.StreamingResponse", "fastapi.responses.PlainTextResponse"}
-    )
+    page = named(call, {"fastapi.responses.HTMLResponse"}) or (any(name in module.classes and module.is_a(name, "fastapi.responses.HTMLResponse") for name in call.names))
+    typed = named(call, {"fastapi.Response", "fastapi.responses.StreamingResponse", "fastapi.responses.PlainTextResponse"})
     if typed:
         kind = call.argument(None, "media_type")
-        page = (
-            kind is not None
-            and kind.constant is not None
-            and any(word in str(kind.constant.value).lower() for word in ("html", "svg"))
-        )
+        page = kind is not None and kind.constant is not None and any(word in str(kind.constant.value).lower() for word in ("html", "svg"))
         page = page or _is_html_by_header(call)
     node = argument_node(call, 0, "content") if page else argument_node(call, 0) if named(call, _MARKUP) else None
     return node if node is not None and free(module.value(node), "html") else None
@@ -138,20 +123,15 @@ def pattern_from_input(module: Module) -> Iterator[Fault]:
         if node is not None and free(module.value(node), "regex"):
             yield Fault(
                 node if node.lineno == call.node.lineno else call.node,
-                "The client chooses this regular expression. One that backtracks holds a processor for as "
-                "long as it likes.",
-                "Search for plain text: `needle in text`, or `re.escape(needle)`; in SQL `.contains(needle, "
-                "autoescape=True)`.",
+                "The client chooses this regular expression. One that backtracks holds a processor for as long as it likes.",
+                "Search for plain text: `needle in text`, or `re.escape(needle)`; in SQL `.contains(needle, autoescape=True)`.",
             )
 
 
 @registry.rule("BW109", "A catastrophic regular expression")
 def catastrophic_pattern(module: Module) -> Iterator[Fault]:
     """Point at constant patterns whose backtracking grows exponentially."""
-    mend = (
-        "Let each character be matched in one way only: `[a-z]+` for `([a-z]+)+`; or use a pydantic "
-        "`pattern=`, whose engine does not backtrack."
-    )
+    mend = "Let each character be matched in one way only: `[a-z]+` for `([a-z]+)+`; or use a pydantic `pattern=`, whose engine does not backtrack."
     for call in calls(module):
         if not named(call, _REGEX):
             continue
@@ -160,16 +140,14 @@ def catastrophic_pattern(module: Module) -> Iterator[Fault]:
         if node is not None and said is not None and isinstance(said.value, str) and is_catastrophic(said.value):
             yield Fault(
                 node if node.lineno == call.node.lineno else call.node,
-                f"`{said.value[:60]}` repeats what already repeats. A few dozen characters that almost match "
-                "hold a processor for hours.",
+                f"`{said.value[:60]}` repeats what already repeats. A few dozen characters that almost match hold a processor for hours.",
                 mend,
             )
             definition = node if isinstance(node, ast.Constant) else _definition(module, node)
             if definition is not None and definition.lineno != call.node.lineno:
                 yield Fault(
                     definition,
-                    "This pattern repeats what already repeats. A few dozen characters that almost match hold a "
-                    "processor for hours.",
+                    "This pattern repeats what already repeats. A few dozen characters that almost match hold a processor for hours.",
                     mend,
                 )
 
@@ -181,48 +159,28 @@ def _definition(module: Module, node: ast.expr) -> ast.expr | None:
 @registry.rule("BW111", "The client chooses an attribute")
 def attribute_from_input(module: Module) -> Iterator[Fault]:
     """Point at lookups of attributes, and of globals, by a name that the client chooses."""
-    mend = (
-        'Look it up in a constant dictionary: `COLUMNS = {"name": Item.name, "price": Item.price}`, '
-        'then `COLUMNS[sort]` with `sort: Literal["name", "price"]`.'
-    )
+    mend = 'Look it up in a constant dictionary: `COLUMNS = {"name": Item.name, "price": Item.price}`, then `COLUMNS[sort]` with `sort: Literal["name", "price"]`.'
     for call in calls(module):
         if named(call, _ATTRIBUTE):
             node = argument_node(call, 0 if "operator" in "".join(call.names) else 1)
             if node is not None and free(module.value(node)):
                 yield Fault(
                     call.node,
-                    f"The client chooses the attribute in `{source_of(call.node)}`. It reaches what was never "
-                    "meant for it, `__class__` and methods among it.",
+                    f"The client chooses the attribute in `{source_of(call.node)}`. It reaches what was never meant for it, `__class__` and methods among it.",
                     mend,
                 )
     for subscript in module.walk(ast.Subscript):
-        if (
-            isinstance(subscript, ast.Subscript)
-            and _is_namespace(module, subscript.value)
-            and free(module.value(subscript.slice))
-        ):
-            yield Fault(
-                subscript, "The client chooses a name of the module. It reaches every function and import in it.", mend
-            )
+        if isinstance(subscript, ast.Subscript) and _is_namespace(module, subscript.value) and free(module.value(subscript.slice)):
+            yield Fault(subscript, "The client chooses a name of the module. It reaches every function and import in it.", mend)
     for call in calls(module):
-        if (
-            method(call) in {"get", "__getitem__"}
-            and isinstance(call.node.func, ast.Attribute)
-            and _is_namespace(module, call.node.func.value)
-            and call.args
-            and free(call.args[0])
-        ):
-            yield Fault(
-                call.node, "The client chooses a name of the module. It reaches every function and import in it.", mend
-            )
+        if method(call) in {"get", "__getitem__"} and isinstance(call.node.func, ast.Attribute) and _is_namespace(module, call.node.func.value) and call.args and free(call.args[0]):
+            yield Fault(call.node, "The client chooses a name of the module. It reaches every function and import in it.", mend)
 
 
 def _is_namespace(module: Module, node: ast.expr) -> bool:
     if isinstance(node, ast.Attribute) and node.attr == "__dict__":
         return True
-    return isinstance(node, ast.Call) and bool(
-        module.value(node.func).names & {"builtins.globals", "builtins.locals", "builtins.vars"}
-    )
+    return isinstance(node, ast.Call) and bool(module.value(node.func).names & {"builtins.globals", "builtins.locals", "builtins.vars"})
 
 
 @registry.rule("BW112", "A format string or template from input")
@@ -232,11 +190,7 @@ def template_from_input(module: Module) -> Iterator[Fault]:
         node: ast.expr | None = None
         if named(call, _TEMPLATE_TEXT) or methods(call) & {"from_string"}:
             node = argument_node(call, 0, "template", "source", "text")
-        elif (
-            method(call) in {"format", "format_map"}
-            and isinstance(call.node.func, ast.Attribute)
-            and not call.functions
-        ):
+        elif method(call) in {"format", "format_map"} and isinstance(call.node.func, ast.Attribute) and not call.functions:
             node = call.node.func.value
             if not free(module.value(node)) or module.value(node).types - {"builtins.str"}:
                 node = None
@@ -245,22 +199,14 @@ def template_from_input(module: Module) -> Iterator[Fault]:
         if node is not None and free(module.value(node)):
             yield Fault(
                 call.node,
-                "The client writes the template. `{0.__class__}` or `{{ config }}` in it reads the inside of "
-                "the service, or runs code.",
+                "The client writes the template. `{0.__class__}` or `{{ config }}` in it reads the inside of the service, or runs code.",
                 'Keep the template constant and pass the client\'s text as a value: `"Dear {name}".format(name=name)`.',
             )
     for node_ in module.walk(ast.BinOp):
-        if (
-            isinstance(node_, ast.BinOp)
-            and isinstance(node_.op, ast.Mod)
-            and "builtins.str" in module.value(node_.left).types
-            and free(module.value(node_.left))
-            and not module.value(node_.left).composed
-        ):
+        if isinstance(node_, ast.BinOp) and isinstance(node_.op, ast.Mod) and "builtins.str" in module.value(node_.left).types and free(module.value(node_.left)) and not module.value(node_.left).composed:
             yield Fault(
                 node_,
-                "The client writes the format string. Its fields read what was not meant for it, or make the "
-                "request fail.",
+                "The client writes the format string. Its fields read what was not meant for it, or make the request fail.",
                 "Keep the format string constant and pass the client's text as a value.",
             )
 
@@ -268,33 +214,19 @@ def template_from_input(module: Module) -> Iterator[Fault]:
 @registry.rule("BW113", "A response header from input")
 def header_from_input(module: Module) -> Iterator[Fault]:
     """Point at headers of the answer that hold text of the client."""
-    message = (
-        "Text of the client becomes a header of the answer. With a line break in it, it adds headers "
-        "or a whole second answer."
-    )
+    message = "Text of the client becomes a header of the answer. With a line break in it, it adds headers or a whole second answer."
     mend = "Send it in the body; a file name as `quote(name, safe=\"\")` in `filename*=UTF-8''...`."
     for node in module.walk(ast.Assign):
         if isinstance(node, ast.Assign):
             for target in node.targets:
-                if (
-                    isinstance(target, ast.Subscript)
-                    and _is_response_headers(module, target.value)
-                    and free(module.value(node.value), "url")
-                ):
+                if isinstance(target, ast.Subscript) and _is_response_headers(module, target.value) and free(module.value(node.value), "url"):
                     yield Fault(node, message, mend)
     for call in calls(module):
         if any(name.startswith(("fastapi.responses.", "fastapi.Response")) for name in call.names):
             headers = call.argument(None, "headers")
-            if headers is not None and any(
-                free(value, "url") for value in (*(value for _, value in headers.fields), headers.items)
-            ):
+            if headers is not None and any(free(value, "url") for value in (*(value for _, value in headers.fields), headers.items)):
                 yield Fault(argument_node(call, None, "headers") or call.node, message, mend)
-        if (
-            method(call) in {"append", "update", "setdefault", "add"}
-            and isinstance(call.node.func, ast.Attribute)
-            and _is_response_headers(module, call.node.func.value)
-            and any(free(value, "url") for value in call.args)
-        ):
+        if method(call) in {"append", "update", "setdefault", "add"} and isinstance(call.node.func, ast.Attribute) and _is_response_headers(module, call.node.func.value) and any(free(value, "url") for value in call.args):
             yield Fault(call.node, message, mend)
 
 
@@ -302,6 +234,4 @@ def _is_response_headers(module: Module, node: ast.expr) -> bool:
     if not isinstance(node, ast.Attribute) or node.attr != "headers":
         return False
     base = module.value(node.value)
-    return any("Response" in kind for kind in base.types) or (
-        isinstance(node.value, ast.Name) and node.value.id in {"response", "resp"}
-    )
+    return any("Response" in kind for kind in base.types) or (isinstance(node.value, ast.Name) and node.value.id in {"response", "resp"})

@@ -77,15 +77,13 @@ def weak_hash(module: Module) -> Iterator[Fault]:
             yield Fault(
                 call.node,
                 f"`{name.rpartition('.')[2]}` is broken: two different contents with the same result can be made.",
-                "`hashlib.sha256(data)`; where it only names content: `hashlib.md5(data, "
-                'usedforsecurity=False)`; to sign, `hmac.digest(key, data, "sha256")`.',
+                '`hashlib.sha256(data)`; where it only names content: `hashlib.md5(data, usedforsecurity=False)`; to sign, `hmac.digest(key, data, "sha256")`.',
             )
         elif named(call, _FAST) and _is_password(module, call):
             yield Fault(
                 call.node,
                 "A password goes into a hash that is made to be fast. Whoever gets the table tries billions a second.",
-                "Leave passwords to the identity provider; this service only checks tokens. If it has to be: "
-                "`await asyncio.to_thread(hasher.hash, password)` with argon2.",
+                "Leave passwords to the identity provider; this service only checks tokens. If it has to be: `await asyncio.to_thread(hasher.hash, password)` with argon2.",
             )
     for attribute in module.walk(ast.Attribute):
         if isinstance(attribute, ast.Attribute) and attribute.attr == "MODE_ECB":
@@ -95,11 +93,7 @@ def weak_hash(module: Module) -> Iterator[Fault]:
                 "`AESGCM(key).encrypt(nonce, data, None)`.",
             )
     for node in module.walk(ast.keyword):
-        if (
-            isinstance(node, ast.keyword)
-            and node.arg in {"digestmod", "hash_name", "digest"}
-            and is_constant(module.value(node.value), "md5", "sha1")
-        ):
+        if isinstance(node, ast.keyword) and node.arg in {"digestmod", "hash_name", "digest"} and is_constant(module.value(node.value), "md5", "sha1"):
             yield Fault(
                 node.value,
                 "This hash is broken: two different contents with the same result can be made.",
@@ -114,11 +108,7 @@ def _weak(call: Call) -> str | None:
     if named(call, {"hashlib.new", "hmac.new", "hmac.digest", "hashlib.pbkdf2_hmac", "hashlib.file_digest"}):
         position = {"hashlib.new": 0, "hashlib.pbkdf2_hmac": 0, "hashlib.file_digest": 1}.get(min(call.names), 2)
         value = call.argument(position, "name", "digestmod", "digest")
-        if (
-            value is not None
-            and value.constant is not None
-            and str(value.constant.value).lower() in {"md5", "sha1", "md4", "sha"}
-        ):
+        if value is not None and value.constant is not None and str(value.constant.value).lower() in {"md5", "sha1", "md4", "sha"}:
             return f"hashlib.{value.constant.value!s}"
         if value is not None and value.names & {"hashlib.md5", "hashlib.sha1"}:
             return min(value.names & {"hashlib.md5", "hashlib.sha1"})
@@ -158,11 +148,7 @@ def weak_random(module: Module) -> Iterator[Fault]:
     """Point at `random` where the result must not be guessed."""
     for call in calls(module):
         name = next(
-            (
-                name
-                for name in sorted(call.names)
-                if name.startswith(("random.", "numpy.random.")) or name in {"uuid.uuid1", "uuid.getnode"}
-            ),
+            (name for name in sorted(call.names) if name.startswith(("random.", "numpy.random.")) or name in {"uuid.uuid1", "uuid.getnode"}),
             None,
         )
         if name is None or name.rpartition(".")[2] in {"seed", "Random", "shuffle"}:
@@ -171,8 +157,7 @@ def weak_random(module: Module) -> Iterator[Fault]:
             yield Fault(
                 call.node,
                 f"`{name}` can be computed from a few of its earlier results. What it makes here must not be guessed.",
-                '`secrets.token_urlsafe(32)`; for digits `"".join(secrets.choice(string.digits) for _ in '
-                "range(6))`; to draw, `secrets.choice(...)`.",
+                '`secrets.token_urlsafe(32)`; for digits `"".join(secrets.choice(string.digits) for _ in range(6))`; to draw, `secrets.choice(...)`.',
             )
 
 
@@ -189,35 +174,15 @@ def _must_be_secret(module: Module, call: Call) -> bool:
             key = module.keys.get(child)
             if isinstance(key, ast.Constant) and isinstance(key.value, str) and needs_secrecy(key.value):
                 return True
-        if (
-            isinstance(parent, ast.Call)
-            and needs_secrecy(
-                parent.func.attr
-                if isinstance(parent.func, ast.Attribute)
-                else parent.func.id
-                if isinstance(parent.func, ast.Name)
-                else ""
-            )
-            and not module.value(parent.func).names & {"asyncio.sleep"}
-        ):
+        if isinstance(parent, ast.Call) and needs_secrecy(parent.func.attr if isinstance(parent.func, ast.Attribute) else parent.func.id if isinstance(parent.func, ast.Name) else "") and not module.value(parent.func).names & {"asyncio.sleep"}:
             return True
         if is_function(parent):
             if needs_secrecy(getattr(parent, "name", "")):
                 return True
             break
         child = parent
-    return any(
-        value.names & _ALPHABETS
-        or (
-            value.constant is not None
-            and isinstance(value.constant.value, str)
-            and len(value.constant.value) >= ALPHABET
-        )
-        for value in call.args
-    ) or any(
-        isinstance(part, ast.Attribute | ast.Name) and (module.resolve(part) or "") in _ALPHABETS
-        for argument in call.node.args
-        for part in inside(argument)
+    return any(value.names & _ALPHABETS or (value.constant is not None and isinstance(value.constant.value, str) and len(value.constant.value) >= ALPHABET) for value in call.args) or any(
+        isinstance(part, ast.Attribute | ast.Name) and (module.resolve(part) or "") in _ALPHABETS for argument in call.node.args for part in inside(argument)
     )
 
 

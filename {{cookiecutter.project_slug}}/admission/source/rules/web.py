@@ -23,14 +23,8 @@ def _headers_set(module: Module) -> Iterator[tuple[str, ast.AST, ast.expr]]:
     for node in module.walk(ast.Assign, ast.Delete):
         targets = node.targets if isinstance(node, ast.Assign | ast.Delete) else []
         for target in targets:
-            if (
-                isinstance(target, ast.Subscript)
-                and isinstance(target.value, ast.Attribute)
-                and target.value.attr == "headers"
-            ):
-                name = module.value(target.slice).constant or (
-                    target.slice.value if isinstance(target.slice, ast.Constant) else None
-                )
+            if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Attribute) and target.value.attr == "headers":
+                name = module.value(target.slice).constant or (target.slice.value if isinstance(target.slice, ast.Constant) else None)
                 said = getattr(name, "value", name)
                 if isinstance(said, str):
                     yield said.lower(), node, node.value if isinstance(node, ast.Assign) else target
@@ -38,37 +32,18 @@ def _headers_set(module: Module) -> Iterator[tuple[str, ast.AST, ast.expr]]:
         headers = argument_node(call, None, "headers")
         if headers is not None and any("Response" in name or "HTTPException" in name for name in call.names):
             yield from _in_dictionary(module, headers)
-        if (
-            method(call) in {"setdefault", "append", "add", "__setitem__"}
-            and isinstance(call.node.func, ast.Attribute)
-            and isinstance(call.node.func.value, ast.Attribute)
-            and call.node.func.value.attr == "headers"
-            and len(call.node.args) > 1
-        ):
+        if method(call) in {"setdefault", "append", "add", "__setitem__"} and isinstance(call.node.func, ast.Attribute) and isinstance(call.node.func.value, ast.Attribute) and call.node.func.value.attr == "headers" and len(call.node.args) > 1:
             said = module.value(call.node.args[0]).constant
             if said is not None:
                 yield str(said.value).lower(), call.node, call.node.args[1]
-        if (
-            method(call) == "update"
-            and isinstance(call.node.func, ast.Attribute)
-            and isinstance(call.node.func.value, ast.Attribute)
-            and call.node.func.value.attr == "headers"
-            and call.node.args
-        ):
+        if method(call) == "update" and isinstance(call.node.func, ast.Attribute) and isinstance(call.node.func.value, ast.Attribute) and call.node.func.value.attr == "headers" and call.node.args:
             yield from _in_dictionary(module, call.node.args[0])
 
 
 def _in_dictionary(module: Module, node: ast.expr) -> Iterator[tuple[str, ast.AST, ast.expr]]:
     if isinstance(node, ast.Name):
         function = module.function_of(node)
-        made = [
-            part.value
-            for scope in (function, module.tree)
-            if scope is not None
-            for part in inside(scope)
-            if isinstance(part, ast.Assign)
-            and any(isinstance(target, ast.Name) and target.id == node.id for target in part.targets)
-        ]
+        made = [part.value for scope in (function, module.tree) if scope is not None for part in inside(scope) if isinstance(part, ast.Assign) and any(isinstance(target, ast.Name) and target.id == node.id for target in part.targets)]
         node = made[0] if made else node
     if isinstance(node, ast.Dict):
         for key, value in zip(node.keys, node.values, strict=True):
@@ -83,9 +58,7 @@ def cors(module: Module) -> Iterator[Fault]:
     mend = "Take it out: which origins may call is a setting of the service, not of a handler."
     message = "This lets pages of other origins call the service, and read what it answers."
     for call in calls(module):
-        if named(call, {"fastapi.middleware.cors.CORSMiddleware"}) or any(
-            "fastapi.middleware.cors.CORSMiddleware" in value.names for value in call.args
-        ):
+        if named(call, {"fastapi.middleware.cors.CORSMiddleware"}) or any("fastapi.middleware.cors.CORSMiddleware" in value.names for value in call.args):
             yield Fault(call.node, message, mend)
     for name, node, _ in _headers_set(module):
         if name.startswith("access-control-"):
@@ -95,24 +68,18 @@ def cors(module: Module) -> Iterator[Fault]:
 @registry.rule("BW417", "A cookie without its guards")
 def cookie(module: Module) -> Iterator[Fault]:
     """Point at cookies that scripts can read, that travel in the clear, or that other sites can send."""
-    mend = (
-        '`response.set_cookie("theme", value, httponly=True, secure=True, samesite="lax", '
-        "max_age=3600)`; who is calling is told by the token, never by a cookie."
-    )
+    mend = '`response.set_cookie("theme", value, httponly=True, secure=True, samesite="lax", max_age=3600)`; who is calling is told by the token, never by a cookie.'
     for call in calls(module):
         if method(call) != "set_cookie" or call.functions:
             continue
         missing = [name for name in ("httponly", "secure") if not is_constant(call.keywords.get(name), True)]
         same_site = call.keywords.get("samesite")
-        if same_site is not None and (
-            is_constant(same_site, None) or str(getattr(same_site.constant, "value", "lax")).lower() == "none"
-        ):
+        if same_site is not None and (is_constant(same_site, None) or str(getattr(same_site.constant, "value", "lax")).lower() == "none"):
             missing.append("samesite")
         if missing and "**" not in call.keywords:
             yield Fault(
                 call.node,
-                f"This cookie has no {', no '.join(missing)}: scripts read it, it travels in the clear, or "
-                "another site sends it along.",
+                f"This cookie has no {', no '.join(missing)}: scripts read it, it travels in the clear, or another site sends it along.",
                 mend,
             )
     for name, node, _ in _headers_set(module):
@@ -167,11 +134,7 @@ def debug(module: Module) -> Iterator[Fault]:
     """Point at routes and switches that show or steer the inside."""
     mend = "Take it out. What the service does is in its logs, metrics and traces."
     for route in module.routes:
-        looks = (
-            _DEBUG.search(route.path)
-            and not _HARMLESS.search(route.path)
-            and not re.search(r"profile|config", route.path)
-        ) or re.search(r"(^|_)debug(_|$)", route.node.name)
+        looks = (_DEBUG.search(route.path) and not _HARMLESS.search(route.path) and not re.search(r"profile|config", route.path)) or re.search(r"(^|_)debug(_|$)", route.node.name)
         prefix = _prefix(module, route.registration)
         if looks or re.search(r"(^|/)_?debug(/|$)", prefix):
             yield Fault(
@@ -188,9 +151,7 @@ def debug(module: Module) -> Iterator[Fault]:
                 "remark",
             )
     for call in calls(module):
-        if is_constant(call.keywords.get("debug"), True) and any(
-            "fastapi" in name.lower() or "starlette" in name or "flask" in name for name in call.names
-        ):
+        if is_constant(call.keywords.get("debug"), True) and any("fastapi" in name.lower() or "starlette" in name or "flask" in name for name in call.names):
             yield Fault(
                 argument_node(call, None, "debug") or call.node,
                 "In debug mode an error shows its source and variables to the client.",
@@ -218,20 +179,12 @@ def debug(module: Module) -> Iterator[Fault]:
         ):
             yield Fault(call.node, "A debugger or profiler stops, slows or opens the process for everybody.", mend)
     for node in module.walk(ast.Assign):
-        if (
-            isinstance(node, ast.Assign)
-            and any(isinstance(target, ast.Attribute) and target.attr == "debug" for target in node.targets)
-            and is_constant(module.value(node.value), True)
-        ):
+        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Attribute) and target.attr == "debug" for target in node.targets) and is_constant(module.value(node.value), True):
             yield Fault(node, "In debug mode an error shows its source and variables to the client.", mend)
 
 
 def _prefix(module: Module, registration: ast.expr) -> str:
-    if (
-        isinstance(registration, ast.Call)
-        and isinstance(registration.func, ast.Attribute)
-        and isinstance(registration.func.value, ast.Name)
-    ):
+    if isinstance(registration, ast.Call) and isinstance(registration.func, ast.Attribute) and isinstance(registration.func.value, ast.Name):
         made = module.aliases.get(registration.func.value.id)
         if isinstance(made, ast.Call):
             for keyword in made.keywords:
@@ -243,10 +196,7 @@ def _prefix(module: Module, registration: ast.expr) -> str:
 @registry.rule("BW420", "The environment read in a handler")
 def environment(module: Module) -> Iterator[Fault]:
     """Point at settings that a handler takes from the environment."""
-    message = (
-        "A handler that reads the environment has settings that nobody checks at boot. A missing one "
-        "fails when the first client comes."
-    )
+    message = "A handler that reads the environment has settings that nobody checks at boot. A missing one fails when the first client comes."
     mend = "Settings are the service's: a constant in the module, or what the declared upstream is configured with."
     seen: set[int] = set()
     for call in calls(module):
@@ -268,15 +218,8 @@ def environment(module: Module) -> Iterator[Fault]:
             seen.add(call.node.lineno)
             yield Fault(call.node, message, mend)
     for node in module.walk(ast.Attribute, ast.Name):
-        if (
-            isinstance(node, ast.Attribute | ast.Name)
-            and isinstance(node.ctx, ast.Load)
-            and module.value(node).names & {"os.environ", "os.environb"}
-            and node.lineno not in seen
-        ):
+        if isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load) and module.value(node).names & {"os.environ", "os.environb"} and node.lineno not in seen:
             yield Fault(node, message, mend)
     for info in module.classes.values():
-        if any(
-            base in {"pydantic_settings.BaseSettings", "pydantic.BaseSettings"} for base in module.bases_of(info.name)
-        ):
+        if any(base in {"pydantic_settings.BaseSettings", "pydantic.BaseSettings"} for base in module.bases_of(info.name)):
             yield Fault(info.node, message, mend)
