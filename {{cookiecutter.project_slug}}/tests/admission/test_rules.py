@@ -15,6 +15,13 @@ from admission.source import check_source
 PAGES = Path(__file__).parents[2] / "admission" / "rules"
 HEADINGS = ["What", "Why", "Bad", "Good", "Mend"]
 
+LATER = {
+    *("BW601", "BW602", "BW611", "BW612"),
+    *(f"BW{number}" for number in range(701, 714)),
+    *(f"BW{number}" for number in (*range(901, 913), *range(920, 923))),
+}
+"""Rules of the layers after the first; the examples on their pages are run by the tests of those layers."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -34,7 +41,9 @@ def marked(source: str, rule: str) -> set[int]:
 
 
 def test_there_is_a_page_for_each_rule_and_for_nothing_else() -> None:
-    assert {path.stem for path in PAGES.glob("*.md")} == set(RULES)
+    pages = {path.stem for path in PAGES.glob("*.md")}
+    assert {rule for rule in pages if re.fullmatch(r"BW[1-5]\d\d", rule)} == set(RULES)
+    assert pages - set(RULES) == LATER
 
 
 def test_an_id_is_given_once() -> None:
@@ -88,3 +97,16 @@ def test_the_examples_are_whole_modules(rule: str) -> None:
     for example in (page(rule).bad, page(rule).good):
         assert "APIRouter" in example
         ast.parse(example)
+
+
+@pytest.mark.parametrize("rule", sorted(LATER))
+def test_a_page_of_a_later_layer_has_the_same_headings(rule: str) -> None:
+    lines = (PAGES / f"{rule}.md").read_text().splitlines()
+    assert lines[0].startswith(f"# {rule}: ")
+    assert [line.removeprefix("## ") for line in lines if line.startswith("## ")] == HEADINGS
+
+
+def test_the_example_of_what_does_not_parse() -> None:
+    bad, fine = re.findall(r"```python\n(.*?)```", (PAGES / "BW901.md").read_text(), re.DOTALL)
+    assert [(finding.rule, finding.line) for finding in check_source(bad, "bad.py")] == [("BW901", 1)]
+    assert check_source(fine, "fine.py") == []

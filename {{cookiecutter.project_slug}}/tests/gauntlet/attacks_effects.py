@@ -25,7 +25,7 @@ AT_ONCE: Final = 6
 """Clients that send the same key at the same time."""
 
 PATIENCE: Final = 10.0
-CUT_WITHIN: Final = 8.0
+CUT_WITHIN: Final = 5.0
 """Seconds in which a request has to end that was given a quarter of one: a machine may be busy."""
 
 PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)

@@ -23,6 +23,8 @@ _SECRET_NAMES: Final = re.compile(
     r"pass(word|phrase)?|secret|token|card|iban|cvc|ssn|email|phone|api_?key", re.IGNORECASE
 )
 _MARK: Final = "gauntletmark"
+PATIENCE: Final = 5.0
+"""Seconds for a span or a measurement to be exported; it is done several times a second here."""
 
 
 @ATTACKS.attack("request_log", "tracing")
@@ -42,7 +44,7 @@ def a_line_and_a_span(world: World, route: Route) -> Iterator[Fault]:
         yield Fault("BW711", "the trace that the caller began is not carried on (guard: tracing)")
     try:
         world.target.telemetry.wait_for(
-            lambda: any(span.trace_id.hex() == trace for span in world.target.telemetry.spans())
+            lambda: any(span.trace_id.hex() == trace for span in world.target.telemetry.spans()), PATIENCE
         )
     except AssertionError:
         yield Fault("BW711", "a sampled request leaves no span (guard: tracing)")
@@ -68,7 +70,7 @@ def a_measurement(world: World, route: Route) -> Iterator[Fault]:
         )
 
     try:
-        receiver.wait_for(counted)
+        receiver.wait_for(counted, PATIENCE)
     except AssertionError:
         yield Fault("BW711", "a request is not measured by route and status (guard: metrics)")
 

@@ -39,15 +39,20 @@ PATIENCE = 60.0
 """Seconds after which a wait is a failure. Long, because a loaded machine is no defect."""
 
 
-def copy_project(target: Path, *, dropped: bool = True) -> Path:
+def copy_project(target: Path, *, dropped: bool = True, gate: bool = False) -> Path:
     """Copy what a service is made of; with ``dropped``, put the probe handler and its policy into it.
 
-    The policy gets the roles ``reader`` and ``writer``.
+    The policy gets the roles ``reader`` and ``writer``. With ``gate`` the copy has its own gate and gauntlet.
     """
     target.mkdir(parents=True, exist_ok=True)
     # With the compiled files, which stay valid: a copy that compiles everything anew takes seconds to start.
     shutil.copytree(ROOT / "app", target / "app")
     shutil.copytree(ROOT / "migrations", target / "migrations")
+    if gate:
+        shutil.copytree(ROOT / "admission", target / "admission")
+        for name in ("gauntlet", "support"):
+            shutil.copytree(ROOT / "tests" / name, target / "tests" / name)
+        shutil.copy(ROOT / "tests" / "__init__.py", target / "tests" / "__init__.py")
     for name in ("policy.toml", "pyproject.toml", "alembic.ini"):
         shutil.copy(ROOT / name, target / name)
     policy = target / "policy.toml"
