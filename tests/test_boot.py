@@ -137,15 +137,11 @@ def test_the_example_is_closed_to_strangers_and_absent_where_it_was_not_wanted(
     assert status == (401 if (project / "app" / "handlers" / "orders.py").exists() else 404)
 
 
-def test_the_service_admits_itself(project: Path) -> None:
-    assert "admitted" in succeed("make", "check", cwd=project)
-
-
 def test_the_service_refuses_a_handler_without_a_policy(project: Path) -> None:
     intruder = project / "app" / "handlers" / "intruder.py"
     intruder.write_text(INTRUDER)
     try:
-        done = run("make", "check", cwd=project)
+        done = run("make", "check", "ARGS=--layer boot", cwd=project)
     finally:
         intruder.unlink()
     assert done.returncode != 0
@@ -153,8 +149,13 @@ def test_the_service_refuses_a_handler_without_a_policy(project: Path) -> None:
 
 
 @pytest.mark.parametrize("hostile", ["x'; touch pwned; '", 'x"; touch pwned; "', "$$(touch pwned)", "`touch pwned`"])
-def test_what_a_user_writes_after_a_target_is_no_code(project: Path, hostile: str) -> None:
-    run("make", "token", f"SUBJECT={hostile}", f"ROLE={hostile}", cwd=project)
-    run("make", "check", f"FORMAT={hostile}", cwd=project)
-    run("make", "run", f"HOST={hostile}", f"PORT={hostile}", cwd=project)
-    assert not (project / "pwned").exists()
+def test_what_a_user_writes_after_a_target_is_no_code(service: Path, hostile: str) -> None:
+    # What is at stake is the recipes' shell, not the command that they start: `true` stands for uv.
+    for target, *names in (
+        ("token", "SUBJECT", "ROLE"),
+        ("check", "FORMAT"),
+        ("migration", "NAME"),
+        ("run", "HOST", "PORT"),
+    ):
+        succeed("make", target, "UV=true", *(f"{name}={hostile}" for name in names), cwd=service)
+    assert not (service / "pwned").exists()
