@@ -93,7 +93,7 @@ def _load_handlers(candidates: str | None, report: Report) -> None:
     package = importlib.import_module("app.handlers")
     if candidates is not None:
         package.__path__.append(candidates)
-    before = Fingerprint.take()
+    before, handlers = Fingerprint.take(), _signal_handlers()
     output = _written()
     for name in sorted(module.name for module in pkgutil.walk_packages(package.__path__, "app.handlers.", _ignore)):
         report.found["loading"] = name
@@ -101,19 +101,24 @@ def _load_handlers(candidates: str | None, report: Report) -> None:
         threads = threading.active_count()
         with contextlib.suppress(BaseException):  # the composition reports it, with its line
             importlib.import_module(name)
-        for what, detail in _effects(before, output, threads):
+        for what, detail in _effects(before, handlers, output, threads):
             report.found["effects"].append({"module": name, "what": what, "detail": detail})
         before, output = Fingerprint.take(), _written()
     report.found["loading"] = None
     report.write()
 
 
-def _effects(before: Fingerprint, output: int, threads: int) -> list[tuple[str, str]]:
+def _signal_handlers() -> dict[signal.Signals, Any]:
+    """What is done at the signals that end a service: compared, because a shell may have made it ignore one."""
+    return {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+
+def _effects(before: Fingerprint, handlers: dict[signal.Signals, Any], output: int, threads: int) -> list[tuple[str, str]]:
     found = [("changed", name) for name in before.changed()]
-    for number in (signal.SIGTERM, signal.SIGINT):
-        if signal.getsignal(number) not in {signal.SIG_DFL, signal.default_int_handler}:
+    for number, handler in _signal_handlers().items():
+        if handler is not handlers[number]:
             found.append(("changed", f"signal.{number.name}"))
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, handlers[number])
     if _written() != output:
         found.append(("printed", ""))
     if threading.active_count() > threads:

@@ -193,10 +193,15 @@ def _privilege(module: Module, item: Taken) -> str | None:
     if _PRICE.match(item.name) and item.source == "field" and isinstance(item.owner, ast.ClassDef):
         fields = {part.target.id for part in item.owner.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)}
         orders = set(words(item.owner.name)) & _ORDERING or (fields & {"quantity", "qty"} and fields & {"sku", "product_id", "item_id", "product", "article_id", "variant_id"})
-        return "price" if orders else None
+        return "price" if orders and _can_have_effects(module) else None
     if _USER.match(item.name) and _is_used_as_owner(module, item.name):
         return "owner"
     return None
+
+
+def _can_have_effects(module: Module) -> bool:
+    """Return whether a handler can store or send anything: a preview that only calculates may be told any price."""
+    return any(name.startswith("sqlalchemy.") or (name.startswith("app.") and name.rpartition(".")[2] not in {"Caller", "Identity"}) for name in module.imports.values())
 
 
 def _administers(module: Module, item: Taken) -> bool:
@@ -210,6 +215,8 @@ def _is_used_as_owner(module: Module, name: str) -> bool:
     """Return whether a field of this name decides whose row is written or read."""
     for part in module.walk(ast.keyword, ast.Compare, ast.Assign):
         if isinstance(part, ast.keyword) and part.arg and (_OWNER.match(part.arg) or _USER.match(part.arg)):
+            if part.arg == name == "subject":
+                continue  # the subject of a letter, a quote, a ticket
             if _reads(part.value, name) and bool(module.value(part.value).labels & {INPUT, SHAPED}) and _is_row_call(module, module.parents.get(part)):
                 return True
         elif isinstance(part, ast.Compare) and isinstance(part.left, ast.Attribute) and (_OWNER.match(part.left.attr) or _USER.match(part.left.attr)) and isinstance(part.left.value, ast.Name) and part.left.value.id[:1].isupper():
