@@ -20,6 +20,19 @@ settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.load_profile("reproducible")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--wide", action="store_true", help="try twenty times as much, and the tests marked wide")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is only tried with ``--wide``; pytest says how many were deselected."""
+    if config.getoption("wide"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("wide")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("wide")]
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """URL of a real Redis that the whole run shares: use keys of your own, and do not stop it."""

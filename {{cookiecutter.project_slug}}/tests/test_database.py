@@ -312,5 +312,6 @@ def test_a_streaming_write_is_refused_at_boot(tmp_path: Path) -> None:
         policy.write('\n[routes."POST /export"]\npublic = true\n\n[routes."GET /export"]\npublic = true\n')
     done = run_to_end(folder, "check", "--layer", "boot")
     assert done.returncode == 1
-    assert "app/handlers/streams.py:4: POST /export streams its answer" in done.stdout
+    assert "app/handlers/streams.py:4:1: BW910" in done.stdout
+    assert "POST /export streams its answer" in done.stdout
     assert "refused: 1 problem" in done.stdout

@@ -18,6 +18,12 @@ def test_every_attack_can_be_made_on_the_example() -> None:
     assert [said for result in results for said in exercised(result) if not said.startswith("upstreams")] == []
 
 
-@pytest.mark.parametrize("guard", guards())
+OFTEN = {"authorization", "body_limit", "unit_of_work"}
+"""Left out with every run; all the others with ``--wide``, because each attack on a whole service takes seconds."""
+
+
+@pytest.mark.parametrize(
+    "guard", [pytest.param(name, marks=[] if name in OFTEN else pytest.mark.wide) for name in guards()]
+)
 def test_a_guard_that_is_missing_is_noticed_and_named(guard: str) -> None:
     assert naming(guard, {"POST /v1/orders"})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.service import Service, copy_project, environment, running
+from tests.support.wide import WIDE, examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ def test_generated_requests_find_no_fault(service: Service, who: str, tmp_path: 
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json", "--no-color"]
     command += [
         "--max-examples",
-        "40",
+        str(examples(10)),
         "--seed",
         "7",
         "--generation-database",
@@ -50,7 +51,13 @@ def test_generated_requests_find_no_fault(service: Service, who: str, tmp_path: 
         command += ["--header", f"Authorization: Bearer {service.token(who)}"]
     command += ["--exclude-checks", ",".join(unfit)]
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment({}), capture_output=True, text=True, timeout=120, check=False
+        command,
+        cwd=tmp_path,
+        env=environment({}),
+        capture_output=True,
+        text=True,
+        timeout=120 if not WIDE else 900,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert [line for line in service.parsed() if line.get("status", 0) >= 500] == []
