@@ -125,7 +125,7 @@ def input_models(module: Module) -> set[str]:
     """Return the classes of this module that a request is read into, those in their fields too."""
     waiting: list[str] = []
     for _, parameter in input_parameters(module):
-        if parameter.source != "scaffold":
+        if parameter.source != "scaffold" and parameter.depends is None:  # what a provider returns is the provider's
             waiting += _types_in(parameter.annotation)
         provided = module.value(parameter.depends).names
         waiting += [name for name in provided if module.method_of(name, "__init__") is None]

@@ -29,7 +29,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield started
 
 
-@pytest.mark.parametrize("who", ["nobody", "customer", "admin"])
+@pytest.mark.parametrize(
+    "who", ["customer", *(pytest.param(who, marks=pytest.mark.wide) for who in ("nobody", "admin"))]
+)
 def test_generated_requests_find_no_fault(service: Service, who: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json", "--no-color"]
     command += [

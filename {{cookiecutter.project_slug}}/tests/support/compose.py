@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ def create(*, lifecycle: Lifecycle, http_guard: HttpGuard, without: str) -> ASGI
 
 
 def main(without: str, port: int) -> int:
+    gc.set_threshold(50_000, 20, 20)  # as ``app run`` does
     from app.cli import migrate_in_development
     from app.server import config_of, serve
     from app.settings import load_settings

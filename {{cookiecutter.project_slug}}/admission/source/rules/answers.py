@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.contract import answer_models, answer_of, config_of
 from admission.source.declare import Fault, Registry
+from admission.source.match import argument_node
 from admission.source.module import is_function
 from admission.source.tree import inside
 from admission.source.values import ROW
@@ -60,7 +61,6 @@ _HIDDEN: Final = frozenset(
         "passwd",
         "hash",
         "hashed",
-        "salt",
         "ssn",
         "cvv",
         "cvc",
@@ -159,7 +159,7 @@ def _is_open(annotation: Annotation) -> bool:
 def leaks(module: Module) -> Iterator[Fault]:
     """Point at answer models with fields that nobody outside may see, and at rows that are sent as they are."""
     mend = "Leave it out of the model, or `Field(exclude=True)`; answer with a model that lists what may leave: `NoteOut.model_validate(note)`."
-    for node, message in (*_hidden_fields(module), *_open_answers(module)):
+    for node, message in (*_hidden_fields(module), *_open_answers(module), *_hidden_keys(module)):
         yield Fault(node, message, mend)
 
 
@@ -169,6 +169,18 @@ def _hidden_fields(module: Module) -> Iterator[tuple[ast.AST, str]]:
         for field, declared in module.classes[name].fields.items() if not module.is_table(name) else ():
             if _is_hidden(field) and field not in kept and not _is_excluded(declared.value):
                 yield declared, f"`{field}` goes out to every client that may read this."
+
+
+def _hidden_keys(module: Module) -> Iterator[tuple[ast.AST, str]]:
+    """Yield keys of a JSON answer that is put together by hand: no model looks at what goes out."""
+    for call in module.calls.values():
+        if not any(name.endswith("JSONResponse") for name in call.names):
+            continue
+        content = argument_node(call, 0, "content")
+        for pair in (part for part in inside(content) if isinstance(part, ast.Dict)) if content is not None else ():
+            for key, value in zip(pair.keys, pair.values, strict=True):
+                if isinstance(key, ast.Constant) and isinstance(key.value, str) and _is_hidden(key.value) and module.value(value).constant is None:
+                    yield key, f"`{key.value}` goes out to every client that may read this."
 
 
 def _open_answers(module: Module) -> Iterator[tuple[ast.AST, str]]:
@@ -205,7 +217,8 @@ def _is_excluded(node: ast.expr | None) -> bool:
 
 def _rows_sent(module: Module, route: Route) -> Iterator[ast.AST]:
     """Yield `row.__dict__`, `vars(row)`, `dict(row._mapping)` and loops over a table's columns in what is returned."""
-    if any(kind in module.classes for kind in answer_of(module, route.node, route.options).types):
+    answer = answer_of(module, route.node, route.options)
+    if any(kind in module.classes for kind in answer.types | (answer.items.types if answer.items is not None else frozenset())):
         return
     for part in inside(route.node):
         if not isinstance(part, ast.Return | ast.Yield) or part.value is None or (is_function(part)):

@@ -232,6 +232,7 @@ def unbounded_wait(module: Module) -> Iterator[Fault]:
                 _MEND,
             )
     yield from _endless_loops(module)
+    yield from _bare_waits(module)
 
 
 _MEND: Final = "Call a declared upstream, whose timeout follows the request's deadline; elsewhere `async with asyncio.timeout(2):`."
@@ -243,6 +244,35 @@ def _waits(call: Call) -> bool:
 
 def _is_bounded_elsewhere(call: Call) -> bool:
     return any(name.startswith(("fastapi.", "pydantic.", "dataclasses.")) for name in call.names)
+
+
+_WAITING: Final = frozenset(
+    {"asyncio.Queue.get", "asyncio.Queue.join", "asyncio.Event.wait", "asyncio.Condition.wait", "asyncio.Condition.wait_for", "asyncio.Barrier.wait"} | {"asyncio.PriorityQueue.get", "asyncio.LifoQueue.get", "queue.Queue.get", "queue.Queue.join", "threading.Event.wait", "threading.Condition.wait"}
+)
+_BOUNDS: Final = frozenset({"asyncio.timeout", "asyncio.timeout_at", "asyncio.wait_for", "asyncio.wait", "anyio.fail_after", "anyio.move_on_after"})
+
+
+def _bare_waits(module: Module) -> Iterator[Fault]:
+    """Point at waits for somebody else of this process: whoever should wake it may have ended long ago."""
+    for call in calls(module):
+        if not named(call, _WAITING) or "timeout" in call.keywords or (call.names & {"threading.Event.wait"} and call.args):
+            continue
+        if _is_under_a_timeout(module, call.node):
+            continue
+        yield Fault(
+            call.node,
+            "This waits until somebody else acts, which may be never. Each waiting request holds its place until its deadline ends it.",
+            "`async with asyncio.timeout(2):` round it, and an answer for the case that nothing came.",
+        )
+
+
+def _is_under_a_timeout(module: Module, node: ast.AST) -> bool:
+    for parent in module.ancestors(node):
+        if isinstance(parent, ast.Call) and module.value(parent.func).names & _BOUNDS:
+            return True
+        if isinstance(parent, ast.AsyncWith | ast.With) and any(isinstance(item.context_expr, ast.Call) and module.value(item.context_expr.func).names & _BOUNDS for item in parent.items):
+            return True
+    return False
 
 
 def _is_request(call: Call) -> bool:

@@ -152,7 +152,7 @@ def untyped(module: Module) -> Iterator[Fault]:
                 yield Fault(item.node, f"What is in {_shown(item)} may be anything.", mend)
                 break
     for call in calls(module):
-        if named(call, {"fastapi.Request.json"}) and not _is_validated(module, call.node):
+        if named(call, {"fastapi.Request.json", "fastapi.Request.body"}) and not _is_validated(module, call.node):
             yield Fault(
                 call.node,
                 "This body is read past all models: anything may be in it, and whatever the code does not expect becomes a 500.",
@@ -163,12 +163,18 @@ def untyped(module: Module) -> Iterator[Fault]:
 def _is_validated(module: Module, node: ast.AST) -> bool:
     """Return whether what was read goes straight into a model."""
     for parent in module.ancestors(node):
-        if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr in {"model_validate", "validate_python", "parse_obj", "model_validate_json"}:
+        if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr == "decompress":
+            return True  # BW407 asks for its bound
+        if isinstance(parent, ast.Call) and any(name.startswith(("hmac.", "hashlib.")) for name in module.value(parent.func).names):
+            return True  # a signature is over the bytes as they came; the body limit bounds them
+        if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr in {"model_validate", "validate_python", "parse_obj", "model_validate_json", "validate_json"}:
             return True
         if isinstance(parent, ast.Call) and any(keyword.arg is None and is_inside(node, keyword.value) for keyword in parent.keywords) and any(name in module.classes and module.is_model(name) for name in module.value(parent.func).names):
             return True
         if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name):
             name = parent.targets[0].id
             function = module.function_of(node)
-            return function is not None and any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"model_validate", "validate_python", "parse_obj"} and any(isinstance(argument, ast.Name) and argument.id == name for argument in part.args) for part in inside(function))
+            return function is not None and any(
+                isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"model_validate", "validate_python", "parse_obj", "model_validate_json", "validate_json"} and any(isinstance(argument, ast.Name) and argument.id == name for argument in part.args) for part in inside(function)
+            )
     return False

@@ -75,7 +75,6 @@ _CODE: Final = frozenset(
         "types.LambdaType",
         "pandas.eval",
         "numexpr.evaluate",
-        "builtins.breakpoint",
         "marshal.loads",
         "marshal.load",
         "timeit.timeit",

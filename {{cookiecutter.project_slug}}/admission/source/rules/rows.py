@@ -101,8 +101,14 @@ def _lost_updates(module: Module, function: ast.AST) -> Iterator[Fault]:
                 yield Fault(node, message, _LOCK_MEND)
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and _is_row(module, node.targets[0].value):
             path = path_of(node.targets[0])
-            if any(isinstance(part, ast.BinOp) and any(path_of(inner) == path for inner in (part.left, part.right)) for part in inside(node.value)):
+            read = {path} | _copies(module, function, path)
+            if any(isinstance(part, ast.BinOp) and any(path_of(inner) in read for inner in (part.left, part.right)) for part in inside(node.value)):
                 yield Fault(node, message, _LOCK_MEND)
+
+
+def _copies(module: Module, function: ast.AST, path: str | None) -> set[str | None]:
+    """Return the names that hold what stood in an attribute: `left = stock.left`."""
+    return {part.targets[0].id for part in _own_nodes(module, function, ast.Assign) if isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Name) and path is not None and path_of(part.value) == path}
 
 
 def _values_of(node: ast.AST) -> list[ast.expr]:
@@ -335,6 +341,12 @@ def query_in_loop(module: Module) -> Iterator[Fault]:
         )
 
 
+def _empties_a_list(loop: ast.While) -> bool:
+    """`while waiting: each = waiting.pop()` goes through data as a `for` does."""
+    asked = {part.id for part in inside(loop.test) if isinstance(part, ast.Name)}
+    return any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"pop", "popleft"} and isinstance(part.func.value, ast.Name) and part.func.value.id in asked for statement in loop.body for part in inside(statement))
+
+
 def _is_gathered(module: Module, loop: ast.AST) -> bool:
     """Return whether a comprehension makes what `asyncio.gather` runs."""
     if not isinstance(loop, ast.comprehension):
@@ -344,7 +356,7 @@ def _is_gathered(module: Module, loop: ast.AST) -> bool:
 
 def _goes_through_data(module: Module, loop: ast.AST) -> bool:
     if isinstance(loop, ast.While):
-        return False
+        return _empties_a_list(loop)
     node = getattr(loop, "iter", None)
     if node is None:
         return False

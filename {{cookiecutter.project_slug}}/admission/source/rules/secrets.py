@@ -178,9 +178,15 @@ _PLAIN: Final = frozenset({"type", "kind", "scheme", "method", "status", "algori
 def compared(module: Module) -> Iterator[Fault]:
     """Point at comparisons whose time tells how much of a secret was right."""
     for node in module.walk(ast.Compare):
-        if not isinstance(node, ast.Compare) or len(node.ops) != 1 or not isinstance(node.ops[0], ast.Eq | ast.NotEq):
+        if not isinstance(node, ast.Compare) or len(node.ops) != 1:
             continue
-        sides = (node.left, node.comparators[0])
+        if isinstance(node.ops[0], ast.In | ast.NotIn) and isinstance(node.comparators[0], ast.Tuple | ast.List | ast.Set):
+            # `given in (key, old_key)` compares with each in turn.
+            sides = (node.left, *node.comparators[0].elts)
+        elif isinstance(node.ops[0], ast.Eq | ast.NotEq):
+            sides = (node.left, node.comparators[0])
+        else:
+            continue
         if any(_is_trivial(module, side) for side in sides):
             continue
         if all(INPUT in module.value(side).labels for side in sides):

@@ -143,7 +143,7 @@ def _is_bounded(pieces: list[ast.expr]) -> bool:
                 return True
             if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in {"exists", "insert", "update", "delete"}:
                 return True
-            if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Attribute) and part.left.attr in {"id", "uuid", "slug", "code", "sku"} and isinstance(part.left.value, ast.Name) and part.left.value.id[:1].isupper():
+            if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Attribute) and part.left.attr in {"id", "uuid"} and isinstance(part.left.value, ast.Name) and part.left.value.id[:1].isupper():
                 return True
     said = " ".join(text_of(piece) for piece in pieces)
     return bool(_BOUNDED_TEXT.search(said)) and not any(isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "select" for piece in pieces for part in inside(piece))

@@ -120,7 +120,7 @@ def header(module: Module) -> Iterator[Fault]:
 
 
 _DEBUG: Final = re.compile(
-    r"(^|[/_-])(debug|_debug|internal[_-]?state|dump|env|environ|environment|config|configuration|phpinfo|stacktrace|traceback|heap|threads|profiler|profiling|shell|pdb|backdoor|__\w+|sysinfo|system-info|server-info|vars)($|[/_-])",
+    r"(^|[/_-])(debug|_debug|internal[_-]?state|dump|env|environ|environment|config|configuration|phpinfo|stacktrace|traceback|heap|threads|profiler|profiling|shell|pdb|backdoor|__\w+|sysinfo|system-info|server-info|vars|_?console|repl)($|[/_-])",
     re.IGNORECASE,
 )
 _HARMLESS: Final = re.compile(
@@ -161,6 +161,7 @@ def debug(module: Module) -> Iterator[Fault]:
             name.startswith(
                 (
                     "pdb.",
+                    "builtins.breakpoint",
                     "ipdb.",
                     "debugpy.",
                     "pydevd.",
