@@ -42,7 +42,7 @@ def test_generated_requests_find_no_fault(service: Service, who: str, tmp_path: 
         "--generation-database",
         "none",
         "--phases",
-        "examples,coverage,fuzzing",
+        "examples,coverage,fuzzing,stateful" if WIDE else "examples,fuzzing",
     ]
     # JSON Schema calls 38.0 an integer, the example's strict quantity does not: valid data may be refused there.
     unfit = ["positive_data_acceptance"]
