@@ -170,14 +170,14 @@ def shown(report: dict[str, Any]) -> str:
 
 HEAD = """# A faulty handler, mended from the JSON report alone
 
-Written by `uv run python scripts/gate_transcript.py`, which runs each step: what the gate says below is what it said. Of
-each finding the page shows what one acts on; the report has the place in more detail, and the source line. The handler
+Written by `uv run python scripts/gate_transcript.py`, which runs each step: what the gate says below is what it said.
+Of each finding the page shows what one acts on; the report has the place in more detail, and the source line. The handler
 is not in the service yet, so `uv run app check --format json refunds.py` judges it as a candidate; shown are the layers
 source, lint and boot.
 """
 
-FOOT = """What is left is a remark: the route has no entry in `policy.toml`. Who may call it is a person's decision, and the
-report has the entry to begin with.
+FOOT = """What is left is a remark: the route has no entry in `policy.toml`. Who may call it is a person's decision, and
+the report has the entry to begin with.
 """
 
 
