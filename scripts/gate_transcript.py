@@ -171,7 +171,7 @@ def shown(report: dict[str, Any]) -> str:
 HEAD = """# A faulty handler, mended from the JSON report alone
 
 Written by `uv run python scripts/gate_transcript.py`, which runs each step: what the gate says below is what it said.
-Of each finding the page shows what one acts on; the report has the place in more detail, and the source line. The handler
+Of each finding the page shows what one acts on; the report has more. The handler
 is not in the service yet, so `uv run app check --format json refunds.py` judges it as a candidate; shown are the layers
 source, lint and boot.
 """
