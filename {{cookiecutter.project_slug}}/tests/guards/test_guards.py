@@ -55,7 +55,7 @@ def test_the_flood_limit_fires(project: Path) -> None:
         probes.flood_limit(flooded)
 
 
-OFTEN = {"authentication", "rate_limit"}
+OFTEN = {"rate_limit"}
 """Taken out with every run; all the others with ``--wide``: each is a whole service that is started."""
 
 

@@ -11,6 +11,7 @@ from tests.gauntlet.run import run_gauntlet
 ROUTES = {"POST /v1/orders", "GET /v1/orders/{order_id}", "POST /v1/orders/{order_id}/cancel"}
 
 
+@pytest.mark.wide
 def test_every_attack_can_be_made_on_the_example() -> None:
     effects = {"a key again", "somebody elses object", "an exception", "no database", "past each bound"}
     results = run_gauntlet(only=ROUTES, attacks=effects)
