@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import settings
 
 from tests.support.databases import database_url, postgres, postgres_database, postgres_url, sqlite_url
 from tests.support.redis_server import redis_server
+from tests.support.wide import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +24,10 @@ settings.load_profile("reproducible")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--wide", action="store_true", help="try twenty times as much, and the tests marked wide")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ[VARIABLE] = "1" if config.getoption("wide") else "0"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
@@ -110,6 +111,15 @@ def test_settings_that_are_refused_are_said_without_a_file(monkeypatch: pytest.M
     assert {finding.rule for finding in boot.findings} == {"BW911"}
     assert any("APP_JWKS_URL" in finding.message for finding in boot.findings)
     assert {finding.file for finding in boot.findings} == {""}
+
+
+def test_a_shell_that_ignores_the_interrupt_is_no_fault_of_a_handler() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a job that a script put into the background
+    try:
+        boot = judge_boot([], ROOT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert boot.findings == []
 
 
 def test_what_a_handler_started_does_not_outlive_the_gate(tmp_path: Path) -> None:

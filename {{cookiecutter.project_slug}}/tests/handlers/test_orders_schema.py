@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.service import Service, copy_project, environment, running
-from tests.support.wide import WIDE, examples
+from tests.support.wide import examples, is_wide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def test_generated_requests_find_no_fault(service: Service, who: str, tmp_path: 
         "--generation-database",
         "none",
         "--phases",
-        "examples,coverage,fuzzing,stateful" if WIDE else "examples,fuzzing",
+        "examples,coverage,fuzzing,stateful" if is_wide() else "examples,fuzzing",
     ]
     # JSON Schema calls 38.0 an integer, the example's strict quantity does not: valid data may be refused there.
     unfit = ["positive_data_acceptance"]
@@ -58,7 +58,7 @@ def test_generated_requests_find_no_fault(service: Service, who: str, tmp_path: 
         env=environment({}),
         capture_output=True,
         text=True,
-        timeout=120 if not WIDE else 900,
+        timeout=120 if not is_wide() else 900,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -27,8 +27,9 @@ def create(*, lifecycle: Lifecycle, http_guard: HttpGuard, without: str) -> ASGI
 
 
 def main(without: str, port: int) -> int:
-    gc.set_threshold(50_000, 20, 20)  # as ``app run`` does
-    from app.cli import migrate_in_development
+    from app.cli import GARBAGE_THRESHOLD, migrate_in_development
+
+    gc.set_threshold(GARBAGE_THRESHOLD, 20, 20)  # as ``app run`` does
     from app.server import config_of, serve
     from app.settings import load_settings
 

@@ -6,12 +6,18 @@ examples, and the tests that are marked ``wide``, which are otherwise deselected
 
 from __future__ import annotations
 
-import sys
+import os
 from typing import Final
 
-WIDE: Final = "--wide" in sys.argv or "--wide" in getattr(sys, "orig_argv", ())
+VARIABLE: Final = "TESTS_WIDE"
+"""Set by tests/conftest.py from the option, in each worker process, before any test module is loaded."""
+
+
+def is_wide() -> bool:
+    """Return whether this run is one with ``--wide``."""
+    return os.environ.get(VARIABLE) == "1"
 
 
 def examples(usual: int) -> int:
     """Return how many examples to generate, where the suite takes ``usual``."""
-    return usual * 20 if WIDE else usual
+    return usual * 20 if is_wide() else usual
