@@ -20,23 +20,26 @@ LOCK := env -u UV_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS "$(UV)" --no-conf
 PYTHON_FOLDERS := $(wildcard benchmarks hooks scripts tests)
 ARGS ?=
 
-.PHONY: help demo test test-template test-service bench torture lint types imports fmt lock clean
+.PHONY: help demo test test-template test-service test-bare-service bench torture lint types imports fmt lock clean
 
 help:  ## show this list
 	@echo 'Targets:'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
 demo: | $(UV_READY)  ## generate a service, run it, and show each guard fire
 	@$(RUN) python scripts/demo.py
 
-test: | $(UV_READY)  ## run every test: the template's, and beside them those of a fresh service
-	@"$(MAKE)" --no-print-directory -j2 test-template test-service
+test: | $(UV_READY)  ## run every test: the template's, and beside them those of fresh services
+	@"$(MAKE)" --no-print-directory -j3 test-template test-service test-bare-service
 
 test-template: | $(UV_READY)  ## bake, refuse, boot, update: the template's own tests; ARGS goes to pytest
 	@$(RUN) pytest $(ARGS)
 
-test-service: | $(UV_READY)  ## run `make check` and `make test` in services fresh from the template
-	@$(RUN) python -m tests.support.fresh
+test-service: | $(UV_READY)  ## run `make check` and `make test` in a service fresh from the template
+	@$(RUN) python -m tests.support.fresh with-example
+
+test-bare-service: | $(UV_READY)  ## the same without the worked example: what could hang on that
+	@$(RUN) python -m tests.support.fresh without-example
 
 bench: | $(UV_READY)  ## measure the hardened service against bare FastAPI and the usual middleware
 	@$(RUN) --group bench python benchmarks/run.py $(ARGS)

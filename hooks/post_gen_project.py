@@ -22,7 +22,7 @@ SOURCE_NAME = "breakwater-service"  # the distribution's name in the template
 EXAMPLE_FILES = (
     "app/handlers/inventory.py", "app/handlers/orders.py", "app/models/orders.py", "migrations/versions/0002_orders.py",
     "tests/handlers/test_inventory.py", "tests/handlers/test_orders.py", "tests/handlers/test_orders_schema.py",
-    "tests/torture/*.py",
+    "tests/handlers/test_orders_attacked.py", "tests/torture/*.py",
 )  # fmt: skip
 EXAMPLE_BLOCKS = ("policy.toml", "Makefile")
 BLOCK = re.compile(r"^# example: begin\n.*?^# example: end\n\n?", re.MULTILINE | re.DOTALL)
@@ -30,7 +30,8 @@ BLOCK = re.compile(r"^# example: begin\n.*?^# example: end\n\n?", re.MULTILINE |
 # What work in the template's own service leaves behind, and cookiecutter copies from a local folder.
 LITTER = (
     ".venv", ".uv", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis",
-    ".coverage", ".development-issuer.json", "app.db*", "build", "dist", "*.egg-info", "**/__pycache__",
+    ".admission-cache", ".coverage", ".development-issuer.json", "app.db*", "build", "dist", "*.egg-info",
+    "**/__pycache__",
 )  # fmt: skip
 
 IDENTITIES = ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT")

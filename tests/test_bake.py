@@ -25,6 +25,7 @@ EXAMPLE = {
     "policy.toml",
     "tests/handlers/test_inventory.py",
     "tests/handlers/test_orders.py",
+    "tests/handlers/test_orders_attacked.py",
     "tests/handlers/test_orders_schema.py",
 }
 BLOCKS = {"policy.toml", "Makefile"}  # of these a part goes

@@ -139,11 +139,23 @@ def _module_names(package: str) -> list[str]:
 
 def _import(name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with _without_bytecode():
+            return importlib.import_module(name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a handler may call sys.exit() while it is imported
         raise BootRefused([_load_failure(name, error)]) from error
+
+
+@contextlib.contextmanager
+def _without_bytecode() -> Iterator[None]:
+    """Keep no compiled file: it is told from its source by second and size, and a reload can be quicker than that."""
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _load_failure(name: str, error: BaseException) -> str:

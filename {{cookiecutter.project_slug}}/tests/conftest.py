@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import settings
 
 from tests.support.databases import database_url, postgres, postgres_database, postgres_url, sqlite_url
 from tests.support.redis_server import redis_server
+from tests.support.wide import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +20,23 @@ __all__ = ["database_url", "postgres", "postgres_database", "postgres_url", "sql
 # The same examples each time, and no time limit for one of them: a loaded machine is no fault of the code.
 settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.load_profile("reproducible")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--wide", action="store_true", help="try twenty times as much, and the tests marked wide")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ[VARIABLE] = "1" if config.getoption("wide") else "0"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is only tried with ``--wide``; pytest says how many were deselected."""
+    if config.getoption("wide"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("wide")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("wide")]
 
 
 @pytest.fixture(scope="session")

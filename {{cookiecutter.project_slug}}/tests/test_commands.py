@@ -18,9 +18,14 @@ def project(tmp_path: Path) -> Path:
     return copy_project(tmp_path / "service")
 
 
+BOOT = ("check", "--layer", "boot")
+"""The layer of the gate that composes the service; the others have tests of their own."""
+
+
 def test_check_admits_a_service_that_would_start(project: Path) -> None:
-    done = run_to_end(project, "check")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = run_to_end(project, *BOOT)
+    assert done.returncode == 0
+    assert done.stderr.startswith("boot ")
     assert done.stdout.startswith("admitted: ")
 
 
@@ -32,38 +37,40 @@ def test_check_names_every_fault_with_file_and_line(project: Path) -> None:
     )
     with (project / "policy.toml").open("a") as policy:
         policy.write('\n[routes."GET /nowhere"]\nallow = ["probe:raed"]\n')
-    done = run_to_end(project, "check")
+    done = run_to_end(project, *BOOT)
     assert done.returncode == 1
-    assert "app/handlers/broken.py:1: the handler does not load" in done.stderr
-    assert "app/handlers/sly.py:6: " in done.stderr
-    assert "probe:raed" in done.stderr
-    assert "refused: 3 problems" in done.stderr
+    assert "app/handlers/broken.py:1:1: BW905\n" in done.stdout
+    assert "app/handlers/sly.py:6:1: BW910\n" in done.stdout
+    assert "probe:raed" in done.stdout
+    assert "refused: 3 problems" in done.stdout
 
 
 def test_check_in_json_is_read_by_programs_even_if_a_handler_prints(project: Path) -> None:
     (project / "app" / "handlers" / "chatty.py").write_text("print('hello')\nx = (\n")
     (project / "app" / "handlers" / "talker.py").write_text("print('hello')\n")
-    done = run_to_end(project, "check", "--format", "json")
+    done = run_to_end(project, *BOOT, "--format", "json")
     report = json.loads(done.stdout)
     assert done.returncode == 1
-    assert (report["version"], report["verdict"]) == (1, "refused")
-    assert [(problem["file"], problem["line"]) for problem in report["problems"]] == [
-        ("app/handlers/chatty.py", 2),
-        ("app/handlers/talker.py", 1),
-    ]
+    assert (report["version"], report["verdict"]) == (2, "refused")
+    assert {(found["rule"], found["file"], found["line"]) for found in report["findings"]} == {
+        ("BW905", "app/handlers/chatty.py", 2),
+        ("BW908", "app/handlers/talker.py", 1),
+        ("BW910", "app/handlers/talker.py", 1),
+    }
 
 
 def test_check_annotates_on_github(project: Path) -> None:
     (project / "app" / "handlers" / "broken.py").write_text("x = (\n")
-    done = run_to_end(project, "check", environ={"FORMAT": "github"})
-    assert done.stdout.startswith("::error file=app/handlers/broken.py,line=1::the handler does not parse")
+    done = run_to_end(project, *BOOT, environ={"FORMAT": "github"})
+    assert done.stdout.startswith("::error file=app/handlers/broken.py,line=1,")
+    assert "title=BW905::the handler does not parse" in done.stdout
 
 
 def test_check_refuses_production_with_the_development_issuer(project: Path) -> None:
-    done = run_to_end(project, "check", environ={"APP_ENVIRONMENT": "production"})
+    done = run_to_end(project, *BOOT, environ={"APP_ENVIRONMENT": "production"})
     assert done.returncode == 1
-    assert "APP_JWKS_URL" in done.stderr
-    assert "APP_ISSUER" in done.stderr
+    assert "APP_JWKS_URL" in done.stdout
+    assert "APP_ISSUER" in done.stdout
 
 
 def test_run_refuses_in_words_and_without_a_traceback(project: Path) -> None:
@@ -81,10 +88,10 @@ def test_a_public_route_that_asks_for_the_caller_is_refused(project: Path) -> No
     )
     with (project / "policy.toml").open("a") as policy:
         policy.write('\n[routes."GET /mine"]\npublic = true\n')
-    done = run_to_end(project, "check")
+    done = run_to_end(project, *BOOT)
     assert done.returncode == 1
-    assert "app/handlers/mine.py:4" in done.stderr
-    assert "asks for the Caller" in done.stderr
+    assert "app/handlers/mine.py:4" in done.stdout
+    assert "asks for the Caller" in done.stdout
 
 
 def test_routes_prints_the_table(project: Path) -> None:
@@ -120,4 +127,4 @@ def test_an_unknown_command_ends_with_two(project: Path) -> None:
 
 def test_a_file_of_settings_is_read(project: Path) -> None:
     (project / ".env").write_text("APP_ENVIRONMENT=production\n")
-    assert run_to_end(project, "check").returncode == 1
+    assert run_to_end(project, *BOOT).returncode == 1

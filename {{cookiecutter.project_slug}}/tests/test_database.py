@@ -310,7 +310,8 @@ def test_a_streaming_write_is_refused_at_boot(tmp_path: Path) -> None:
     )
     with (folder / "policy.toml").open("a") as policy:
         policy.write('\n[routes."POST /export"]\npublic = true\n\n[routes."GET /export"]\npublic = true\n')
-    done = run_to_end(folder, "check")
+    done = run_to_end(folder, "check", "--layer", "boot")
     assert done.returncode == 1
-    assert "app/handlers/streams.py:4: POST /export streams its answer" in done.stderr
-    assert "refused: 1 problem" in done.stderr
+    assert "app/handlers/streams.py:4:1: BW910" in done.stdout
+    assert "POST /export streams its answer" in done.stdout
+    assert "refused: 1 problem" in done.stdout

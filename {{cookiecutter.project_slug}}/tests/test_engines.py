@@ -111,9 +111,7 @@ def test_it_is_told_again_when_half_of_that_is_gone_and_not_before() -> None:
     assert cursor.said == [f"SET LOCAL statement_timeout = {ms}" for ms in (4950, 2450, 150)]
 
 
-def test_answers_whose_time_is_over_are_removed_in_batches(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.database.service.REAP_BATCH", 3)
-
+def test_answers_whose_time_is_over_are_removed_in_batches(database_url: str) -> None:
     async def run() -> tuple[list[object], int]:
         async with started(database_url) as (database, told):
             now = int(time.time() * 1000)
@@ -123,7 +121,7 @@ def test_answers_whose_time_is_over_are_removed_in_batches(database_url: str, mo
             ]
             async with database.transaction() as session:
                 await session.execute(insert(IDEMPOTENCY), rows)
-            reaper = asyncio.create_task(database.reap_answers())
+            reaper = asyncio.create_task(database.reap_answers(batch=3))
             while sum(int(str(facts["count"])) for _, facts in told.events) < 5:
                 told.arrived.clear()
                 await asyncio.wait_for(told.arrived.wait(), 10)

@@ -125,14 +125,17 @@ def test_the_commands_go_up_and_down_and_write_a_migration(database_url: str, tm
     assert run_to_end(project, "migrate", environ=environ).stdout == "the database is up to date\n"
     assert "there is nothing to migrate" in run_to_end(project, "migration", "nothing", environ=environ).stdout
     (project / "app" / "models" / "extra.py").write_text(
-        "from sqlalchemy.orm import Mapped, mapped_column\nfrom app.models import Base, Owned\n\n"
+        "from datetime import datetime\nfrom sqlalchemy.orm import Mapped, mapped_column\n"
+        "from app.models import Base, Owned\n\n"
         "class Extra(Owned, Base):\n    __tablename__ = 'extras'\n"
-        "    id: Mapped[int] = mapped_column(primary_key=True)\n"
+        "    id: Mapped[int] = mapped_column(primary_key=True)\n    at: Mapped[datetime]\n"
     )
     written = run_to_end(project, "migration", "add extras", environ=environ)
     file = next((project / "migrations" / "versions").glob("*_add_extras.py"))
     assert written.stdout.strip().endswith(file.name)
     assert "op.protect_rows('extras')" in file.read_text()
+    assert "sa.Column('at', sa.DateTime(timezone=True), nullable=False)" in file.read_text()
+    assert "app." not in file.read_text()
     assert run_to_end(project, "migrate", environ=environ).returncode == 0
     with connected(database_url) as connection:
         assert "extras" in inspect(connection).get_table_names()

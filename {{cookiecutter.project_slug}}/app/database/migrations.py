@@ -8,7 +8,7 @@ that signs callers, and the role that serves.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # which revision came after which is said by the command
 
@@ -16,6 +16,7 @@ import alembic.command  # noqa: E402 - after its logger was told to be quiet: it
 from alembic.autogenerate import renderers  # noqa: E402
 from alembic.config import Config  # noqa: E402
 from alembic.operations import MigrateOperation, Operations, ops  # noqa: E402
+from sqlalchemy.types import TypeDecorator  # noqa: E402
 
 from app.database.schema import ancestors, as_owner, current, prepare_service_role, protected_tables  # noqa: E402
 from app.models.base import IDEMPOTENCY  # noqa: E402
@@ -130,6 +131,16 @@ def _remove(operations: Operations, _operation: RemoveRowSecurity) -> None:
     if connection.dialect.name == "postgresql":
         for sql in row_security.uninstall_statements():
             connection.exec_driver_sql(sql)
+
+
+def render_type(kind: str, item: object, _context: object) -> str | Literal[False]:
+    """Have a new migration name the database's type where a model has one of ours, such as ``UtcDateTime``.
+
+    A migration stays as it is while the service's types change; and it imports nothing of the service.
+    """
+    if kind == "type" and isinstance(item, TypeDecorator) and type(item).__module__.startswith("app."):
+        return f"sa.{item.impl!r}"
+    return False
 
 
 def add_row_security(_context: object, _revision: object, directives: list[Any]) -> None:

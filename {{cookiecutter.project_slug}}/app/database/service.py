@@ -241,18 +241,18 @@ class Database:
         finally:
             await engine.dispose()
 
-    async def reap_answers(self) -> None:
-        """Keep removing the answers whose time is over."""
+    async def reap_answers(self, batch: int = REAP_BATCH) -> None:
+        """Keep removing the answers whose time is over, ``batch`` of them at a time."""
         while True:
             try:
                 async with self.transaction() as session:
-                    removed = await reap(session, IDEMPOTENCY, now=time.time(), limit=REAP_BATCH)
+                    removed = await reap(session, IDEMPOTENCY, now=time.time(), limit=batch)
             except (SQLAlchemyError, OSError, TimeoutError) as error:
                 self._observe("reaper_failed", {"reason": type(error).__name__})
                 removed = 0
             if removed:
                 self._observe("answers_reaped", {"count": removed})
-            if removed < REAP_BATCH:
+            if removed < batch:
                 await asyncio.sleep(REAP_SECONDS)
 
     def _note(self, *, available: bool) -> None:

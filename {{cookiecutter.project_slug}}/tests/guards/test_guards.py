@@ -55,7 +55,11 @@ def test_the_flood_limit_fires(project: Path) -> None:
         probes.flood_limit(flooded)
 
 
-@pytest.mark.parametrize("name", list(ALL))
+OFTEN = {"rate_limit"}
+"""Taken out with every run; all the others with ``--wide``: each is a whole service that is started."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name in OFTEN else pytest.mark.wide) for name in ALL])
 def test_the_guard_is_missed_when_it_is_taken_out(name: str, project: Path) -> None:
     with (
         OtlpReceiver() as fresh,

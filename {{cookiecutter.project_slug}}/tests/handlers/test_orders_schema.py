@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.service import Service, copy_project, environment, running
+from tests.support.wide import examples, is_wide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,18 +29,20 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield started
 
 
-@pytest.mark.parametrize("who", ["nobody", "customer", "admin"])
+@pytest.mark.parametrize(
+    "who", ["customer", *(pytest.param(who, marks=pytest.mark.wide) for who in ("nobody", "admin"))]
+)
 def test_generated_requests_find_no_fault(service: Service, who: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json", "--no-color"]
     command += [
         "--max-examples",
-        "40",
+        str(examples(10)),
         "--seed",
         "7",
         "--generation-database",
         "none",
         "--phases",
-        "examples,coverage,fuzzing",
+        "examples,coverage,fuzzing,stateful" if is_wide() else "examples,fuzzing",
     ]
     # JSON Schema calls 38.0 an integer, the example's strict quantity does not: valid data may be refused there.
     unfit = ["positive_data_acceptance"]
@@ -50,7 +53,13 @@ def test_generated_requests_find_no_fault(service: Service, who: str, tmp_path: 
         command += ["--header", f"Authorization: Bearer {service.token(who)}"]
     command += ["--exclude-checks", ",".join(unfit)]
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment({}), capture_output=True, text=True, timeout=120, check=False
+        command,
+        cwd=tmp_path,
+        env=environment({}),
+        capture_output=True,
+        text=True,
+        timeout=120 if not is_wide() else 900,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert [line for line in service.parsed() if line.get("status", 0) >= 500] == []

@@ -27,8 +27,9 @@ from sqlalchemy.orm import (
 )
 
 from app.patterns.ownership import Owned, OwnerScope, bind, guard_engine, guard_sessions
+from tests.support.wide import examples
 
-EXAMPLES = int(os.environ.get("BREAKWATER_EXAMPLES", "250"))
+EXAMPLES = int(os.environ.get("BREAKWATER_EXAMPLES", str(examples(150))))
 SUBJECTS, TENANTS = ("ann", "ben"), ("north", "south")
 CALLERS = [(subject, tenant) for tenant in TENANTS for subject in SUBJECTS]
 ROWS = 3

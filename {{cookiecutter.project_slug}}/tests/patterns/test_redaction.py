@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from app.patterns.redaction import RedactionConfig, RedactionConfigError, Redactor
+from tests.support.wide import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -421,7 +422,7 @@ values = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner) | st.tuples(inner, inner),
     max_leaves=20,
 )
-repeatable = settings(deadline=None, derandomize=True, database=None)
+repeatable = settings(deadline=None, derandomize=True, database=None, max_examples=examples(40))
 
 
 @repeatable

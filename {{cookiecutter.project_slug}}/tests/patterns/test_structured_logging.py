@@ -33,6 +33,7 @@ from app.patterns.structured_logging import (
     LoggingConfigError,
     configure_logging,
 )
+from tests.support.wide import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -585,7 +586,7 @@ def test_any_fields_become_exactly_one_valid_line_under_the_cap(
     log = structlog.get_logger()
     written = 0
 
-    @settings(deadline=None, derandomize=True, database=None, max_examples=150)
+    @settings(deadline=None, derandomize=True, database=None, max_examples=examples(30))
     @given(st.text(), st.dictionaries(st.text(), VALUES | st.text(min_size=200)), st.integers(1, 60))
     def every(event: str, fields: dict[str, Any], times: int) -> None:
         nonlocal written

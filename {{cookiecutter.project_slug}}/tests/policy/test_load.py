@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from app.patterns.authorization import parse_permission
 from app.patterns.rate_limit import parse_rate as parse_enforced_rate
 from app.policy import CLOSED, PolicyDefaults, RoutePolicy, load_policy, model, names, values
+from tests.support.wide import examples
 
 if TYPE_CHECKING:
     from tests.policy.conftest import Load
@@ -224,7 +225,7 @@ def test_the_shipped_defaults_are_the_built_in_ones(load: Load) -> None:
     assert load("").defaults == load_policy(SHIPPED).defaults
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=200)
+@settings(derandomize=True, database=None, deadline=None, max_examples=examples(80))
 @given(
     st.dictionaries(
         st.sampled_from(["second", "minute", "hour", "day"]),
@@ -244,7 +245,7 @@ def test_a_rate_that_is_accepted_here_is_accepted_by_the_rate_limit(windows: dic
     assert len(windows) == len(parse_enforced_rate(rate))
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=200)
+@settings(derandomize=True, database=None, deadline=None, max_examples=examples(80))
 @given(st.from_regex(r"[a-z0-9_-]{0,66}:[a-z0-9_-]{0,66}", fullmatch=True) | st.text(max_size=20))
 def test_a_permission_that_is_accepted_here_is_accepted_by_the_authorization(text: str) -> None:
     for permission in (text, names.suggest_permission(text)):

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.policy.locate import locate
+from tests.support.wide import examples
 
 DOCUMENT = '''# [roles] in a comment
 title = """
@@ -75,7 +76,7 @@ def test_thousands_of_levels_do_not_raise() -> None:
     assert locate("\n" + "a." * 100_000 + "a = 1").line(("a",) * 20) == 2
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=300)
+@settings(derandomize=True, database=None, deadline=None, max_examples=examples(100))
 @given(st.text() | st.text(alphabet="[]{}\"'=.,#\\\n a1"))
 def test_it_never_raises_whatever_the_text(text: str) -> None:
     assert 1 <= locate(text).line(("a",)) <= text.count("\n") + 1

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from app.policy import Policy, PolicyError, load_policy, names, route_key, values, write
 from app.policy.route_entry import ROUTE_KEYS
+from tests.support.wide import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-thorough = settings(derandomize=True, database=None, deadline=None, max_examples=300)
+thorough = settings(derandomize=True, database=None, deadline=None, max_examples=examples(100))
 
 SCALARS = (
     st.text(max_size=12)

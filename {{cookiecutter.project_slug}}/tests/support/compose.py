@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,9 @@ def create(*, lifecycle: Lifecycle, http_guard: HttpGuard, without: str) -> ASGI
 
 
 def main(without: str, port: int) -> int:
-    from app.cli import migrate_in_development
+    from app.cli import GARBAGE_THRESHOLD, migrate_in_development
+
+    gc.set_threshold(GARBAGE_THRESHOLD, 20, 20)  # as ``app run`` does
     from app.server import config_of, serve
     from app.settings import load_settings
 

@@ -76,15 +76,15 @@ class OtlpReceiver:
         """Answer again, those that wait too."""
         self._gate.set()
 
-    def wait_for(self, arrived: Callable[[], bool]) -> None:
+    def wait_for(self, arrived: Callable[[], bool], patience: float = PATIENCE) -> None:
         """Wait until ``arrived`` is true, looking again whenever a request comes in.
 
         Raises:
             AssertionError: it did not become true in time.
         """
         with self._arrival:
-            if not self._arrival.wait_for(arrived, timeout=PATIENCE):
-                raise AssertionError(f"after {PATIENCE} s: {self.attempts} requests, {len(self.spans())} spans")
+            if not self._arrival.wait_for(arrived, timeout=patience):
+                raise AssertionError(f"after {patience} s: {self.attempts} requests, {len(self.spans())} spans")
 
     def spans(self) -> list[Span]:
         """Return every span that arrived."""

@@ -35,18 +35,24 @@ writer = ["probe:read", "probe:write"]
 """
 """Roles of the tests' own, so that they hold in a service without the example too."""
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a wait is a failure. Long, because a loaded machine is no defect."""
 
 
-def copy_project(target: Path, *, dropped: bool = True) -> Path:
+def copy_project(target: Path, *, dropped: bool = True, gate: bool = False) -> Path:
     """Copy what a service is made of; with ``dropped``, put the probe handler and its policy into it.
 
-    The policy gets the roles ``reader`` and ``writer``.
+    The policy gets the roles ``reader`` and ``writer``. With ``gate`` the copy has its own gate and gauntlet.
     """
     target.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(ROOT / "app", target / "app", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "migrations", target / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
+    # With the compiled files, which stay valid: a copy that compiles everything anew takes seconds to start.
+    shutil.copytree(ROOT / "app", target / "app")
+    shutil.copytree(ROOT / "migrations", target / "migrations")
+    if gate:
+        shutil.copytree(ROOT / "admission", target / "admission")
+        for name in ("gauntlet", "support"):
+            shutil.copytree(ROOT / "tests" / name, target / "tests" / name)
+        shutil.copy(ROOT / "tests" / "__init__.py", target / "tests" / "__init__.py")
     for name in ("policy.toml", "pyproject.toml", "alembic.ini"):
         shutil.copy(ROOT / name, target / name)
     policy = target / "policy.toml"
@@ -174,7 +180,8 @@ class Service:
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment without settings of a service, and with ``extra``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("APP_", "OTEL_"))}
-    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", **extra}
+    # Compiled files are kept, whoever runs the tests: without them each process compiles every library first.
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "", "PYTHONUNBUFFERED": "1", **extra}
 
 
 @contextlib.contextmanager

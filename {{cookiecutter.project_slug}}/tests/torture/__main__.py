@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.postgres_server import PostgresServer, postgres_server
 from tests.torture.duplicates import storm
-from tests.torture.kills import campaign
+from tests.torture.kills import campaign, recovery
 from tests.torture.outage import outage
 
 if TYPE_CHECKING:
@@ -98,7 +99,35 @@ def away(_arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-CAMPAIGNS = {"kills": kills, "duplicates": duplicates, "outage": away}
+def recover(arguments: argparse.Namespace) -> dict[str, Any]:
+    report: dict[str, Any] = {}
+    for which in arguments.database:
+        with databases(which) as (url, _audit_url, _server):
+            taken = sorted(asyncio.run(recovery(url, times=max(1, arguments.points // 5))))
+        figures = {"median": round(taken[len(taken) // 2], 3), "max": round(taken[-1], 3)}
+        slow = [f"{taken[-1]:.2f} s"] if taken[-1] > 1 and which == "postgresql" else []
+        report[which] = {"kills": len(taken), "from its return to the answer, s": figures, "faults": slow}
+    return report
+
+
+def wide(_: argparse.Namespace) -> dict[str, Any]:
+    """Run the suite with twenty times as many generated examples, and with what it leaves out otherwise."""
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--wide", "--numprocesses", "auto", "--dist", "worksteal", "-q"],
+        cwd=Path(__file__).resolve().parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    said = done.stdout.splitlines()
+    faults = [line for line in said if line.startswith(("FAILED", "ERROR"))]
+    if done.returncode and not faults:
+        faults = said[-20:]
+    return {"suite": {"said": said[-1], "seconds": round(time.monotonic() - started), "faults": faults}}
+
+
+CAMPAIGNS = {"kills": kills, "recovery": recover, "duplicates": duplicates, "outage": away, "wide": wide}
 
 
 def main() -> int:

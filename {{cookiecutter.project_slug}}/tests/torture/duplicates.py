@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import statistics
-import time
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from uuid import uuid4
@@ -46,11 +47,10 @@ async def storm(database_url: str, audit_url: str, *, keys: int, copies: int, pr
     ):
         before = read_stock(audit_url)
         headers = fleet.bearer("alice")
-        probe = asyncio.create_task(_probe(fleet, stop := asyncio.Event()))
+        probe = await _probe(fleet)
         await asyncio.sleep(IDLE_SECONDS)
-        stop.set()
-        idle = await probe
-        probe = asyncio.create_task(_probe(fleet, stop := asyncio.Event()))
+        idle = await _taken(probe)
+        probe = await _probe(fleet)
         for _ in range(keys):
             key = uuid4().hex
             ledger.sent.add(key)
@@ -68,27 +68,31 @@ async def storm(database_url: str, audit_url: str, *, keys: int, copies: int, pr
 
             await asyncio.gather(*map(copy, range(copies)))
             await asyncio.sleep(PAUSE)
-        stop.set()
-        loaded = await probe
+        loaded = await _taken(probe)
         faults = audit(ledger, audit_url, before)
     faults += [f"{key}: nobody was told of success" for key in ledger.sent - ledger.acknowledged.keys()]
     return Outcome(answers, _figures(idle), _figures(loaded), faults)
 
 
-async def _probe(fleet: Fleet, stop: asyncio.Event) -> list[float]:
-    """Ask for something unrelated fifty times a second, as another caller, and return how long each took."""
-    taken = []
-    headers = fleet.bearer("bob")
-    async with httpx2.AsyncClient(timeout=30) as client:
-        number = 0
-        while not stop.is_set():
-            number += 1
-            started = time.perf_counter()
-            answer = await client.get(f"{fleet.processes[number % fleet.size].url}/v1/inventory", headers=headers)
-            taken.append(time.perf_counter() - started)
-            answer.raise_for_status()
-            await asyncio.sleep(0.02)
-    return taken[fleet.size * 2 :]  # the first of each process open its connections
+async def _probe(fleet: Fleet) -> asyncio.subprocess.Process:
+    """Start another caller, in a process of its own, that asks for something unrelated."""
+    ports = [str(process.port) for process in fleet.processes]
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.torture.probe",
+        fleet.bearer("bob")["authorization"],
+        *ports,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+async def _taken(probe: asyncio.subprocess.Process) -> list[float]:
+    """Stop the other caller and return how long each of its requests took, in seconds."""
+    said, _ = await probe.communicate(b"")  # with None, Python 3.11 leaves the input open
+    taken: list[float] = json.loads(said)
+    return taken
 
 
 def _figures(taken: list[float]) -> tuple[float, float]:

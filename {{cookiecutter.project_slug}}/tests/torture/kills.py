@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.torture.clients import order_until
+import httpx2
+
+from tests.torture.clients import order_until, settle
 from tests.torture.fleet import Fleet
 from tests.torture.ledger import Ledger, audit, read_stock
 from tests.torture.serve import POINTS
@@ -108,3 +112,27 @@ async def _kill_at(fleet: Fleet, point: str) -> None:
     for process in fleet.processes:
         if process.running is not None and (fleet.tickets / f"{point}.{process.running.pid}").exists():
             process.ready_at = 0.0
+
+
+async def recovery(database_url: str, *, times: int) -> list[float]:
+    """Kill the only process at each place; return the seconds from its return to the answer to the broken request."""
+    taken: list[float] = []
+    chance = random.Random(20261127)
+    async with Fleet(database_url, 1) as fleet, httpx2.AsyncClient(timeout=30) as client:
+        (process,) = fleet.processes
+        headers = fleet.bearer("alice")
+        for number, point in enumerate(POINTS * times):
+            ledger = Ledger()
+            (fleet.tickets / point).touch()
+            key = {**headers, "idempotency-key": f"recovery-{number}"}
+            body: dict[str, object] = {"sku": "chair-oak", "quantity": 1, "note": f"recovery-{number}"}
+            with contextlib.suppress(httpx2.HTTPError):
+                await client.post(f"{process.url}/v1/orders", json=body, headers=key)
+            if process.running is not None:
+                await process.running.wait()
+            await fleet.start(process)
+            await settle(client, fleet, ledger, key, body, chance)
+            taken.append(time.monotonic() - process.ready_at)
+            if ledger.faults:
+                raise RuntimeError("; ".join(ledger.faults))
+    return taken

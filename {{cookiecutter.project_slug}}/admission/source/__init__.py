@@ -1,0 +1,7 @@
+"""The source layer of the gate: reads one handler, follows its values, and asks every rule."""
+
+from __future__ import annotations
+
+from admission.source.judge import check_source
+
+__all__ = ["check_source"]

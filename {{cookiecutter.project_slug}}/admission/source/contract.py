@@ -1,0 +1,335 @@
+"""What a module takes from clients and gives them: the models of its requests, their bounds, and its answers."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from admission.source.annotations import NUMBERS, UNKNOWN, Annotation, calls_in
+from admission.source.canonical import looks_like_class
+from admission.source.match import calls, method
+from admission.source.module import is_definition
+from admission.source.patterns import longest_match
+from admission.source.routes import Parameter, parameters_of
+from admission.source.tree import inside
+from admission.source.values import INPUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from admission.source.module import Call, Module
+    from admission.source.values import Value
+
+TEXTS: Final = frozenset(
+    {
+        "builtins.str",
+        "builtins.bytes",
+        "pydantic.SecretStr",
+        "pydantic.SecretBytes",
+        "pydantic.StrictStr",
+        "pydantic.StrictBytes",
+        "pydantic.AnyUrl",
+        "builtins.bytearray",
+        "pydantic.Base64Str",
+        "pydantic.Json",
+    }
+)
+OPEN: Final = frozenset({"typing.Any", "builtins.object", "builtins.dict", "typing.Dict", "pydantic.JsonValue"})
+UPPER: Final = frozenset({"le", "lt", "max_digits"})
+LOWER: Final = frozenset({"ge", "gt"})
+LENGTH: Final = frozenset({"max_length", "max_items"})
+_VALIDATING: Final = frozenset({"model_validate", "parse_obj", "model_validate_json", "parse_raw", "validate_python", "validate_json"})
+MAX_TEXT: Final = 100_000
+"""Characters. A bound above this bounds nothing: the body limit is lower."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One value that a client gives: a parameter or a field of a model.
+
+    Attributes:
+        name: its name.
+        node: where it is declared.
+        annotation: what its annotation says.
+        source: ``path``, ``query``, ``header``, ``cookie``, ``form``, ``file``, ``body`` or ``field``.
+        bounds: keyword arguments of everything that bounds it, with their expressions.
+        owner: the model or function that declares it.
+    """
+
+    name: str
+    node: ast.AST
+    annotation: Annotation
+    source: str
+    bounds: dict[str, ast.expr]
+    owner: ast.AST
+
+
+def taken(module: Module) -> Iterator[Taken]:
+    """Yield everything that clients give, once each."""
+    for owner, parameter in input_parameters(module):
+        if parameter.source not in {"dependency", "scaffold"}:
+            yield Taken(
+                parameter.name,
+                parameter.node,
+                parameter.annotation,
+                parameter.source,
+                bounds_of(module, [*parameter.markers()]),
+                owner,
+            )
+    for name in sorted(input_models(module)):
+        info = module.classes[name]
+        for field, declared in info.fields.items():
+            annotation = module.annotation(declared.annotation)
+            if "typing.ClassVar" in ast.unparse(declared.annotation) or field == "model_config":
+                continue
+            markers = [*calls_in(annotation), *([declared.value] if isinstance(declared.value, ast.Call) else [])]
+            yield Taken(
+                field,
+                declared,
+                annotation,
+                "field",
+                bounds_of(module, markers) | _config_bounds(module, name),
+                info.node,
+            )
+
+
+def input_parameters(module: Module) -> Iterator[tuple[ast.AST, Parameter]]:
+    """Yield the parameters of route handlers and of the functions they depend on."""
+    seen: set[ast.AST] = set()
+    waiting: list[tuple[ast.AST, tuple[Parameter, ...]]] = [(route.node, route.parameters) for route in module.routes]
+    while waiting:
+        owner, parameters = waiting.pop()
+        if owner in seen:
+            continue
+        seen.add(owner)
+        for parameter in parameters:
+            yield owner, parameter
+            if parameter.source == "dependency":
+                waiting += _provider_parameters(module, parameter)
+
+
+def _provider_parameters(module: Module, parameter: Parameter) -> Iterator[tuple[ast.AST, tuple[Parameter, ...]]]:
+    """Yield the functions that provide a dependency, each with its own parameters."""
+    provider = module.value(parameter.depends)
+    for function in provider.functions:
+        if is_definition(function.node):
+            yield function.node, parameters_of(module, function.node)[len(function.bound) :]
+    for name in provider.names if parameter.depends is not None else parameter.annotation.types:
+        made = module.method_of(name, "__init__")
+        if made is not None:
+            yield made, parameters_of(module, made, skip_self=True)
+
+
+def input_models(module: Module) -> set[str]:
+    """Return the classes of this module that a request is read into, those in their fields too."""
+    waiting: list[str] = []
+    for _, parameter in input_parameters(module):
+        if parameter.source != "scaffold" and parameter.depends is None:  # what a provider returns is the provider's
+            waiting += _types_in(parameter.annotation)
+        provided = module.value(parameter.depends).names
+        waiting += [name for name in provided if module.method_of(name, "__init__") is None]
+    for call in calls(module):
+        waiting += _validated_classes(module, call)
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in found or not module.is_model(name) or name not in module.classes:
+            continue
+        found.add(name)
+        waiting += module.bases_of(name)
+        for declared in module.classes[name].fields.values():
+            waiting += _types_in(module.annotation(declared.annotation))
+    return found
+
+
+def _validated_classes(module: Module, call: Call) -> Iterator[str]:
+    """Yield the classes that a call reads what the client sent into."""
+    unknown = call.keywords.get("**")
+    if unknown is not None and INPUT in unknown.all_labels():
+        yield from (name for name in call.names if name in module.classes)
+    if method(call) not in _VALIDATING or not any(_is_raw(value) for value in call.args):
+        return
+    yield from (name.rpartition(".")[0] for name in call.names)
+    node = call.node.func
+    if isinstance(node, ast.Attribute):
+        yield from _types_in(module.annotation(node.value))
+        adapter = module.aliases.get(node.value.id, node.value) if isinstance(node.value, ast.Name) else node.value
+        for argument in adapter.args if isinstance(adapter, ast.Call) else ():
+            yield from _types_in(module.annotation(argument))
+
+
+def _is_raw(value: Value) -> bool:
+    """Return whether a value is what a client sent, and not an object that was made with some of it."""
+    return INPUT in value.all_labels() and not any(looks_like_class(kind) and not kind.startswith("fastapi.") for kind in value.types)
+
+
+def _types_in(annotation: Annotation, depth: int = 0) -> list[str]:
+    found = list(annotation.types)
+    for part in (annotation.items, annotation.keys):
+        if part is not None and depth < 6:  # noqa: PLR2004 - nobody nests deeper
+            found += _types_in(part, depth + 1)
+    return found
+
+
+def bounds_of(module: Module, markers: list[ast.Call]) -> dict[str, ast.expr]:
+    """Return the keyword arguments of everything that bounds a value."""
+    bounds: dict[str, ast.expr] = {}
+    for marker in markers:
+        name = (module.resolve(marker.func) or "").rpartition(".")[2]
+        if name in {"Le", "Lt", "Ge", "Gt", "MaxLen", "MinLen"} and marker.args:
+            bounds[{"MaxLen": "max_length", "MinLen": "min_length"}.get(name, name.lower())] = marker.args[0]
+        elif name == "Len" and len(marker.args) > 1:
+            bounds["max_length"] = marker.args[1]
+        elif name in {"AfterValidator", "BeforeValidator", "PlainValidator", "WrapValidator"}:
+            bounds["validator"] = marker
+        for keyword in marker.keywords:
+            if keyword.arg is None:
+                value = module.value(keyword.value)
+                bounds |= {key: keyword.value for key, _ in value.fields}
+            elif not (isinstance(keyword.value, ast.Constant) and keyword.value.value is None):
+                bounds[keyword.arg] = keyword.value
+    return bounds
+
+
+def _config_bounds(module: Module, name: str) -> dict[str, ast.expr]:
+    for base in module.bases_of(name):
+        info = module.classes.get(base)
+        config = config_of(module, base) if info is not None else {}
+        if "str_max_length" in config:
+            return {"str_max_length": config["str_max_length"]}
+    return {}
+
+
+def config_of(module: Module, name: str) -> dict[str, ast.expr]:
+    """Return the configuration of a pydantic model, in any of its three forms."""
+    info = module.classes[name]
+    config = {keyword.arg: keyword.value for keyword in info.node.keywords if keyword.arg}
+    said = info.assigned.get("model_config") or (info.fields["model_config"].value if "model_config" in info.fields else None)
+    if isinstance(said, ast.Name):
+        said = module.aliases.get(said.id, said)
+    if isinstance(said, ast.Call):
+        config |= {keyword.arg: keyword.value for keyword in said.keywords if keyword.arg}
+    elif isinstance(said, ast.Dict):
+        config |= {str(key.value): value for key, value in zip(said.keys, said.values, strict=True) if isinstance(key, ast.Constant)}
+    for part in info.node.body:
+        if isinstance(part, ast.ClassDef) and part.name == "Config":
+            config |= {target.id: each.value for each in part.body if isinstance(each, ast.Assign) for target in each.targets if isinstance(target, ast.Name)}
+    return config
+
+
+def is_text(annotation: Annotation) -> bool:
+    """Return whether a value may be free text."""
+    return bool(annotation.types & TEXTS)
+
+
+def is_number(annotation: Annotation) -> bool:
+    """Return whether a value is a number of any size."""
+    return bool(annotation.types & NUMBERS)
+
+
+def bounds_text(module: Module, item: Taken) -> bool:
+    """Return whether something bounds the length of a text."""
+    if item.bounds.keys() & (LENGTH | {"validator", "str_max_length"}):
+        return True
+    for name in ("pattern", "regex"):
+        said = module.value(item.bounds.get(name)).constant if name in item.bounds else None
+        if said is not None and isinstance(said.value, str) and longest_match(said.value) <= MAX_TEXT:
+            return True
+    return _checked(module, item, length=True)
+
+
+def bounds_number(module: Module, item: Taken) -> bool:
+    """Return whether something bounds a number from above."""
+    return bool(item.bounds.keys() & (UPPER | {"validator"})) or _checked(module, item, length=False)
+
+
+def bounds_collection(module: Module, item: Taken) -> bool:
+    """Return whether something bounds the number of elements."""
+    return bool(item.bounds.keys() & (LENGTH | {"validator"})) or _checked(module, item, length=True)
+
+
+def _checked(module: Module, item: Taken, *, length: bool) -> bool:
+    """Return whether the code itself bounds a value: by ``min(limit, 100)``, or by a check that refuses."""
+    for scope in _scopes(item):
+        for part in inside(scope):
+            if isinstance(part, ast.Call) and "builtins.min" in module.value(part.func).names and not length and any(_means(argument, item) for argument in part.args):
+                return True
+            if (isinstance(part, ast.Compare) and any(_compares(side, item, length=length) for side in (part.left, *part.comparators)) and not isinstance(part.ops[0], ast.Eq | ast.NotEq | ast.Is | ast.IsNot | ast.In | ast.NotIn)) and _bounds_above(part, item, length=length):
+                return True
+    return False
+
+
+def _bounds_above(part: ast.Compare, item: Taken, *, length: bool) -> bool:
+    """Return whether a comparison looks at the upper end: `x > 100`, `1 <= x <= 100`, not `x < 1`."""
+    sides = [part.left, *part.comparators]
+    for position, operator in enumerate(part.ops):
+        left, right = sides[position], sides[position + 1]
+        if _compares(left, item, length=length) and isinstance(operator, ast.Gt | ast.GtE) and not _is_small(right):
+            return True
+        if _compares(left, item, length=length) and isinstance(operator, ast.Lt | ast.LtE) and not _is_small(right):
+            return True
+        if _compares(right, item, length=length) and isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE) and not _is_small(left):
+            return True
+    return False
+
+
+def _is_small(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, int | float) and node.value <= 1
+
+
+def _scopes(item: Taken) -> Iterator[ast.AST]:
+    """Yield where a check of this value may stand: its function, its model's validators, the handlers that take it."""
+    if is_definition(item.owner):
+        yield item.owner
+        return
+    if isinstance(item.owner, ast.ClassDef):
+        for part in item.owner.body:
+            if is_definition(part):
+                yield part
+
+
+def _compares(node: ast.expr, item: Taken, *, length: bool) -> bool:
+    if length:
+        return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len" and bool(node.args) and _means(node.args[0], item)
+    return _means(node, item)
+
+
+def _means(node: ast.expr, item: Taken) -> bool:
+    """Return whether an expression is this value: the parameter, ``self.field``, or the value a validator is given."""
+    if isinstance(node, ast.Name):
+        if is_definition(item.owner):
+            return node.id == item.name
+        return isinstance(item.owner, ast.ClassDef) and any(is_definition(part) and _validates(part, item.name) and any(argument.arg == node.id for argument in part.args.args) for part in item.owner.body)
+    return isinstance(node, ast.Attribute) and node.attr == item.name and isinstance(node.value, ast.Name) and node.value.id == "self"
+
+
+def _validates(function: ast.AST, field: str) -> bool:
+    """Return whether a validator is for a field."""
+    for decorator in getattr(function, "decorator_list", []):
+        if isinstance(decorator, ast.Call) and any(isinstance(argument, ast.Constant) and argument.value in {field, "*"} for argument in decorator.args):
+            return True
+    return False
+
+
+def answer_of(module: Module, route_node: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[str, ast.expr]) -> Annotation:
+    """Return what a route says that it answers."""
+    said = options.get("response_model")
+    if said is not None and not (isinstance(said, ast.Constant) and said.value is None):
+        return module.annotation(said)
+    return module.annotation(route_node.returns) if route_node.returns is not None else UNKNOWN
+
+
+def answer_models(module: Module) -> set[str]:
+    """Return the classes of this module that answers are made of, those in their fields too."""
+    waiting = [kind for route in module.routes for kind in _types_in(answer_of(module, route.node, route.options))]
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in module.classes:
+            continue
+        found.add(name)
+        waiting += list(module.classes[name].bases)
+        for declared in module.classes[name].fields.values():
+            waiting += _types_in(module.annotation(declared.annotation))
+    return found

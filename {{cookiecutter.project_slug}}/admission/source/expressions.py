@@ -1,0 +1,424 @@
+# ruff: noqa: N802, N815 - methods are named after the nodes that they evaluate or execute
+"""Walks through expressions: what each may be, given what the names in it stand for."""
+
+from __future__ import annotations
+
+import ast
+import string
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from admission.source.canonical import BUILTINS, canonical
+from admission.source.effects import INTERNAL_NAMES, REQUEST, SAFE_ATTRIBUTES, UPLOAD
+from admission.source.environment import Environment
+from admission.source.module import is_definition
+from admission.source.state import State
+from admission.source.values import (
+    BODY,
+    INPUT,
+    INTERNAL,
+    NOTHING,
+    OUTSIDE,
+    PASSWORD,
+    PERSONAL,
+    SAFE_FOR,
+    SECRET,
+    SHAPED,
+    Function,
+    Value,
+    constant,
+    is_free,
+    join,
+    labels_of,
+    shallow,
+)
+from admission.source.words import sensitivity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_OF_MODELS: Final = frozenset({"model_fields_set", "model_extra", "__dict__", "__pydantic_extra__"})
+"""Attributes that every pydantic model has, and whose content the client chooses."""
+
+TEXT: Final = frozenset({"builtins.str"})
+_OF_THE_WHOLE: Final = frozenset({SECRET, PASSWORD, PERSONAL, BODY})
+"""Labels of a whole that its parts do not have: the headers hold a secret, ``user-agent`` is none."""
+
+MAX_CONSTANT: Final = 10_000
+"""Characters of a text that is put together from constants."""
+
+_SHORT: Final = 6
+"""Characters of a slice that tells nothing of a secret: the last digits of a card number."""
+
+
+def path_of(node: ast.expr) -> str | None:
+    """Return a text that names the same place each time: ``body.sort``, ``row['id']``."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        base = path_of(node.value)
+        return f"{base}.{node.attr}" if base else None
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        base = path_of(node.value)
+        return f"{base}[{node.slice.value!r}]" if base else None
+    return None
+
+
+class Expressions(State):
+    """The part of the walk that evaluates expressions."""
+
+    def evaluate(self, node: ast.expr, env: Environment) -> Value:
+        """Return what an expression may be, and remember it."""
+        self.step()
+        method: Callable[[ast.expr, Environment], Value] | None = getattr(self, f"_eval_{type(node).__name__}", None)
+        value = method(node, env) if method is not None else self._eval_parts(node, env)
+        return self.remember(node, value)
+
+    def _eval_parts(self, node: ast.expr, env: Environment) -> Value:
+        """Evaluate the parts of an expression whose result is of no interest."""
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                self.evaluate(child, env)
+        return NOTHING
+
+    def _eval_Constant(self, node: ast.Constant, _env: Environment) -> Value:
+        return constant(node.value)
+
+    def _eval_Name(self, node: ast.Name, env: Environment) -> Value:
+        found = env.lookup(node.id)
+        if found is None:
+            found = self._global(node.id)
+        if not found.names and not found.functions and found.constant is None:
+            found = found.labelled(*sensitivity(node.id))
+        return found
+
+    def _global(self, name: str) -> Value:
+        if name in self.module.imports:
+            return _of_library(canonical(self.module.imports[name]))
+        if f".{name}" in self.module.classes:
+            return Value(names=frozenset({f".{name}"}))
+        if name in self.module.functions:
+            return Value(functions=frozenset({Function(self.module.functions[name], self.root)}))
+        if name in BUILTINS:
+            return Value(names=frozenset({f"builtins.{name}"}))
+        return NOTHING
+
+    def _eval_Attribute(self, node: ast.Attribute, env: Environment) -> Value:
+        base = self.evaluate(node.value, env)
+        path = path_of(node)
+        known = env.lookup(path) if path else None
+        return known if known is not None else self.attribute(base, node.attr)
+
+    def attribute(self, base: Value, name: str) -> Value:
+        """Return what an attribute of a value may be."""
+        parts = [self._attribute_of_name(dotted, name) for dotted in base.names]
+        parts += [self._attribute_of_instance(kind, name, base) for kind in base.types]
+        field = base.field(name)
+        if field is not None:
+            parts.append(field)
+        if not parts:
+            parts.append(Value(names=frozenset({f"?.{name}"})))
+        value = join(*parts)
+        inherited = base.labels - _OF_THE_WHOLE
+        if any(kind in self.module.classes for kind in base.types):
+            # What is in a field of ours is known from its annotation or from what was assigned to it.
+            inherited -= frozenset() if name in _OF_MODELS else {INPUT, SHAPED}
+        if "fastapi.Request" in base.types:
+            inherited = frozenset(REQUEST.get(name, ()))
+        elif "fastapi.UploadFile" in base.types:
+            inherited = frozenset(UPLOAD.get(name, ()))
+        elif name in SAFE_ATTRIBUTES and "pathlib.Path" in base.types and is_free(inherited):
+            inherited = inherited - {INPUT} | {SAFE_FOR + SAFE_ATTRIBUTES[name]}
+        return value.labelled(*inherited, *sensitivity(name)) if not value.functions else value
+
+    def _attribute_of_name(self, dotted: str, name: str) -> Value:
+        info = self.module.classes.get(dotted)
+        if info is None:
+            return _of_library(canonical(f"{dotted}.{name}"))
+        if self.module.is_a(dotted, "enum.Enum", "enum.StrEnum", "enum.IntEnum") and name in info.assigned:
+            return Value(types=frozenset({dotted}), fixed=True)
+        method = self.module.method_of(dotted, name)
+        if method is not None:
+            bound = () if _is_static(method) or not _is_class_method(method) else (Value(names=frozenset({dotted})),)
+            return Value(functions=frozenset({Function(method, self.root, bound)}))
+        if name in info.assigned:
+            return join(self.evaluate(info.assigned[name], self.root), self.attributes.get((dotted, name)))
+        return Value(names=frozenset({f"{dotted}.{name}"}))
+
+    def _attribute_of_instance(self, kind: str, name: str, base: Value) -> Value:
+        if kind not in self.module.classes:
+            return Value(names=frozenset({canonical(f"{kind}.{name}")}))
+        method = self.module.method_of(kind, name)
+        if method is not None:
+            receiver = replace(base, names=frozenset(), types=frozenset({kind}))
+            if _is_static(method):
+                return Value(functions=frozenset({Function(method, self.root)}))
+            function = Function(method, self.root, (receiver,))
+            return self.invoke(function, (), {}) if _is_property(method) else Value(functions=frozenset({function}))
+        parts = [self.attributes.get((owner, name)) for owner in self.module.bases_of(kind)]
+        declared = self.module.field_of(kind, name)
+        if declared is not None:
+            annotation = self.module.annotation(declared.annotation)
+            if base.labels & {INPUT, SHAPED}:
+                parts.append(self.from_client(annotation))
+            else:
+                parts.append(Value(types=annotation.types))
+        info = self.module.classes[kind]
+        if name in info.assigned:
+            parts.append(self.evaluate(info.assigned[name], self.root))
+        outside = [owner for owner in self.module.bases_of(kind) if owner not in self.module.classes]
+        if not any(part is not None for part in parts):
+            parts += [Value(names=frozenset({canonical(f"{owner}.{name}")})) for owner in outside]
+            parts.append(Value(names=frozenset({f"{kind}.{name}"})))
+        return join(*parts)
+
+    def _eval_Subscript(self, node: ast.Subscript, env: Environment) -> Value:
+        base = self.evaluate(node.value, env)
+        index = self.evaluate(node.slice, env)
+        path = path_of(node)
+        known = env.lookup(path) if path else None
+        if known is not None:
+            return known
+        if isinstance(node.slice, ast.Slice):
+            return base.without(*_OF_THE_WHOLE) if _is_short(node.slice) else base
+        key = index.constant.value if index.constant else None
+        return self.element(base, key)
+
+    def element(self, base: Value, key: object = None) -> Value:
+        """Return what one element of a value may be: an index never passes its own origin on."""
+        named = sensitivity(key) if isinstance(key, str) else frozenset()
+        field = base.field(str(key)) if key is not None else None
+        if field is not None:
+            return field.labelled(*named)
+        for kind in base.types:
+            method = self.module.method_of(kind, "__getitem__")
+            if method is not None:
+                return self.invoke(Function(method, self.root, (base,)), (NOTHING,), {})
+        inherited = base.labels - _OF_THE_WHOLE
+        if base.items is not None:
+            return base.items.labelled(*(inherited - {INPUT, SHAPED}), *named)
+        names = frozenset(f"{dotted}[]" for dotted in base.names)
+        types = base.types & TEXT
+        return Value(names=names, types=types, labels=inherited | named)
+
+    def _eval_Slice(self, node: ast.Slice, env: Environment) -> Value:
+        return self._eval_parts(node, env)
+
+    def _eval_JoinedStr(self, node: ast.JoinedStr, env: Environment) -> Value:
+        parts = []
+        for piece in node.values:
+            if isinstance(piece, ast.FormattedValue):
+                parts.append(self.evaluate(piece.value, env))
+                if piece.format_spec is not None:
+                    self.evaluate(piece.format_spec, env)
+            else:
+                parts.append(self.evaluate(piece, env))
+        if parts and all(part.constant is not None for part in parts):
+            return constant("".join(str(part.constant.value) for part in parts if part.constant is not None)[:MAX_CONSTANT])
+        return self.compose(node, parts)
+
+    def compose(self, node: ast.AST, parts: Iterable[Value]) -> Value:
+        """Return the text that is made of these parts."""
+        known = list(parts)
+        labels: frozenset[str] = frozenset()
+        composed: frozenset[ast.AST] = frozenset()
+        for part in known:
+            own = part.all_labels()
+            if self.is_inert(part.types) and INPUT in own:
+                own = own - {INPUT} | {SHAPED}
+            labels |= own
+            composed |= part.composed
+        if len(known) > 1 and is_free(labels):
+            composed |= {node}
+        return Value(types=TEXT, labels=labels, composed=composed)
+
+    def _eval_BinOp(self, node: ast.BinOp, env: Environment) -> Value:
+        left, right = self.evaluate(node.left, env), self.evaluate(node.right, env)
+        return self.combine(node, node.op, left, right)
+
+    def combine(self, node: ast.AST, operator: ast.operator, left: Value, right: Value) -> Value:
+        """Return the result of a binary operator."""
+        if isinstance(operator, ast.Div) and (left.types | right.types) & {"pathlib.Path", "anyio.Path"}:
+            made = self.compose(node, (left, right))
+            return replace(made, types=(left.types | right.types) & {"pathlib.Path", "anyio.Path"})
+        if isinstance(operator, ast.Add) and left.constant is not None and right.constant is not None:
+            return _added(left.constant.value, right.constant.value)
+        inert = self.is_inert(left.types) and (self.is_inert(right.types) or not right.types)
+        if (inert and not isinstance(operator, ast.Mod)) or (inert and self.is_inert(right.types)):
+            return Value(types=left.types | right.types, labels=(left.labels | right.labels) - {INPUT})
+        if isinstance(operator, ast.Add | ast.Mod):
+            if isinstance(operator, ast.Mod) and right.fields:
+                right = Value(labels=right.all_labels(), composed=right.composed)
+            if left.items is not None or (right.items is not None and isinstance(operator, ast.Add)):
+                return join(left, right)
+            return self.compose(node, (left, right))
+        both = join(left, right)
+        return both if isinstance(operator, ast.BitOr | ast.Mult) else Value(types=both.types, labels=both.labels)
+
+    def _eval_BoolOp(self, node: ast.BoolOp, env: Environment) -> Value:
+        inner = Environment(env, {})
+        values = []
+        for part in node.values:
+            values.append(self.evaluate(part, inner))
+            self.narrow(part, inner, holds=isinstance(node.op, ast.And))
+        self._keep_walrus(inner, env)
+        return join(*values)
+
+    def _keep_walrus(self, inner: Environment, env: Environment) -> None:
+        for name, value in inner.bindings.items():
+            if name.isidentifier() and env.lookup(name) is None:
+                env.bind(name, value)
+
+    def _eval_Compare(self, node: ast.Compare, env: Environment) -> Value:
+        for part in (node.left, *node.comparators):
+            self.evaluate(part, env)
+        return Value(types=frozenset({"builtins.bool"}))
+
+    def _eval_UnaryOp(self, node: ast.UnaryOp, env: Environment) -> Value:
+        value = self.evaluate(node.operand, env)
+        return Value(types=frozenset({"builtins.bool"})) if isinstance(node.op, ast.Not) else replace(value, constant=None)
+
+    def _eval_IfExp(self, node: ast.IfExp, env: Environment) -> Value:
+        self.evaluate(node.test, env)
+        true, false = Environment(env, {}), Environment(env, {})
+        self.narrow(node.test, true, holds=True)
+        self.narrow(node.test, false, holds=False)
+        return join(self.evaluate(node.body, true), self.evaluate(node.orelse, false))
+
+    def _eval_Lambda(self, node: ast.Lambda, env: Environment) -> Value:
+        return Value(functions=frozenset({Function(node, env)}))
+
+    def _eval_Dict(self, node: ast.Dict, env: Environment) -> Value:
+        fields: dict[str, Value] = {}
+        items: list[Value] = []
+        fixed = True
+        for key, element in zip(node.keys, node.values, strict=True):
+            value = self.evaluate(element, env)
+            if key is None:
+                fields.update(value.fields)
+                items += [part for part in (value.items, replace(value, items=None, fields=())) if part is not None]
+                fixed = False
+                continue
+            name = self.evaluate(key, env)
+            if name.constant is not None:
+                value = value.labelled(*(sensitivity(str(name.constant.value)) if value.labels else ()))
+                fields[str(name.constant.value)] = value
+            else:
+                items.append(Value(labels=name.labels & {INPUT}))
+                fixed = False
+            fixed = fixed and not value.all_labels() & {INPUT, SHAPED}
+            items.append(value)
+        return shallow(Value(types=frozenset({"builtins.dict"}), items=join(*items), fields=tuple(fields.items()), fixed=fixed))
+
+    def _elements(self, node: ast.List | ast.Tuple | ast.Set, env: Environment, kind: str) -> Value:
+        values = [self.evaluate(element, env) for element in node.elts]
+        starred = any(isinstance(element, ast.Starred) for element in node.elts)
+        fields = () if starred else tuple((str(position), value) for position, value in enumerate(values))
+        fixed = not labels_of(values) & {INPUT, SHAPED, OUTSIDE} and all(value.constant or value.names or value.types or value.fixed for value in values)
+        return shallow(Value(types=frozenset({kind}), items=join(*values), fields=fields, fixed=fixed))
+
+    def _eval_List(self, node: ast.List, env: Environment) -> Value:
+        return self._elements(node, env, "builtins.list")
+
+    def _eval_Tuple(self, node: ast.Tuple, env: Environment) -> Value:
+        return self._elements(node, env, "builtins.tuple")
+
+    def _eval_Set(self, node: ast.Set, env: Environment) -> Value:
+        return self._elements(node, env, "builtins.set")
+
+    def _eval_Starred(self, node: ast.Starred, env: Environment) -> Value:
+        return self.element(self.evaluate(node.value, env))
+
+    def _eval_Await(self, node: ast.Await, env: Environment) -> Value:
+        return self.evaluate(node.value, env)
+
+    def _eval_Yield(self, node: ast.Yield, env: Environment) -> Value:
+        if node.value is not None:
+            self._returning(env).append(Value(items=self.evaluate(node.value, env)))
+        return NOTHING
+
+    def _eval_YieldFrom(self, node: ast.YieldFrom, env: Environment) -> Value:
+        self._returning(env).append(self.evaluate(node.value, env))
+        return NOTHING
+
+    def _returning(self, env: Environment) -> list[Value]:
+        scope: Environment = env
+        while scope.parent is not None and not scope.is_function:
+            scope = scope.parent
+        return scope.returned
+
+    def _eval_NamedExpr(self, node: ast.NamedExpr, env: Environment) -> Value:
+        value = self.evaluate(node.value, env)
+        self.assign(node.target, value, env)
+        return value
+
+    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, env: Environment) -> Value:
+        inner = Environment(env, {})
+        entered = 0
+        for generator in node.generators:
+            source = self.evaluate(generator.iter, inner)
+            self.assign(generator.target, self.element(source), inner)
+            self.loops.append(generator)
+            entered += 1
+            for condition in generator.ifs:
+                self.evaluate(condition, inner)
+                self.narrow(condition, inner, holds=True)
+        if isinstance(node, ast.DictComp):
+            key = self.evaluate(node.key, inner)
+            items = join(self.evaluate(node.value, inner), Value(labels=key.labels & {INPUT}))
+        else:
+            items = self.evaluate(node.elt, inner)
+        del self.loops[len(self.loops) - entered :]
+        kind = {"ListComp": "list", "SetComp": "set", "DictComp": "dict", "GeneratorExp": "generator"}[type(node).__name__]
+        return shallow(Value(types=frozenset({f"builtins.{kind}"}), items=items))
+
+    _eval_ListComp = _comprehension
+    _eval_SetComp = _comprehension
+    _eval_GeneratorExp = _comprehension
+    _eval_DictComp = _comprehension
+
+    def _eval_Call(self, node: ast.Call, env: Environment) -> Value:
+        return self.call(node, env)
+
+
+def _of_library(dotted: str) -> Value:
+    """Return an object of a library by its name; of the constants of ``string`` their text too."""
+    labels = frozenset({INTERNAL}) if dotted in INTERNAL_NAMES else frozenset()
+    said = getattr(string, dotted.removeprefix("string."), None) if dotted.startswith("string.") else None
+    text = constant(said).constant if isinstance(said, str) else None
+    return Value(names=frozenset({dotted}), labels=labels, constant=text)
+
+
+def _added(left: object, right: object) -> Value:
+    """Return the sum of two constants: `"ev" + "al"` is a name like any other."""
+    if isinstance(left, str) and isinstance(right, str) and len(left) + len(right) <= MAX_CONSTANT:
+        return constant(left + right)
+    return Value(types=constant(left).types | constant(right).types)
+
+
+def _is_short(node: ast.Slice) -> bool:
+    bounds = [bound for bound in (node.lower, node.upper) if bound is not None]
+    if len(bounds) != 1:
+        return False
+    bound = bounds[0].operand if isinstance(bounds[0], ast.UnaryOp) else bounds[0]
+    from_end = isinstance(bounds[0], ast.UnaryOp)
+    small = isinstance(bound, ast.Constant) and isinstance(bound.value, int) and bound.value <= _SHORT
+    return small and from_end == (bounds[0] is node.lower)
+
+
+def _decorators(node: ast.AST) -> set[str]:
+    if not is_definition(node):
+        return set()
+    return {part.id if isinstance(part, ast.Name) else part.attr for part in node.decorator_list if isinstance(part, ast.Name | ast.Attribute)}
+
+
+def _is_static(node: ast.AST) -> bool:
+    return "staticmethod" in _decorators(node)
+
+
+def _is_class_method(node: ast.AST) -> bool:
+    return bool(_decorators(node) & {"classmethod", "field_validator", "model_validator", "validator", "root_validator"})
+
+
+def _is_property(node: ast.AST) -> bool:
+    return bool(_decorators(node) & {"property", "cached_property", "computed_field"})

@@ -1,0 +1,221 @@
+"""What calls of libraries give: by the tables of ``effects``, else by what went in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from admission.source import effects
+from admission.source.canonical import last, looks_like_class
+from admission.source.expressions import Expressions
+from admission.source.values import (
+    BODY,
+    ERROR,
+    INPUT,
+    INTERNAL,
+    NOTHING,
+    OUTSIDE,
+    PASSWORD,
+    PERSONAL,
+    ROW,
+    SAFE_FOR,
+    SECRET,
+    SHAPED,
+    Value,
+    is_free,
+    join,
+    labels_of,
+    shallow,
+)
+from admission.source.words import sensitivity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SERVICES: Final = ("app.dependencies.", "app.upstreams.", "httpx.", "requests.", "aiohttp.")
+
+
+class Library(Expressions):
+    """The part of the walk that knows what libraries do with what they are given."""
+
+    def outside(self, name: str, receiver: Value, args: Sequence[Value], keywords: dict[str, Value]) -> Value:  # noqa: PLR0911 - one for each kind
+        """Return what a function of a library gives: by the tables, else by what went in."""
+        given = [*args, *keywords.values()]
+        labels = labels_of(given)
+        method = last(name)
+        if name in effects.SHAPING or (method in effects.SHAPING_METHODS and not name.startswith("app.")):
+            kind = effects.SHAPING.get(name, "builtins.int" if method in {"count", "index"} else "builtins.str")
+            touched = is_free(labels | receiver.labels) or SHAPED in labels | receiver.labels
+            return Value(types=frozenset({kind}), labels=frozenset({SHAPED}) if touched else frozenset())
+        if name in effects.TRUTH or method in effects.TRUTH_METHODS:
+            return Value(types=frozenset({"builtins.bool"}))
+        if name in effects.SAFE:
+            safe = labels - {INPUT} | ({SAFE_FOR + effects.SAFE[name]} if is_free(labels) else set())
+            return Value(types=frozenset({"builtins.str"}), labels=safe)
+        if name in effects.BEGINNING:
+            return Value(names=frozenset({f"{name}()"}), labels=frozenset({effects.BEGINNING[name]}))
+        if name in effects.PASSING:
+            return self._passed(name, args, keywords)
+        if self._is_database(name, receiver):
+            return Value(types=frozenset({f"{name}()"}), labels=frozenset({ROW}))
+        if name.startswith(_SERVICES):
+            return Value(types=frozenset({name if looks_like_class(name) else f"{name}()"}), labels=frozenset({OUTSIDE}))
+        if method in effects.PASSING_METHODS and (receiver.types or not looks_like_class(name.rpartition(".")[0])):
+            return self._passed_method(name, method, receiver, args, keywords)
+        return self._unknown(name, receiver, labels)
+
+    def _passed(self, name: str, args: Sequence[Value], keywords: dict[str, Value]) -> Value:  # noqa: PLR0911 - one for each kind
+        if name == "typing.cast":
+            return args[1] if len(args) > 1 else NOTHING
+        if name in {
+            "builtins.str",
+            "builtins.repr",
+            "builtins.format",
+            "json.dumps",
+            "orjson.dumps",
+            "os.path.join",
+            "urllib.parse.urljoin",
+        }:
+            return self.compose(self.current, [*args, *keywords.values()])
+        if name == "asyncio.gather":
+            return Value(
+                types=frozenset({"builtins.list"}),
+                items=join(*args),
+                fields=tuple((str(position), value) for position, value in enumerate(args)),
+            )
+        if name == "builtins.zip":
+            return Value(
+                items=Value(
+                    items=join(*(self.element(arg) for arg in args)),
+                    fields=tuple((str(position), self.element(arg)) for position, arg in enumerate(args)),
+                )
+            )
+        if name == "builtins.enumerate" and args:
+            element = self.element(args[0])
+            return Value(items=Value(items=element, fields=(("0", Value(types=frozenset({"builtins.int"}))), ("1", element))))
+        if name in {"builtins.next", "builtins.max", "builtins.min", "builtins.anext"} and args and args[0].items:
+            return join(args[0].items, *args[1:])
+        if name == "builtins.dict":
+            return Value(
+                types=frozenset({"builtins.dict"}),
+                labels=labels_of(args) & {INPUT, SECRET, PASSWORD, PERSONAL, BODY, INTERNAL, ERROR},
+                items=join(*(arg.items for arg in args), *keywords.values()),
+                fields=tuple({**{key: value for arg in args for key, value in arg.fields}, **keywords}.items()),
+                fixed=not labels_of([*args, *keywords.values()]),
+            )
+        types = frozenset({effects.TYPES.get(name, name)})
+        made = join(*args, *keywords.values())
+        if name in {
+            "builtins.list",
+            "builtins.set",
+            "builtins.tuple",
+            "builtins.frozenset",
+            "builtins.sorted",
+            "builtins.reversed",
+        }:
+            return replace(made, types=types, names=frozenset(), functions=frozenset(), constant=None)
+        passing = frozenset() if name in {"builtins.map", "builtins.filter"} else made.functions
+        return replace(
+            made,
+            types=types if looks_like_class(name) or name in effects.TYPES else made.types or types,
+            names=frozenset(),
+            functions=passing,
+            constant=None,
+            labels=made.labels,
+        )
+
+    def _passed_method(  # noqa: PLR0911 - one for each kind
+        self, name: str, method: str, receiver: Value, args: Sequence[Value], keywords: dict[str, Value]
+    ) -> Value:
+        if method in {"get", "pop", "setdefault"}:
+            key = args[0].constant.value if args and args[0].constant else None
+            found = self.element(receiver, key) if receiver is not NOTHING else Value(types=frozenset({f"{name}()"}))
+            return join(found, *args[1:], *keywords.values())
+        if method == "items":
+            element = self.element(receiver)
+            return Value(items=Value(items=element, fields=(("0", Value(labels=receiver.labels)), ("1", element))))
+        if method == "values":
+            return Value(items=self.element(receiver))
+        if method in {"model_dump", "dict", "model_copy", "model_dump_json", "_asdict"}:
+            return self._dumped(method, receiver)
+        if method == "join":
+            return self._joined(receiver, args)
+        if receiver.types & {"fastapi.Request", "fastapi.UploadFile"}:
+            table = effects.REQUEST if "fastapi.Request" in receiver.types else effects.UPLOAD
+            return Value(types=frozenset({f"{name}()"}), labels=frozenset(table.get(method, ())))
+        labels = receiver.all_labels() | (
+            labels_of([*args, *keywords.values()])
+            if method
+            in {
+                "format",
+                "format_map",
+                "replace",
+                "joinpath",
+                "sub",
+                "union",
+                "substitute",
+                "safe_substitute",
+                "with_name",
+            }
+            else frozenset()
+        )
+        if method in {"format", "format_map"}:
+            return self._formatted(receiver, [*args, *keywords.values()])
+        kept = receiver.types if method in effects.SAME_TYPE or receiver.types & {"builtins.str", "pathlib.Path"} else frozenset({f"{name}()"})
+        items = Value(types=frozenset({"builtins.str"}), labels=labels) if method in {"split", "rsplit", "splitlines", "partition", "rpartition"} else receiver.items
+        return Value(types=kept, labels=labels, items=items, composed=receiver.composed, fixed=receiver.fixed)
+
+    def _joined(self, receiver: Value, args: Sequence[Value]) -> Value:
+        parts = [part for arg in args for part in (arg.items, Value(labels=arg.labels)) if part is not None]
+        fields = [value for arg in args for _, value in arg.fields]
+        made = self.compose(self.current, [receiver, *parts, *fields])
+        return replace(made, types=frozenset({"builtins.str"}))
+
+    def _formatted(self, receiver: Value, given: Sequence[Value]) -> Value:
+        return self.compose(self.current, [receiver, *given])
+
+    def _dumped(self, method: str, receiver: Value) -> Value:
+        """Return a model's fields, each with what its name and annotation say."""
+        labels = set(receiver.labels)
+        fields: dict[str, Value] = {}
+        for kind in receiver.types:
+            for base in self.module.bases_of(kind):
+                info = self.module.classes.get(base)
+                for field in info.fields if info else ():
+                    value = self.attribute(replace(receiver, types=frozenset({kind})), field)
+                    fields[field] = value
+                    labels |= value.all_labels() & {SECRET, PASSWORD, PERSONAL}
+        if method == "model_copy":
+            return receiver
+        if method == "model_dump_json":
+            return Value(types=frozenset({"builtins.str"}), labels=frozenset(labels))
+        return shallow(
+            Value(
+                types=frozenset({"builtins.dict"}),
+                labels=frozenset(labels),
+                fields=tuple(fields.items()),
+                items=join(*fields.values()) if fields else None,
+            )
+        )
+
+    def _is_database(self, name: str, receiver: Value) -> bool:
+        base, _, method = name.rpartition(".")
+        if ROW in receiver.labels:
+            return True
+        if base in effects.SESSIONS or name.startswith(("sqlalchemy.", "sqlmodel.")):
+            return method in effects.QUERIES
+        return base == "?" and method in effects.QUERY_ONLY
+
+    def _unknown(self, name: str, receiver: Value, labels: frozenset[str]) -> Value:
+        produced = name if looks_like_class(name) else effects.TYPES.get(name, f"{name}()")
+        if last(name) in effects.SAME_TYPE and receiver.types and not receiver.types & {"builtins.str"}:
+            return Value(types=receiver.types, labels=receiver.labels & {ROW})
+        base = name.rpartition(".")[0]
+        if name.startswith(("sqlalchemy.", "sqlmodel.")) or (looks_like_class(base.rpartition(".")[0]) and last(base)[:1].islower()):
+            return Value(types=frozenset({produced}))  # an expression with bound parameters: text cannot get out of it
+        passed = labels & {INPUT} | {label for label in labels if label.startswith(SAFE_FOR)} | receiver.labels & {INPUT, ROW, OUTSIDE, SHAPED}
+        if INPUT in passed and self.awaited:
+            passed -= {INPUT}  # what was awaited came from elsewhere; what was sent there does not come back
+        if not looks_like_class(name):
+            passed |= sensitivity(last(name)) if last(name).startswith(("get_", "load_", "read_", "fetch_", "create_", "issue_", "make_", "generate_", "decrypt")) else frozenset()
+        return Value(types=frozenset({produced}), labels=frozenset(passed))

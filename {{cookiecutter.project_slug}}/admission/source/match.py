@@ -1,0 +1,171 @@
+"""Small questions that many rules ask of a module."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from admission.source.canonical import last
+from admission.source.tree import inside
+from admission.source.values import is_free
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from admission.source.module import Call, Module
+    from admission.source.values import Value
+
+
+def calls(module: Module) -> Iterator[Call]:
+    """Yield every call that was reached, in the order of the source."""
+    yield from module.ordered_calls
+
+
+def named(call: Call, names: Collection[str]) -> str | None:
+    """Return which of these names is called: dotted names, or ``?.method`` for a method of an unknown object."""
+    return next((name for name in sorted(call.names) if name in names), None)
+
+
+def within(call: Call, *prefixes: str) -> str | None:
+    """Return what is called if it lives in one of these modules."""
+    for name in sorted(call.names):
+        for prefix in prefixes:
+            if name == prefix or name.startswith(f"{prefix}."):
+                return name
+    return None
+
+
+def method(call: Call) -> str:
+    """Return the name of the method that is called, under whichever name it goes here, or an empty text."""
+    if isinstance(call.node.func, ast.Attribute):
+        return call.node.func.attr
+    return next((last(name) for name in sorted(call.names) if "." in name[1:] and not name.startswith("builtins.")), "")
+
+
+def methods(call: Call) -> set[str]:
+    """Return the last parts of everything that may be called."""
+    return {last(name) for name in call.names} | ({method(call)} - {""})
+
+
+def free(value: Value | None, use: str = "") -> bool:
+    """Return whether a value may be, or hold, text of the client's choice."""
+    return value is not None and is_free(value.all_labels(), use)
+
+
+def argument_node(call: Call, position: int | None, *keywords: str) -> ast.expr | None:
+    """Return the expression of an argument by keyword or position."""
+    for keyword in call.node.keywords:
+        if keyword.arg in keywords:
+            return keyword.value
+    if position is not None and position < len(call.node.args):
+        return call.node.args[position]
+    return None
+
+
+def is_constant(value: Value | None, *constants: object) -> bool:
+    """Return whether a value is one of these constants."""
+    return value is not None and value.constant is not None and any(value.constant.value is constant or (value.constant.value == constant and type(constant) is type(value.constant.value)) for constant in constants)
+
+
+def text_of(node: ast.AST) -> str:
+    """Return the constant text inside an expression, joined."""
+    return " ".join(part.value for part in inside(node) if isinstance(part, ast.Constant) and isinstance(part.value, str))
+
+
+def source_of(node: ast.AST, limit: int = 60) -> str:
+    """Return an expression as text, for a message."""
+    try:
+        said = ast.unparse(node)
+    except (ValueError, RecursionError):
+        return "this"
+    said = " ".join(said.split())
+    return said if len(said) <= limit else f"{said[: limit - 1]}…"
+
+
+def names_in(node: ast.AST) -> Iterator[str]:
+    """Yield the identifiers in an expression: names, attributes, keyword and constant keys."""
+    for part in inside(node):
+        if isinstance(part, ast.Name):
+            yield part.id
+        elif isinstance(part, ast.Attribute):
+            yield part.attr
+
+
+def touched(call: Call) -> Iterator[tuple[str, bool]]:
+    """Yield what is called, and what is handed on to be called: ``to_thread(os.system, line)``.
+
+    Yields:
+        a dotted name, and whether this very call calls it.
+    """
+    for name in sorted(call.names):
+        yield name, True
+    for value in (*call.args, *call.keywords.values()):
+        for part in (value, value.items):
+            for name in sorted(part.names) if part is not None else ():
+                if "()" not in name:  # what a call gave is a result, and nothing to call
+                    yield name, False
+
+
+def first_touched(call: Call, names: Collection[str], prefixes: tuple[str, ...] = ()) -> str | None:
+    """Return which of these names, or of what lives in these modules, a call calls or hands on."""
+    for name, _ in touched(call):
+        if name in names or any(name.startswith(f"{prefix}.") for prefix in prefixes):
+            return name
+    return None
+
+
+def constant_prefix(module: Module, node: ast.AST, depth: int = 0) -> str:  # noqa: PLR0911 - one for each kind
+    """Return the constant text with which an expression begins, as far as it can be seen."""
+    if depth > _DEPTH:
+        return ""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    if isinstance(node, ast.JoinedStr):
+        told = ""
+        for part in node.values:
+            piece = constant_prefix(module, part.value if isinstance(part, ast.FormattedValue) else part, depth + 1)
+            told += piece
+            if not isinstance(part, ast.Constant):
+                break
+        return told
+    if isinstance(node, ast.BinOp):
+        return constant_prefix(module, node.left, depth + 1)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+        return constant_prefix(module, node.func.value, depth + 1).partition("{")[0]
+    value = module.value(node)
+    if value.constant is not None and isinstance(value.constant.value, str):
+        return value.constant.value
+    told_by = [constant_prefix(module, made, depth + 1) for made in value.composed if made is not node]
+    return min(told_by, key=len) if told_by else ""
+
+
+_DEPTH = 6
+
+
+def stays_on_host(prefix: str) -> bool:
+    """Return whether a URL that begins so has its host fixed by this text."""
+    if prefix.startswith("/"):
+        return len(prefix) > 1 and prefix[1] not in "/\\"
+    scheme, _, rest = prefix.partition("://")
+    return bool(scheme) and "/" in rest and not rest.startswith("/")
+
+
+def assigned(scope: ast.AST, name: str) -> list[ast.expr]:
+    """Return everything that a name is given in a scope, in the order of the source."""
+    found: list[ast.expr] = []
+    for part in inside(scope):
+        if isinstance(part, ast.Assign | ast.AnnAssign | ast.AugAssign) and part.value is not None:
+            targets = part.targets if isinstance(part, ast.Assign) else [part.target]
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                found.append(part.value)
+    return found
+
+
+def free_parts(module: Module, node: ast.AST) -> Iterator[ast.expr]:
+    """Yield the parts of a text that bring the client's text in, where they stand on lines of their own."""
+    line = getattr(node, "lineno", 0)
+    for part in inside(node):
+        if not isinstance(part, ast.expr) or part.lineno == line or not free(module.value(part)):
+            continue
+        if isinstance(module.parents.get(part), ast.FormattedValue | ast.BinOp | ast.Call | ast.List):
+            yield part

@@ -1,0 +1,247 @@
+"""BW408, BW409: what leaves the service has a model that names it."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from typing import TYPE_CHECKING, Final
+
+from admission.source.contract import answer_models, answer_of, config_of
+from admission.source.declare import Fault, Registry
+from admission.source.match import argument_node
+from admission.source.module import is_function
+from admission.source.tree import inside
+from admission.source.values import ROW
+from admission.source.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from admission.source.annotations import Annotation
+    from admission.source.module import Module
+    from admission.source.routes import Route
+
+registry = Registry()
+
+_RAW: Final = frozenset({"fastapi.responses.JSONResponse", "fastapi.responses.ORJSONResponse", "fastapi.responses.UJSONResponse"})
+_OTHER: Final = frozenset(
+    {
+        "fastapi.Response",
+        *(
+            f"fastapi.responses.{kind}"
+            for kind in (
+                "StreamingResponse",
+                "FileResponse",
+                "RedirectResponse",
+                "HTMLResponse",
+                "PlainTextResponse",
+                "EventSourceResponse",
+            )
+        ),
+    }
+)
+_OPEN: Final = frozenset(
+    {
+        "typing.Any",
+        "builtins.object",
+        "builtins.dict",
+        "typing.Dict",
+        "builtins.list",
+        "typing.List",
+        "typing.Mapping",
+        "collections.abc.Mapping",
+        "sqlalchemy.Row",
+        "sqlalchemy.engine.Row",
+        "builtins.tuple",
+    }
+)
+_HIDDEN: Final = frozenset(
+    {
+        "password",
+        "passwd",
+        "hash",
+        "hashed",
+        "ssn",
+        "cvv",
+        "cvc",
+        "internal",
+        "totp",
+        "otp",
+        "secret",
+        "pwd",
+        "passcode",
+        "pin",
+    }
+)
+_HIDDEN_PAIRS: Final = (
+    ("private", "key"),
+    ("card", "number"),
+    ("cost", "price"),
+    ("social", "security"),
+    ("credit", "card"),
+    ("reset", "token"),
+    ("refresh", "token"),
+    ("is", "superuser"),
+    ("risk", "score"),
+    ("fraud", "score"),
+    ("api", "key"),
+    ("deleted", "at"),
+    ("stripe", "id"),
+    ("two", "factor"),
+    ("mfa", "seed"),
+)
+
+
+@registry.rule("BW408", "An answer without a model")
+def no_model(module: Module) -> Iterator[Fault]:
+    """Point at routes whose answer may hold anything."""
+    for route in module.routes:
+        if _is_free_form(module, route):
+            continue
+        annotation = answer_of(module, route.node, route.options)
+        if _is_open(annotation):
+            yield _fault(route)
+
+
+def _fault(route: Route) -> Fault:
+    return Fault(
+        route.registration,
+        f"Nothing says what `{route.node.name}` answers. A column that is added to a table tomorrow goes out to every client, and OpenAPI promises nothing.",
+        f"Name it: `async def {route.node.name}(...) -> NoteOut:`, with `class NoteOut(BaseModel)` that lists what may leave.",
+    )
+
+
+def _is_free_form(module: Module, route: Route) -> bool:
+    """Return whether a route answers something that has no model: nothing, a file, a stream, a page."""
+    status = route.options.get("status_code")
+    said = module.value(status)
+    if (isinstance(status, ast.Constant) and status.value in {204, 205, 304}) or any(name.endswith("204_NO_CONTENT") for name in said.names):
+        return True
+    if set(route.methods) <= {"OPTIONS", "HEAD"} and route.methods:
+        return True
+    response_class = route.options.get("response_class")
+    if response_class is not None and not (module.value(response_class).names | {module.resolve(response_class) or ""}) & _RAW:
+        return True
+    returned = module.annotation(route.node.returns)
+    if returned.types & _OTHER or any(kind.rpartition(".")[2].endswith("Response") and kind not in _RAW for kind in returned.types):
+        return not _returns_raw(module, route)
+    return _is_none(route.node.returns) or (route.node.returns is None and "response_model" not in route.options and _answers_only(module, route))
+
+
+def _is_none(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _returned(route: Route, module: Module) -> list[ast.expr]:
+    return [part.value for part in inside(route.node) if isinstance(part, ast.Return) and part.value is not None and module.function_of(part) is route.node]
+
+
+def _answers_only(module: Module, route: Route) -> bool:
+    """Return whether everything a handler returns is a finished response of a kind without a model."""
+    returned = _returned(route, module)
+    return bool(returned) and all(module.value(node).types & _OTHER for node in returned)
+
+
+def _returns_raw(module: Module, route: Route) -> bool:
+    return any(module.value(node).types & _RAW for node in _returned(route, module))
+
+
+def _is_open(annotation: Annotation) -> bool:
+    if annotation.types & _RAW or not (annotation.types or annotation.optional):
+        return True
+    if annotation.types & _OPEN:
+        parts = annotation.items
+        return parts is None or not (parts.types or parts.optional) or _is_open(parts)
+    return annotation.container and annotation.items is not None and _is_open(annotation.items)
+
+
+@registry.rule("BW409", "An answer that leaks columns")
+def leaks(module: Module) -> Iterator[Fault]:
+    """Point at answer models with fields that nobody outside may see, and at rows that are sent as they are."""
+    mend = "Leave it out of the model, or `Field(exclude=True)`; answer with a model that lists what may leave: `NoteOut.model_validate(note)`."
+    for node, message in (*_hidden_fields(module), *_open_answers(module), *_hidden_keys(module)):
+        yield Fault(node, message, mend)
+
+
+def _hidden_fields(module: Module) -> Iterator[tuple[ast.AST, str]]:
+    kept = {name for route in module.routes for name in _excluded(route)}
+    for name in sorted(answer_models(module)):
+        for field, declared in module.classes[name].fields.items() if not module.is_table(name) else ():
+            if _is_hidden(field) and field not in kept and not _is_excluded(declared.value):
+                yield declared, f"`{field}` goes out to every client that may read this."
+
+
+def _hidden_keys(module: Module) -> Iterator[tuple[ast.AST, str]]:
+    """Yield keys of a JSON answer that is put together by hand: no model looks at what goes out."""
+    for call in module.calls.values():
+        if not any(name.endswith("JSONResponse") for name in call.names):
+            continue
+        content = argument_node(call, 0, "content")
+        for pair in (part for part in inside(content) if isinstance(part, ast.Dict)) if content is not None else ():
+            for key, value in zip(pair.keys, pair.values, strict=True):
+                if isinstance(key, ast.Constant) and isinstance(key.value, str) and _is_hidden(key.value) and module.value(value).constant is None:
+                    yield key, f"`{key.value}` goes out to every client that may read this."
+
+
+def _open_answers(module: Module) -> Iterator[tuple[ast.AST, str]]:
+    """Yield answers that are a table, a row, or a model that lets everything through."""
+    for route in module.routes:
+        annotation = answer_of(module, route.node, route.options)
+        types = annotation.types | (annotation.items.types if annotation.items is not None else frozenset())
+        if any(module.is_table(kind) for kind in types):
+            said = route.options.get("response_model") or route.node.returns or route.registration
+            yield said, "This answers with the table itself: every column goes out, tomorrow's too."
+        for kind in annotation.types & module.classes.keys():
+            extra = config_of(module, kind).get("extra")
+            if isinstance(extra, ast.Constant) and extra.value == "allow":
+                yield extra, "This answer lets through whatever it is given: columns that nobody listed go out."
+        for node in _rows_sent(module, route):
+            yield node, "This turns a row into an answer as it is: every column goes out, tomorrow's too."
+
+
+def _excluded(route: Route) -> set[str]:
+    said = route.options.get("response_model_exclude")
+    return {part.value for part in inside(said) if isinstance(part, ast.Constant) and isinstance(part.value, str)} if said is not None else set()
+
+
+def _is_hidden(field: str) -> bool:
+    parts = words(field)
+    if parts and parts[-1] in {"hint", "at", "set", "enabled", "count", "required", "expires", "type"} and parts[-2:] != ("deleted", "at"):
+        return False
+    return (bool(set(parts) & _HIDDEN) and not set(parts) & {"content", "commit", "file", "etag", "has"}) or any(pair in _HIDDEN_PAIRS for pair in itertools.pairwise(parts))
+
+
+def _is_excluded(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Call) and any(keyword.arg == "exclude" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True for keyword in node.keywords)
+
+
+def _rows_sent(module: Module, route: Route) -> Iterator[ast.AST]:
+    """Yield `row.__dict__`, `vars(row)`, `dict(row._mapping)` and loops over a table's columns in what is returned."""
+    answer = answer_of(module, route.node, route.options)
+    if any(kind in module.classes for kind in answer.types | (answer.items.types if answer.items is not None else frozenset())):
+        return
+    for part in inside(route.node):
+        if not isinstance(part, ast.Return | ast.Yield) or part.value is None or (is_function(part)):
+            continue
+        for node in _with_assigned(module, part.value):
+            for inner in inside(node):
+                if (
+                    (isinstance(inner, ast.Attribute) and inner.attr in {"__dict__", "_mapping", "__table__"})
+                    or (isinstance(inner, ast.Call) and module.value(inner.func).names & {"builtins.vars"} and inner.args and ROW in module.value(inner.args[0]).labels)
+                    or (isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr in {"mappings", "_asdict"} and ROW in module.value(inner.func.value).labels)
+                ):
+                    yield inner
+
+
+def _with_assigned(module: Module, node: ast.expr) -> Iterator[ast.expr]:
+    yield node
+    function = module.function_of(node)
+    for part in inside(node):
+        if isinstance(part, ast.Name) and function is not None:
+            for other in inside(function):
+                if isinstance(other, ast.Assign) and any(isinstance(target, ast.Name) and target.id == part.id for target in other.targets):
+                    yield other.value
+        elif isinstance(part, ast.Call):
+            for made in module.value(part.func).functions:
+                if not isinstance(made.node, ast.Lambda):
+                    yield from (inner.value for inner in inside(made.node) if isinstance(inner, ast.Return) and inner.value is not None)

@@ -1,0 +1,248 @@
+"""BW410, BW411: the client writes fields that are not its own."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Final
+
+from admission.source.contract import config_of, input_models, taken
+from admission.source.declare import Fault, Registry
+from admission.source.match import assigned, calls, free, method, methods, named
+from admission.source.tree import inside
+from admission.source.values import INPUT, SHAPED
+from admission.source.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from admission.source.contract import Taken
+    from admission.source.module import Call, Module
+
+registry = Registry()
+
+_DUMPING: Final = frozenset({"model_dump", "dict", "model_dump_json"})
+_COPYING: Final = frozenset({"builtins.dict", "builtins.vars", "fastapi.encoders.jsonable_encoder", "dataclasses.asdict"})
+MAX_DEPTH: Final = 8
+"""Steps from one name to the next that a dictionary is followed over."""
+
+_MEND: Final = "Name each field: `Note(title=wanted.title, text=wanted.text)`; to change some, `if wanted.title is not None: note.title = wanted.title`."
+_MESSAGE: Final = "Whatever the client sends becomes a column. A field that is added to the model tomorrow, a role or an owner, can then be set by everybody."
+
+
+@registry.rule("BW410", "Mass assignment")
+def mass_assignment(module: Module) -> Iterator[Fault]:
+    """Point at input that becomes columns without being named."""
+    for name in sorted(input_models(module)):
+        extra = config_of(module, name).get("extra")
+        said = module.value(extra).constant if extra is not None else None
+        constant = extra.value if isinstance(extra, ast.Constant) else said.value if said is not None else None
+        allowed = constant == "allow" or (extra is not None and (module.resolve(extra) or "").endswith("Extra.allow"))
+        if extra is not None and allowed:
+            yield Fault(
+                extra,
+                "This model keeps fields that it does not know. Whatever the client adds is carried on, and mostly into a table.",
+                '`model_config = ConfigDict(extra="forbid")`.',
+            )
+    for call in calls(module):
+        if _spreads(module, call) or _sets(call) or _updates(module, call):
+            yield Fault(call.node, _MESSAGE, _MEND)
+    for node in module.walk(ast.Assign):
+        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Subscript) and isinstance(target.value, ast.Attribute) and target.value.attr == "__dict__" for target in node.targets):
+            yield Fault(node, _MESSAGE, _MEND)
+
+
+def _spreads(module: Module, call: Call) -> bool:
+    """`Note(**wanted.model_dump())`, `insert(Note).values(**data)`, `Note(**{**data, "owner": ...})`."""
+    for keyword in call.node.keywords:
+        if keyword.arg is None and _is_from_client(module, keyword.value) and _stores(module, call):
+            return True
+    if method(call) == "values" and call.node.args and any("sqlalchemy" in kind for kind in (*call.names, *call.receiver.types)):
+        return _is_from_client(module, call.node.args[0])
+    if (method(call) in {"execute", "scalars", "scalar"} and len(call.node.args) > 1) and any(isinstance(part, ast.Call) and module.value(part.func).names & {"sqlalchemy.insert", "sqlalchemy.update"} for part in inside(call.node.args[0])):
+        return _is_from_client(module, call.node.args[1])
+    return method(call) in {"sqlmodel_update", "from_dict", "update_from_dict"} and any(free(value) for value in call.args)
+
+
+def _is_from_client(module: Module, node: ast.expr, depth: int = 0) -> bool:
+    """Return whether a dictionary's keys are the client's, or all fields of an input model."""
+    if depth > MAX_DEPTH:
+        return False
+    if isinstance(node, ast.DictComp):
+        sources = [generator.iter for generator in node.generators] if not _filters(node) else []
+        return any(_is_from_client(module, source, depth + 1) for source in sources)
+    if isinstance(node, ast.Call):
+        return _call_is_from_client(module, node, depth)
+    if isinstance(node, ast.Attribute) and node.attr == "__dict__":
+        return _is_model(module, node.value)
+    given = assigned(module.function_of(node) or module.tree, node.id) if isinstance(node, ast.Name) else []
+    parts = given or list(_parts(node))
+    if parts:
+        return any(_is_from_client(module, part, depth + 1) for part in parts)
+    return _is_open_dictionary(module, node)
+
+
+def _parts(node: ast.expr) -> Iterator[ast.expr]:
+    """Yield the expressions whose keys a dictionary, a union of two, or a list of some has."""
+    if isinstance(node, ast.Dict):
+        yield from (value for key, value in zip(node.keys, node.values, strict=True) if key is None)
+    elif isinstance(node, ast.List | ast.Tuple):
+        yield from node.elts
+    elif isinstance(node, ast.ListComp | ast.GeneratorExp):
+        yield node.elt
+    elif isinstance(node, ast.BinOp):
+        yield from (node.left, node.right)
+
+
+def _call_is_from_client(module: Module, node: ast.Call, depth: int) -> bool:
+    if isinstance(node.func, ast.Attribute) and node.func.attr in _DUMPING:
+        named_fields = any(keyword.arg == "include" for keyword in node.keywords)
+        return not named_fields and bool(module.value(node.func.value).labels & {INPUT, SHAPED})
+    if isinstance(node.func, ast.Attribute) and node.func.attr in {"items", "copy"}:
+        return _is_from_client(module, node.func.value, depth + 1)
+    if module.value(node.func).names & _COPYING:
+        given = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg is None)]
+        return any(_is_model(module, part) or _is_from_client(module, part, depth + 1) for part in given)
+    return _is_open_dictionary(module, node)
+
+
+def _is_open_dictionary(module: Module, node: ast.expr) -> bool:
+    """A dictionary that the client sent as it is; of what is not known to be one, only a bare name is taken for it."""
+    value = module.value(node)
+    if INPUT not in value.labels or isinstance(node, ast.Constant | ast.Dict):
+        return False
+    open_types = {"builtins.dict", "typing.Dict", "fastapi.Request.json()"}
+    return bool(value.types & open_types) or (isinstance(node, ast.Name) and not value.types)
+
+
+def _filters(node: ast.DictComp) -> bool:
+    return any(isinstance(condition, ast.Compare) and isinstance(condition.ops[0], ast.In) for generator in node.generators for condition in generator.ifs)
+
+
+def _is_model(module: Module, node: ast.expr) -> bool:
+    value = module.value(node)
+    return bool(value.labels & {INPUT}) and any(kind in module.classes and module.is_model(kind) for kind in value.types)
+
+
+def _stores(module: Module, call: Call) -> bool:
+    """Return whether a call makes a row: a table of this module, a class from elsewhere, or `values()`."""
+    if method(call) in {"values", "filter_by", "update"}:
+        return method(call) == "values"
+    for name in call.names:
+        if name in module.classes:
+            if module.is_table(name):
+                return True
+            continue
+        end = name.rpartition(".")[2]
+        if end[:1].isupper() and not name.startswith(("fastapi.", "pydantic.", "datetime.", "httpx.", "typing.", "collections.", "builtins.")) and "Out" not in end and "Response" not in end:
+            return True
+    return False
+
+
+def _sets(call: Call) -> bool:
+    """`for name, value in wanted.model_dump().items(): setattr(note, name, value)`."""
+    if not named(call, {"builtins.setattr", "builtins.object.__setattr__"}) or len(call.args) < 2:  # noqa: PLR2004 - object and name
+        return False
+    return call.args[1].constant is None and bool(call.args[-1].all_labels() & {INPUT, SHAPED} or call.args[1].all_labels() & {INPUT, SHAPED})
+
+
+def _updates(module: Module, call: Call) -> bool:
+    """`note.__dict__.update(data)`, `vars(note).update(data)`."""
+    node = call.node.func
+    if not isinstance(node, ast.Attribute) or node.attr != "update" or not methods(call):
+        return False
+    base = node.value
+    own = (isinstance(base, ast.Attribute) and base.attr == "__dict__") or (isinstance(base, ast.Call) and "builtins.vars" in module.value(base.func).names)
+    return own and any(free(value) for value in call.args)
+
+
+_OWNER: Final = re.compile(r"^(owner|owner_?id|tenant|tenant_?id|owned_by|created_by|created_by_id|author_id|owner_subject|organi[sz]ation_id|org_id)$")
+_POWER: Final = re.compile(r"^(role|roles|is_admin|is_superuser|is_staff|admin|superuser|permissions|scopes|is_verified|verified|email_verified|access_level|privileges|is_owner|is_active_admin|user_role|approved|is_approved|approved_by|credit_limit|is_paid|paid|balance)$")
+_PRICE: Final = re.compile(r"^(price|unit_price|total|total_price|total_amount|subtotal|line_total|discount|discount_percent|discount_rate|price_cents|unit_price_cents|total_cents|amount_due|item_price|unit_cost)$")
+_ORDERING: Final = frozenset({"order", "cart", "checkout", "purchase", "basket", "booking", "reservation", "line", "ticket"})
+_USER: Final = re.compile(r"^(user|user_?id|customer|customer_?id|account_?id|member_id|subject|username|userid|client_id|profile_id)$")
+
+
+@registry.rule("BW411", "Role, owner or price from the client")
+def privileged(module: Module) -> Iterator[Fault]:
+    """Point at input fields that the service has to know by itself."""
+    for item in taken(module):
+        if item.source in {"path", "header", "cookie"}:
+            continue
+        what = _privilege(module, item)
+        if what is None:
+            continue
+        mend = {
+            "owner": ("Take it out: the service stamps the caller as owner; where you need it, `caller.subject` of `caller: Caller`."),
+            "power": "Take it out: roles come from the token, permissions from policy.toml.",
+            "price": ("Take it out, and look the price up: `price = (await session.scalars(select(Product.price).where(Product.sku == wanted.sku))).one()`."),
+        }[what]
+        yield Fault(
+            item.node,
+            f"The client chooses `{item.name}`. It will choose what suits it: another's, a higher, a lower one.",
+            mend,
+        )
+    yield from _foreign_owner(module)
+
+
+def _privilege(module: Module, item: Taken) -> str | None:
+    if _OWNER.match(item.name):
+        return "owner" if item.source != "query" or _is_used_as_owner(module, item.name) else None
+    if _POWER.match(item.name) and item.source in {"field", "body", "form"} and not _administers(module, item):
+        return "power"
+    if _PRICE.match(item.name) and item.source == "field" and isinstance(item.owner, ast.ClassDef):
+        fields = {part.target.id for part in item.owner.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)}
+        orders = set(words(item.owner.name)) & _ORDERING or (fields & {"quantity", "qty"} and fields & {"sku", "product_id", "item_id", "product", "article_id", "variant_id"})
+        return "price" if orders and _can_have_effects(module) else None
+    if _USER.match(item.name) and _is_used_as_owner(module, item.name):
+        return "owner"
+    return None
+
+
+def _can_have_effects(module: Module) -> bool:
+    """Return whether a handler can store or send anything: a preview that only calculates may be told any price."""
+    return any(name.startswith("sqlalchemy.") or (name.startswith("app.") and name.rpartition(".")[2] not in {"Caller", "Identity"}) for name in module.imports.values())
+
+
+def _administers(module: Module, item: Taken) -> bool:
+    """A model or route that is about roles and approvals, which the policy grants to few."""
+    said = set(words(getattr(item.owner, "name", "")))
+    paths = " ".join(route.path for route in module.routes)
+    return bool(said & {"role", "admin", "invite", "invitation", "grant", "member", "membership", "review", "approval", "verify"}) or bool(re.search(r"/(admin|roles?|invitations?|members)\b", paths))
+
+
+def _is_used_as_owner(module: Module, name: str) -> bool:
+    """Return whether a field of this name decides whose row is written or read."""
+    for part in module.walk(ast.keyword, ast.Compare, ast.Assign):
+        if isinstance(part, ast.keyword) and part.arg and (_OWNER.match(part.arg) or _USER.match(part.arg)):
+            if part.arg == name == "subject":
+                continue  # the subject of a letter, a quote, a ticket
+            if _reads(part.value, name) and bool(module.value(part.value).labels & {INPUT, SHAPED}) and _is_row_call(module, module.parents.get(part)):
+                return True
+        elif isinstance(part, ast.Compare) and isinstance(part.left, ast.Attribute) and (_OWNER.match(part.left.attr) or _USER.match(part.left.attr)) and isinstance(part.left.value, ast.Name) and part.left.value.id[:1].isupper():
+            if _reads(part.comparators[0], name) and bool(module.value(part.comparators[0]).labels & {INPUT, SHAPED}):
+                return True
+        elif isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Attribute) and _OWNER.match(part.targets[0].attr) and _reads(part.value, name):
+            return True
+    return False
+
+
+def _is_row_call(module: Module, node: ast.AST | None) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    return any((name in module.classes and module.is_table(name)) or (name not in module.classes and name.rpartition(".")[2][:1].isupper() and not name.startswith(("fastapi.", "pydantic."))) or name.endswith((".values", ".filter_by")) for name in module.value(node.func).names)
+
+
+def _reads(node: ast.expr, name: str) -> bool:
+    return any((isinstance(part, ast.Attribute) and part.attr == name) or (isinstance(part, ast.Name) and part.id == name) for part in inside(node))
+
+
+def _foreign_owner(module: Module) -> Iterator[Fault]:
+    """Point at owners that are set from input where no model declares them: `data["owner_id"]`."""
+    for part in module.walk(ast.keyword):
+        if isinstance(part, ast.keyword) and part.arg and _OWNER.match(part.arg) and _is_row_call(module, module.parents.get(part)) and module.value(part.value).labels & {INPUT, SHAPED}:
+            yield Fault(
+                part.value,
+                f"The client chooses `{part.arg}`, and with it whose this is.",
+                "Leave it out: the service stamps the caller as owner.",
+            )

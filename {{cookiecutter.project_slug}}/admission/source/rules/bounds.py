@@ -1,0 +1,180 @@
+"""BW401 to BW404, BW421: what clients send has a size."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Final
+
+from admission.source.annotations import UNKNOWN, Annotation, calls_in
+from admission.source.contract import (
+    LENGTH,
+    OPEN,
+    UPPER,
+    Taken,
+    bounds_collection,
+    bounds_number,
+    bounds_of,
+    bounds_text,
+    is_number,
+    is_text,
+    taken,
+)
+from admission.source.declare import Fault, Registry
+from admission.source.match import calls, named
+from admission.source.tree import inside, is_inside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from admission.source.module import Module
+
+registry = Registry()
+
+_PAGE: Final = re.compile(r"^(limit|page|page_size|pagesize|page_number|per_page|size|offset|skip|take|top|first|last|count|max_results|batch_size|num|n|page_no|rows|pagination_limit|max_items)$")
+_BY_SERVER: Final = frozenset({"path", "header", "cookie"})
+"""The server bounds the request line and the headers, so these texts are bounded too, if loosely."""
+
+
+def _shown(item: Taken) -> str:
+    return f"`{item.name}`"
+
+
+@registry.rule("BW401", "A text without a bound")
+def text(module: Module) -> Iterator[Fault]:
+    """Point at texts that may have any length."""
+    for item in taken(module):
+        for part, inner in _parts(item):
+            if not is_text(part) or (item.source == "file" and not part.types & {"builtins.bytes"}):
+                continue
+            if inner and _inner_bounded(module, part):
+                continue
+            if not inner and bounds_text(module, item):
+                continue
+            yield Fault(
+                item.node,
+                f"{_shown(item)} may be a text of any length. It is parsed, kept, compared and logged at the cost that the client chooses.",
+                f"`{item.name}: str = Field(max_length=200)`; for a parameter `Annotated[str, Query(max_length=200)]`; in a list `list[Annotated[str, Field(max_length=50)]]`.",
+                "remark" if item.source in _BY_SERVER else None,
+            )
+            break
+
+
+def _parts(item: Taken) -> Iterator[tuple[Annotation, bool]]:
+    """Yield what an annotation says of the value and of its elements."""
+    yield item.annotation, False
+    waiting = [part for part in (item.annotation.items, item.annotation.keys) if part is not None]
+    depth = 0
+    while waiting and depth < 20:  # noqa: PLR2004 - nobody nests deeper
+        part = waiting.pop()
+        depth += 1
+        yield part, True
+        waiting += [inner for inner in (part.items, part.keys) if inner is not None]
+
+
+def _inner_bounded(module: Module, part: Annotation) -> bool:
+    bounds = bounds_of(module, list(calls_in(part)))
+    return bool(bounds.keys() & (LENGTH | UPPER | {"pattern", "validator"}))
+
+
+@registry.rule("BW402", "A number without a bound")
+def number(module: Module) -> Iterator[Fault]:
+    """Point at numbers that may have any size."""
+    for item in taken(module):
+        for part, inner in _parts(item):
+            if not is_number(part) or (not inner and _PAGE.match(item.name)) or part.types & {"builtins.bool"}:
+                continue
+            if (inner and _inner_bounded(module, part)) or (not inner and bounds_number(module, item)):
+                if not inner and item.source not in _BY_SERVER and not item.bounds.keys() & {"ge", "gt", "validator", "multiple_of", "max_digits"} and item.bounds.keys() & {"le", "lt"}:
+                    yield Fault(
+                        item.node,
+                        f"{_shown(item)} may be negative, as low as the client likes.",
+                        f"`{item.name}: int = Field(ge=0, le=1000)`.",
+                        "remark",
+                    )
+                continue
+            yield Fault(
+                item.node,
+                f"{_shown(item)} may be a number of any size. A column overflows, a multiplication grows, a loop runs as long as the client likes.",
+                f"`{item.name}: int = Field(ge=0, le=1_000_000)`; for money `Decimal = Field(ge=0, max_digits=12, decimal_places=2)`.",
+                "remark" if inner or item.source in _BY_SERVER else None,
+            )
+            break
+
+
+@registry.rule("BW403", "A list without a bound")
+def collection(module: Module) -> Iterator[Fault]:
+    """Point at lists and dictionaries that may have any number of elements."""
+    for item in taken(module):
+        for part, inner in _parts(item):
+            if not part.container or part.types & {"builtins.tuple", "typing.Tuple"} or (item.source in {"header", "cookie", "path"}):
+                continue
+            if (inner and _inner_bounded(module, part)) or (not inner and bounds_collection(module, item)):
+                continue
+            if part.items is None and part.types & OPEN:
+                continue  # BW421 speaks of it
+            yield Fault(
+                item.node,
+                f"{_shown(item)} may have any number of elements. Each costs validation, memory, and mostly a row or a call.",
+                f"`{item.name}: list[Item] = Field(min_length=1, max_length=100)`; for a parameter `Annotated[list[Item], Body(max_length=100)]`.",
+            )
+            break
+
+
+@registry.rule("BW404", "A page without a bound")
+def page(module: Module) -> Iterator[Fault]:
+    """Point at page sizes and offsets that may have any size."""
+    for item in taken(module):
+        if is_number(item.annotation) and _PAGE.match(item.name) and not bounds_number(module, item) and item.source != "path":
+            yield Fault(
+                item.node,
+                f"{_shown(item)} may have any size. One request then reads, and answers with, a whole table.",
+                f"`{item.name}: Annotated[int, Query(ge=1, le=100)] = 20`; go on by key rather than by offset.",
+            )
+
+
+@registry.rule("BW421", "A body without a model")
+def untyped(module: Module) -> Iterator[Fault]:
+    """Point at bodies and fields that may be anything."""
+    mend = 'Declare a model whose fields are bounded: `class NoteIn(BaseModel): model_config = ConfigDict(extra="forbid")`.'
+    for item in taken(module):
+        if item.source in {"path", "header", "cookie", "file"}:
+            continue
+        for part, _ in _parts(item):
+            if (part.types & OPEN and (part.items is None or part.types & {"typing.Any", "builtins.object"})) or (item.source == "body" and part is item.annotation and part is UNKNOWN):
+                yield Fault(
+                    item.node,
+                    f"{_shown(item)} may be anything, nested as deeply and as large as the client likes.",
+                    mend,
+                )
+                break
+            if item.annotation.container and part.types & {"typing.Any", "builtins.object"}:
+                yield Fault(item.node, f"What is in {_shown(item)} may be anything.", mend)
+                break
+    for call in calls(module):
+        if named(call, {"fastapi.Request.json", "fastapi.Request.body"}) and not _is_validated(module, call.node):
+            yield Fault(
+                call.node,
+                "This body is read past all models: anything may be in it, and whatever the code does not expect becomes a 500.",
+                mend,
+            )
+
+
+def _is_validated(module: Module, node: ast.AST) -> bool:
+    """Return whether what was read goes straight into a model."""
+    for parent in module.ancestors(node):
+        if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr == "decompress":
+            return True  # BW407 asks for its bound
+        if isinstance(parent, ast.Call) and any(name.startswith(("hmac.", "hashlib.")) for name in module.value(parent.func).names):
+            return True  # a signature is over the bytes as they came; the body limit bounds them
+        if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr in {"model_validate", "validate_python", "parse_obj", "model_validate_json", "validate_json"}:
+            return True
+        if isinstance(parent, ast.Call) and any(keyword.arg is None and is_inside(node, keyword.value) for keyword in parent.keywords) and any(name in module.classes and module.is_model(name) for name in module.value(parent.func).names):
+            return True
+        if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name):
+            name = parent.targets[0].id
+            function = module.function_of(node)
+            return function is not None and any(
+                isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"model_validate", "validate_python", "parse_obj", "model_validate_json", "validate_json"} and any(isinstance(argument, ast.Name) and argument.id == name for argument in part.args) for part in inside(function)
+            )
+    return False

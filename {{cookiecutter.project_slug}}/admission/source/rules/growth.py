@@ -1,0 +1,236 @@
+"""BW504: containers that live as long as the process, and that requests add to."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Final
+
+from admission.source.declare import Fault, Registry
+from admission.source.expressions import path_of
+from admission.source.match import calls, is_constant, named, names_in
+from admission.source.module import is_definition
+from admission.source.tree import inside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from admission.source.module import ClassInfo, Module
+
+registry = Registry()
+
+_GROWS: Final = frozenset(
+    {
+        "append",
+        "add",
+        "extend",
+        "insert",
+        "update",
+        "setdefault",
+        "appendleft",
+        "put",
+        "put_nowait",
+        "push",
+        "__setitem__",
+    }
+)
+_SHRINKS: Final = frozenset({"pop", "popitem", "popleft", "clear", "remove", "discard", "move_to_end", "expire"})
+_CONTAINERS: Final = frozenset(
+    {
+        "builtins.dict",
+        "builtins.list",
+        "builtins.set",
+        "collections.defaultdict",
+        "collections.OrderedDict",
+        "collections.Counter",
+        "collections.deque",
+        "asyncio.Queue",
+        "queue.Queue",
+        "weakref.WeakValueDictionary",
+        "queue.SimpleQueue",
+        "asyncio.LifoQueue",
+        "asyncio.PriorityQueue",
+        "collections.ChainMap",
+        "builtins.bytearray",
+    }
+)
+
+
+@registry.rule("BW504", "Module state that grows")
+def growing(module: Module) -> Iterator[Fault]:
+    """Point at containers of the module that requests add to and that nothing bounds."""
+    message = "This grows with every request, is never emptied, is lost at a restart, and is another one in each worker process."
+    mend = "Keep it in the database: `session.add(...)`; a cache needs a bound: `functools.lru_cache(maxsize=256)`."
+    sources = (_growing_globals, _growing_attributes, _growing_closures, _growing_defaults, _growing_caches)
+    for source in sources:
+        for place in source(module):
+            yield Fault(place, message, mend)
+
+
+def _growing_globals(module: Module) -> Iterator[ast.AST]:
+    for name, node in _module_containers(module):
+        if not _is_bounded(module, node) and not _is_evicted(module.tree, name):
+            yield from _growth(module, name)
+
+
+def _growing_attributes(module: Module) -> Iterator[ast.AST]:
+    """Yield growth of what an object or a class that lives on holds."""
+    for info in module.classes.values():
+        for name, node in _attributes(module, info) if _lives_on(module, info) else ():
+            paths = (f"self.{name}", f"cls.{name}")
+            if not _is_bounded(module, node) and not any(_is_evicted(info.node, path) for path in paths):
+                for path in paths:
+                    yield from _growth(module, path, info.node)
+                yield from _growth(module, f"{info.node.name}.{name}")
+
+
+def _growing_caches(module: Module) -> Iterator[ast.AST]:
+    """Yield caches of results that have no size."""
+    for call in calls(module):
+        size = call.argument(0, "maxsize")
+        if (named(call, {"functools.lru_cache"}) and size is not None and is_constant(size, None)) or (named(call, {"functools.cache"}) and call.node.args):
+            yield call.node
+    for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef):
+        for decorator in getattr(function, "decorator_list", []):
+            if module.resolve(decorator) == "functools.cache" and _takes_arguments(function):
+                yield decorator
+
+
+def _growing_closures(module: Module) -> Iterator[ast.AST]:
+    """Yield growth of a container that a decorator keeps for the function that it wraps."""
+    decorators = {module.functions[name].name for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef) for decorator in getattr(function, "decorator_list", []) for name in names_in(decorator) if name in module.functions}
+    for name in sorted(decorators):
+        outer = module.functions[name]
+        for part in inside(outer):
+            if (isinstance(part, ast.Assign | ast.AnnAssign) and part.value is not None and _is_container(module, part.value)) and (module.function_of(part) is outer or is_definition(module.function_of(part) or outer)):
+                for target in part.targets if isinstance(part, ast.Assign) else [part.target]:
+                    if isinstance(target, ast.Name) and not _is_evicted(outer, target.id):
+                        yield from (place for place in _growth(module, target.id, outer) if module.function_of(place) is not module.function_of(part))
+
+
+def _growing_defaults(module: Module) -> Iterator[ast.AST]:
+    """Yield growth of a default: it is made once, and every call adds to it."""
+    for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef):
+        if not is_definition(function):
+            continue
+        arguments = [*function.args.posonlyargs, *function.args.args]
+        defaults = function.args.defaults
+        pairs = [
+            *zip(arguments[len(arguments) - len(defaults) :], defaults, strict=True),
+            *zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True),
+        ]
+        for argument, default in pairs:
+            if default is not None and _is_container(module, default):
+                yield from (part for part in inside(function) if _adds(part, argument.arg))
+
+
+def _takes_arguments(function: ast.AST) -> bool:
+    return isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and bool(function.args.args or function.args.kwonlyargs or function.args.vararg)
+
+
+def _module_containers(module: Module) -> Iterator[tuple[str, ast.expr]]:
+    for statement in module.tree.body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target] if isinstance(statement, ast.AnnAssign) else []
+        value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
+        for target in targets:
+            if isinstance(target, ast.Name) and value is not None and _is_container(module, value):
+                yield target.id, value
+
+
+def _is_container(module: Module, node: ast.expr) -> bool:
+    if isinstance(node, ast.Dict | ast.List | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp):
+        return True
+    names = module.value(node.func).names | {module.resolve(node.func) or ""} if isinstance(node, ast.Call) else ()
+    return any(module.is_a(name, *_CONTAINERS) for name in names)
+
+
+def _is_bounded(module: Module, node: ast.expr) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    names = module.value(node.func).names
+    if names & {"collections.deque"}:
+        return any(keyword.arg == "maxlen" for keyword in node.keywords) or len(node.args) > 1
+    if any(name.endswith("Queue") for name in names):
+        said = node.args[0] if node.args else next((keyword.value for keyword in node.keywords if keyword.arg == "maxsize"), None)
+        return said is not None and not is_constant(module.value(said), 0)
+    return bool(names & {"weakref.WeakValueDictionary"})
+
+
+def _is_evicted(scope: ast.AST, path: str) -> bool:
+    """Return whether something bounds a container: it shrinks, and its length is looked at."""
+    shrinks = measured = False
+    for part in inside(scope):
+        if (isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in _SHRINKS and path_of(part.func.value) == path) or (isinstance(part, ast.Delete) and any(isinstance(target, ast.Subscript) and path_of(target.value) == path for target in part.targets)):
+            shrinks = True
+        elif isinstance(part, ast.Compare) and any(isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "len" and inner.args and path_of(inner.args[0]) == path for inner in inside(part)):
+            measured = True
+    return measured and (shrinks or _refuses_when_full(scope, path))
+
+
+def _refuses_when_full(scope: ast.AST, path: str) -> bool:
+    for part in inside(scope):
+        if isinstance(part, ast.If) and any(isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "len" and inner.args and path_of(inner.args[0]) == path for inner in inside(part.test)):
+            return any(isinstance(inner, ast.Raise | ast.Return) for inner in part.body)
+    return False
+
+
+def _growth(module: Module, path: str, scope: ast.AST | None = None) -> Iterator[ast.AST]:
+    """Yield where a function adds to a container."""
+    for part in inside(scope if scope is not None else module.tree):
+        if not _adds(part, path):
+            continue
+        function = module.function_of(part)
+        if function is None or getattr(function, "name", "") in {"__init__", "__post_init__"}:
+            continue
+        if "." in path or not _is_local(function, path):
+            yield part
+
+
+def _adds(part: ast.AST, path: str) -> bool:
+    if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in _GROWS:
+        base = part.func.value
+        return path_of(base) == path or (isinstance(base, ast.Subscript) and path_of(base.value) == path)
+    if isinstance(part, ast.Assign):
+        return any(_is_new_key(target, path) for target in part.targets)
+    return isinstance(part, ast.AugAssign) and (path_of(part.target) == path or _is_new_key(part.target, path))
+
+
+def _is_new_key(target: ast.expr, path: str) -> bool:
+    return isinstance(target, ast.Subscript) and path_of(target.value) == path and not isinstance(target.slice, ast.Constant)
+
+
+def _is_local(function: ast.AST, name: str) -> bool:
+    """Return whether a function has a name of its own: a parameter, or something it assigns without ``global``."""
+    arguments = getattr(function, "args", None)
+    if arguments is not None and any(argument.arg == name for argument in (*arguments.args, *arguments.kwonlyargs)):
+        return True
+    if any(isinstance(part, ast.Global) and name in part.names for part in inside(function)):
+        return False
+    return any(isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Store) for part in inside(function))
+
+
+def _lives_on(module: Module, info: ClassInfo) -> bool:
+    """Return whether an instance of a class outlives a request, or its attributes belong to the class itself."""
+    if any(value is not None and _is_container(module, value) for value in (*info.assigned.values(), *(declared.value for declared in info.fields.values()))) and not module.is_model(info.name):
+        return True
+    for statement in module.tree.body:
+        value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
+        if value is not None and any(isinstance(part, ast.Call) and info.name in module.value(part.func).names for part in inside(value)):
+            return True
+    return False
+
+
+def _attributes(module: Module, info: ClassInfo) -> Iterator[tuple[str, ast.expr]]:
+    for name, value in info.assigned.items():
+        if _is_container(module, value):
+            yield name, value
+    for name, declared in info.fields.items():
+        if declared.value is not None and _is_container(module, declared.value) and not module.is_model(info.name):
+            yield name, declared.value
+    for function in info.methods.values():
+        if function.name in {"__init__", "__post_init__"}:
+            for part in inside(function):
+                targets = part.targets if isinstance(part, ast.Assign) else [part.target] if isinstance(part, ast.AnnAssign) else []
+                made = part.value if isinstance(part, ast.Assign | ast.AnnAssign) else None
+                for target in targets:
+                    if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self" and made is not None and _is_container(module, made):
+                        yield target.attr, made

@@ -1,0 +1,181 @@
+"""BW414, BW415: whose an object is, and who is calling, is the service's business."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Final
+
+from admission.source.contract import input_parameters
+from admission.source.declare import Fault, Registry
+from admission.source.match import argument_node, calls, method, named
+from admission.source.rules.rows import is_query, is_session_call
+from admission.source.rules.sizes import pieces_of
+from admission.source.tree import inside
+from admission.source.values import INPUT, SHAPED
+from admission.source.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from admission.source.module import Call, Module
+
+registry = Registry()
+
+_PERSONAL_COLUMNS: Final = re.compile(r"^(owner|owner_id|user_id|customer_id|account_id|author|author_id|created_by|tenant_id|email|patient_id|employee_id|subject|member_id|recipient|sender|username|owner_subject)$")
+
+
+@registry.rule("BW414", "An object fetched by id from a model that is not Owned")
+def not_owned(module: Module) -> Iterator[Fault]:
+    """Point at objects that a client reaches by guessing their id."""
+    for call in calls(module):
+        name = _fetched_class(module, call)
+        if name is None or any(base.rpartition(".")[2] == "Owned" for base in module.bases_of(name)):
+            continue
+        if _compares_owner(module, call):
+            continue
+        shown = name.removeprefix(".")
+        yield Fault(
+            call.node,
+            f"`{shown}` belongs to nobody, so whoever guesses an id gets it: the service scopes only what is `Owned`.",
+            f"`class {shown}(Owned, Base):`, with `from app.models import Base, Owned`; another's object is then not found.",
+            None if _is_somebodys(module, name, call) else "remark",
+        )
+
+
+def _is_somebodys(module: Module, name: str, call: Call) -> bool:
+    """Return whether a table seems to hold what belongs to people: by its columns, its name, or by what is done."""
+    tables = [module.classes[base] for base in module.bases_of(name) if base in module.classes]
+    if any(_PERSONAL_COLUMNS.match(field) for info in tables for field in (*info.fields, *info.assigned)):
+        return True
+    said = set(words(name))
+    if said & _COMMON or (not said & _PERSONAL and any(isinstance(part, ast.Call) and "sqlalchemy.update" in module.value(part.func).names for part in inside(call.node))):
+        return False
+    route = module.route_of(call.node)
+    return bool(said & _PERSONAL) or (route is not None and route.writes)
+
+
+_COMMON: Final = frozenset(
+    {
+        *("product", "stock", "room", "seat", "show", "category", "event", "course", "plan", "article", "item", "menu"),
+        *("inventory", "poll", "tag", "currency", "country", "warehouse", "venue", "sku", "station", "movie", "book"),
+        *("shared", "catalog", "catalogue", "table", "slot", "vehicle", "car", "device", "product", "variant", "city"),
+        *("price", "tariff", "shelf", "location", "department", "page", "screening", "flight", "class", "session"),
+        *("coupon", "voucher", "quota", "counter", "resource", "equipment", "auction", "lot", "shift", "topic"),
+    }
+)
+"""Words for what a service offers to all its callers."""
+
+_PERSONAL: Final = frozenset(
+    {
+        *("note", "invoice", "document", "order", "message", "report", "file", "address", "profile", "ticket"),
+        *("booking", "reservation", "payment", "draft", "task", "todo", "journal", "record", "subscription", "upload"),
+        *("attachment", "card", "cart", "conversation", "letter", "statement", "contract", "claim", "prescription"),
+        *("account", "user", "customer", "patient", "wallet", "transaction", "diary", "medication", "appointment"),
+    }
+)
+"""Words for what belongs to somebody."""
+
+
+def _fetched_class(module: Module, call: Call) -> str | None:
+    """Return the table of this module that a call reads by an id of the client's choice."""
+    if is_session_call(call) and method(call) in {"get", "get_one"} and len(call.args) > 1:
+        table = next((name for name in call.args[0].names if module.is_table(name)), None)
+        return table if table and call.args[1].all_labels() & {INPUT, SHAPED} else None
+    if not is_query(call):
+        return None
+    parts = list(_statement_parts(module, call))
+    for part in parts:
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "filter_by":
+            for keyword in part.keywords:
+                if keyword.arg in {"id", "uuid", "pk"} and module.value(keyword.value).all_labels() & {INPUT, SHAPED}:
+                    names = (name for each in parts for name in module.value(each).names if module.is_table(name))
+                    return next(names, None)
+        if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Attribute) and (part.left.attr in {"id", "uuid", "pk", "public_id", "reference"} or part.left.attr.endswith("_uuid")):
+            table = next((name for name in module.value(part.left.value).names if module.is_table(name)), None)
+            if table and module.value(part.comparators[0]).all_labels() & {INPUT, SHAPED}:
+                return table
+    return None
+
+
+def _statement_parts(module: Module, call: Call) -> Iterator[ast.AST]:
+    node = argument_node(call, 0, "statement")
+    if node is not None:
+        for piece in pieces_of(module, node):
+            yield from inside(piece)
+
+
+def _compares_owner(module: Module, call: Call) -> bool:
+    """Return whether the function looks at who is calling: `.where(Note.owner == caller.subject)`."""
+    function = module.function_of(call.node)
+    return function is not None and any(isinstance(part, ast.Attribute) and part.attr in {"subject", "tenant"} for part in inside(function))
+
+
+_SCHEMES: Final = ("fastapi.security.",)
+_LIBRARIES: Final = (
+    "jwt.",
+    "joserfc.",
+    "authlib.",
+    "passlib.",
+    "itsdangerous.",
+    "fastapi_users.",
+    "fastapi_login.",
+    "bcrypt.",
+    "argon2.",
+    "google.oauth2.",
+    "python_jose.",
+    "jwcrypto.",
+    "fastapi_jwt_auth.",
+    "oauthlib.",
+    "ldap3.",
+)
+_CREDENTIALS: Final = re.compile(
+    r"^(authorization|x[-_]api[-_]key|api[-_]key|x[-_]auth[-_]token|x[-_]user[-_]id|x[-_]user|x[-_]role|x[-_]roles|x[-_]admin[-_]token|x[-_]token|x[-_]access[-_]token|x[-_]internal[-_]token|proxy[-_]authorization|x[-_]forwarded[-_]user|x[-_]admin|x[-_]admin[-_]key|x[-_]session|access[-_]token|session|session[-_]id|sessionid|auth[-_]token|x[-_]tenant[-_]id|x[-_]tenant)$",
+    re.IGNORECASE,
+)
+_MEND: Final = "Ask for the caller: `caller: Caller` from `app.dependencies`, verified before the handler runs; who may call stands in policy.toml."
+_MESSAGE: Final = "This decides by itself who is calling. It checks less than the service does, and is forgotten when that changes."
+
+
+@registry.rule("BW415", "Authentication of its own")
+def own_authentication(module: Module) -> Iterator[Fault]:
+    """Point at tokens, passwords and credentials that a handler judges itself."""
+    for call in calls(module):
+        name = next((name for name in sorted(call.names) if name.startswith(_SCHEMES)), None)
+        if (
+            (name is not None and name.rpartition(".")[2] not in {"SecurityScopes", "HTTPAuthorizationCredentials", "HTTPBasicCredentials"})
+            or (any(name.startswith(_LIBRARIES) for name in call.names) and not any(name.rpartition(".")[2].endswith(("Error", "Exception")) for name in call.names))
+            or (method(call) in {"get", "getlist"} and _is_headers(module, call) and call.args and call.args[0].constant is not None and _CREDENTIALS.match(str(call.args[0].constant.value)))
+            or (named(call, {"fastapi.HTTPException"}) and _says_401(module, call) and not _is_signature(module, call.node))
+        ):
+            yield Fault(call.node, _MESSAGE, _MEND)
+    for node in module.walk(ast.Subscript):
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and _CREDENTIALS.match(str(node.slice.value)) and module.value(node.value).labels & {"body"}:
+            yield Fault(node, _MESSAGE, _MEND)
+    for _, parameter in input_parameters(module):
+        if parameter.source in {"header", "cookie"} and _CREDENTIALS.match(_alias(parameter.markers()) or parameter.name):
+            yield Fault(parameter.node, _MESSAGE, _MEND)
+
+
+def _is_headers(module: Module, call: Call) -> bool:
+    return "body" in call.receiver.labels and module is not None
+
+
+def _alias(markers: Iterator[ast.Call]) -> str | None:
+    for marker in markers:
+        for keyword in marker.keywords:
+            if keyword.arg == "alias" and isinstance(keyword.value, ast.Constant):
+                return str(keyword.value.value)
+    return None
+
+
+def _says_401(module: Module, call: Call) -> bool:
+    node = argument_node(call, 0, "status_code")
+    value = module.value(node)
+    return (value.constant is not None and value.constant.value == 401) or any("401" in name for name in value.names)  # noqa: PLR2004 - a status
+
+
+def _is_signature(module: Module, node: ast.AST) -> bool:
+    """A webhook is told by its signature: no bearer of a token sends it."""
+    function = module.function_of(node)
+    return function is not None and any(isinstance(part, ast.Attribute | ast.Name) and (part.attr if isinstance(part, ast.Attribute) else part.id) in {"compare_digest", "hmac", "verify_signature"} for part in inside(function))

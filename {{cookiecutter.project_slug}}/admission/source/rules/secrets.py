@@ -1,0 +1,327 @@
+"""BW302 to BW306: secrets in the source, weak hashes and randomness, comparisons that leak, checks switched off."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Final
+
+from admission.source.declare import Fault, Registry
+from admission.source.match import argument_node, calls, is_constant, method, named
+from admission.source.tree import inside
+from admission.source.values import INPUT, NOTHING, PERSONAL, SECRET
+from admission.source.words import sensitivity, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from admission.source.module import Call, Module
+
+registry = Registry()
+
+_KNOWN_KEYS: Final = re.compile(
+    r"(sk|rk|pk)_(live|test)_[0-9A-Za-z]{8,}|AKIA[0-9A-Z]{12,}|gh[pousr]_[0-9A-Za-z]{16,}|github_pat_\w{20,}"
+    r"|xox[abpr]-[0-9A-Za-z-]{8,}|AIza[0-9A-Za-z_-]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY|eyJ[\w-]{8,}\.eyJ[\w-]{8,}"
+    r"|SG\.[\w-]{16,}|glpat-[\w-]{16,}|whsec_[\w-]{8,}|sk-[A-Za-z0-9_-]{16,}|https?://hooks\.slack\.com/services/\w+"
+    r"|AC[0-9a-f]{32}"
+)
+_URL_WITH_PASSWORD: Final = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@{}]*:[^/\s:@{}]+@", re.IGNORECASE)
+_CREDENTIAL_HEADER: Final = re.compile(r"^(bearer|basic|token|apikey)\s+[\w.~+/=-]{6,}$", re.IGNORECASE)
+_NO_SECRET: Final = re.compile(
+    r"^(|none|null|true|false|(?i:bearer|basic|token|digest|apikey)|[A-Z][a-z]+|password|secret|string|changeme!?|.{0,5}"
+    r"|https?://\S*|/\S*|\S*[{<%]\S*|[a-z]+([ _:-][a-z]+)*|[A-Z][A-Z_]+|X-[\w-]+|\^.*|.*\s.*\s.*)$"
+)
+"""What stands under a name of a secret and is none: a type, a header's name, an address, a sentence, a pattern."""
+
+_FIELD_FUNCTIONS: Final = frozenset(
+    {
+        "pydantic.Field",
+        "fastapi.Query",
+        "fastapi.Header",
+        "fastapi.Body",
+        "fastapi.Path",
+        "fastapi.Form",
+        "fastapi.Cookie",
+        "sqlalchemy.orm.mapped_column",
+        "sqlalchemy.Column",
+        "fastapi.security.APIKeyHeader",
+    }
+)
+_MEND: Final = "Take it from the declared upstream's settings; if it has leaked into the repository, revoke it."
+
+
+@registry.rule("BW302", "A secret in the source")
+def hard_coded(module: Module) -> Iterator[Fault]:
+    """Point at constants that are credentials, by their name or by their form."""
+    message = "A credential stands in the source. Everybody who can read the repository has it, and it cannot be changed without a release."
+    for node in module.walk(ast.Constant):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and not _is_docstring(module, node):
+            said = node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value
+            if _KNOWN_KEYS.search(said[:4000]) or _URL_WITH_PASSWORD.match(said[:2000]) or _CREDENTIAL_HEADER.match(said[:2000]) or (_named_secret(module, node) and not _NO_SECRET.match(said[:2000])):
+                yield Fault(node, message, _MEND)
+
+
+def _is_docstring(module: Module, node: ast.Constant) -> bool:
+    return isinstance(module.parents.get(node), ast.Expr)
+
+
+def _named_secret(module: Module, node: ast.Constant) -> bool:
+    """Return whether a constant is given to a name that holds secrets."""
+    child: ast.AST = node
+    for parent in module.ancestors(node):
+        if _hands_on(module, parent, child):
+            child = parent
+            continue
+        judge = _GIVEN.get(type(parent))
+        return judge is not None and judge(module, parent, child)
+    return False
+
+
+def _hands_on(module: Module, parent: ast.AST, child: ast.AST) -> bool:
+    """Return whether an expression has the value of a part of it: `"secret".encode()`, `given or "secret"`."""
+    if isinstance(parent, ast.Call):
+        return child is parent.func and not module.value(child).functions
+    return isinstance(parent, ast.Attribute | ast.BoolOp | ast.IfExp | ast.Tuple | ast.List | ast.Set)
+
+
+def _is_assigned(_module: Module, parent: ast.AST, child: ast.AST) -> bool:
+    targets = parent.targets if isinstance(parent, ast.Assign) else [getattr(parent, "target", None)]
+    return getattr(parent, "value", None) is child and any(isinstance(target, ast.expr) and SECRET in sensitivity(_name(target)) for target in targets)
+
+
+def _is_keyword(module: Module, parent: ast.AST, _child: ast.AST) -> bool:
+    owner = module.parents.get(parent)
+    name = parent.arg if isinstance(parent, ast.keyword) else None
+    return name is not None and SECRET in sensitivity(name) and not (isinstance(owner, ast.Call) and _is_field(module, owner))
+
+
+def _is_keyed(module: Module, parent: ast.AST, child: ast.AST) -> bool:
+    key = module.keys.get(child)
+    return isinstance(key, ast.Constant) and isinstance(key.value, str) and SECRET in sensitivity(key.value) and not _in_examples(module, parent)
+
+
+def _is_compared(module: Module, parent: ast.AST, child: ast.AST) -> bool:
+    sides = (parent.left, *parent.comparators) if isinstance(parent, ast.Compare) else ()
+    return any(SECRET in module.value(side).labels for side in sides if side is not child)
+
+
+def _is_argument(module: Module, parent: ast.AST, child: ast.AST) -> bool:
+    """A key at its place in a signature, or what stands in for a secret of the environment."""
+    if not isinstance(parent, ast.Call):
+        return False
+    position = next((index for index, argument in enumerate(parent.args) if argument is child), -1)
+    names = module.value(parent.func).names
+    if names & {"os.getenv", "os.environ.get"}:
+        asked = module.value(parent.args[0]).constant
+        return position == 1 and asked is not None and SECRET in sensitivity(str(asked.value))
+    return any(_KEY_POSITION.get(name) == position for name in names)
+
+
+_KEY_POSITION: Final = {
+    "hmac.new": 0,
+    "hmac.digest": 0,
+    "jwt.encode": 1,
+    "jwt.decode": 1,
+    "pydantic.SecretStr": 0,
+    "joserfc.jwk.OctKey.import_key": 0,
+}
+
+
+def _is_default(_module: Module, arguments: ast.AST, child: ast.AST) -> bool:
+    if not isinstance(arguments, ast.arguments):
+        return False
+    positional = [*arguments.posonlyargs, *arguments.args]
+    pairs = [
+        *zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True),
+        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+    ]
+    return any(default is child and SECRET in sensitivity(argument.arg) for argument, default in pairs)
+
+
+_GIVEN: Final[dict[type[ast.AST], Callable[[Module, ast.AST, ast.AST], bool]]] = {
+    ast.Assign: _is_assigned,
+    ast.AnnAssign: _is_assigned,
+    ast.keyword: _is_keyword,
+    ast.Dict: _is_keyed,
+    ast.Compare: _is_compared,
+    ast.arguments: _is_default,
+    ast.Call: _is_argument,
+}
+"""How a constant gets its name, by what stands round it."""
+
+
+def _name(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        return str(node.slice.value)
+    return ""
+
+
+def _is_field(module: Module, call: ast.Call) -> bool:
+    return bool(module.value(call.func).names & _FIELD_FUNCTIONS) or (module.resolve(call.func) or "") in _FIELD_FUNCTIONS
+
+
+def _in_examples(module: Module, node: ast.AST) -> bool:
+    return any(isinstance(parent, ast.keyword) and (parent.arg or "").startswith(("example", "json_schema", "responses", "openapi")) for parent in module.ancestors(node))
+
+
+SHORTEST: Final = 6
+"""Characters. A shorter constant is the name of a kind, and no secret that anybody uses."""
+
+_PLAIN: Final = frozenset({"type", "kind", "scheme", "method", "status", "algorithm", "grant"})
+
+
+@registry.rule("BW305", "A secret compared with ==")
+def compared(module: Module) -> Iterator[Fault]:
+    """Point at comparisons whose time tells how much of a secret was right."""
+    for node in module.walk(ast.Compare):
+        if not isinstance(node, ast.Compare) or len(node.ops) != 1:
+            continue
+        if isinstance(node.ops[0], ast.In | ast.NotIn) and isinstance(node.comparators[0], ast.Tuple | ast.List | ast.Set):
+            # `given in (key, old_key)` compares with each in turn.
+            sides = (node.left, *node.comparators[0].elts)
+        elif isinstance(node.ops[0], ast.Eq | ast.NotEq):
+            sides = (node.left, node.comparators[0])
+        else:
+            continue
+        if any(_is_trivial(module, side) for side in sides):
+            continue
+        if all(INPUT in module.value(side).labels for side in sides):
+            continue  # a password and its repetition: the client compares with itself
+        if any(_is_secret(module, side) for side in sides):
+            yield Fault(
+                node,
+                "`==` stops at the first difference. How long it takes tells how much was right, and a secret can be guessed byte by byte.",
+                "`hmac.compare_digest(given.encode(), expected.encode())`.",
+            )
+
+
+def _is_trivial(module: Module, node: ast.expr) -> bool:
+    """Return whether one side is no secret for certain: a kind, a short constant, a count, a test."""
+    value = module.value(node)
+    if isinstance(node, ast.Constant):
+        if not isinstance(node.value, str | bytes) or len(node.value) < SHORTEST:
+            return True
+        return isinstance(node.value, str) and re.fullmatch(r"[A-Za-z]+", node.value) is not None
+    if isinstance(node, ast.Call) and module.value(node.func).names & _COUNTING:
+        return True
+    return bool(value.types & {"builtins.int", "builtins.bool", "builtins.NoneType"}) and value.constant is None
+
+
+_COUNTING: Final = frozenset({"builtins.len", "builtins.type", "builtins.bool"})
+
+
+def _is_secret(module: Module, node: ast.expr) -> bool:  # noqa: PLR0911 - one for each kind
+    value = module.value(node)
+    said = node
+    while (
+        isinstance(said, ast.Call)
+        and isinstance(said.func, ast.Attribute)
+        and said.func.attr
+        in {
+            "strip",
+            "lower",
+            "encode",
+            "decode",
+            "hexdigest",
+            "digest",
+            "get_secret_value",
+            "get",
+            "removeprefix",
+            "upper",
+        }
+    ):
+        if said.func.attr in {"hexdigest", "digest"} and _is_signature(module, said):
+            return True
+        if said.func.attr == "get" and said.args and isinstance(said.args[0], ast.Constant):
+            return SECRET in sensitivity(str(said.args[0].value)) or "signature" in words(str(said.args[0].value))
+        said = said.func.value
+    name = _name(said)
+    kinds = words(name)
+    if kinds and kinds[-1] in _PLAIN:
+        return False
+    if {"signature", "hmac", "digest", "mac"} & set(kinds) or (kinds[-1:] == ("hash",) and len(kinds) > 1 and set(kinds) & {"password", "token", "key", "secret", "pin", "code", "api"}):
+        return True
+    if kinds == ("expected",) or SECRET in sensitivity(name):
+        return SECRET in (value.labels | sensitivity(name)) and PERSONAL not in value.labels
+    if SECRET in value.labels and PERSONAL not in value.labels and not isinstance(node, ast.Constant):
+        return True
+    return bool(value.names & {"hmac.digest()"}) or bool(value.types & {"hmac.digest()", "hmac.new().hexdigest()", "hmac.new().digest()"})
+
+
+def _is_signature(module: Module, node: ast.Call) -> bool:
+    base = module.value(node.func.value if isinstance(node.func, ast.Attribute) else node)
+    return bool(base.types & {"hmac.new()", "hmac.HMAC"})
+
+
+@registry.rule("BW306", "A check switched off")
+def switched_off(module: Module) -> Iterator[Fault]:
+    """Point at certificates, signatures and host keys that are not checked."""
+    tls = "Certificates are not checked: whoever stands between reads and changes everything."
+    mend = "Leave the default, or name your authority: `ssl.create_default_context(cafile=...)` in the declared upstream."
+    for call in calls(module):
+        yield from _unsigned(call)
+        for name in _CHECKS if not any(kind.startswith(_NO_PEER) for kind in call.names) else ():
+            if is_constant(call.keywords.get(name), False):
+                yield Fault(argument_node(call, None, name) or call.node, tls, mend)
+        given = {name for value in (*call.keywords.values(), *call.args) for name in value.names}
+        if named(call, _UNCHECKED) or given & _UNCHECKED:
+            yield Fault(call.node, tls, mend)
+    for node in module.walk(ast.Assign):
+        value = module.value(node.value) if isinstance(node, ast.Assign) else NOTHING
+        targets = [part for target in getattr(node, "targets", []) for part in inside(target)]
+        names = {target.attr for target in targets if isinstance(target, ast.Attribute)}
+        parts = [value, *(part for _, part in value.fields)]
+        if any(part.names & _UNCHECKED or (is_constant(part, False) and names & _CHECKS) for part in parts):
+            yield Fault(node, tls, mend)
+
+
+_CHECKS: Final = frozenset(
+    {
+        "verify",
+        "ssl",
+        "verify_ssl",
+        "check_hostname",
+        "tls_verify",
+        "validate_certs",
+        "ssl_verify",
+        "cert_verify",
+        "check_certificate",
+    }
+)
+_UNCHECKED: Final = frozenset(
+    {
+        "ssl.CERT_NONE",
+        "ssl._create_unverified_context",
+        "ssl._create_stdlib_context",
+        "paramiko.AutoAddPolicy",
+        "paramiko.WarningPolicy",
+    }
+)
+_NO_PEER: Final = ("pydantic.", "sqlalchemy.", "jwt.")
+
+
+def _unsigned(call: Call) -> Iterator[Fault]:
+    message = "The token's signature is not checked: everybody can write one."
+    mend = "Ask for the verified caller: `caller: Caller` from `app.dependencies`."
+    if method(call) not in {"decode", "decode_complete", "get_unverified_claims", "get_unverified_header"} and not any(name.startswith("jwt.") for name in call.names):
+        return
+    if any(name.rpartition(".")[2] in {"get_unverified_claims", "get_unverified_header"} for name in call.names):
+        yield Fault(call.node, message, mend)
+        return
+    options = call.keywords.get("options")
+    for name in ("verify_signature", "verify_exp", "verify_aud", "verify_iss"):
+        said = options.field(name) if options is not None else None
+        if is_constant(said, False):
+            yield Fault(
+                call.node,
+                message if name == "verify_signature" else "A claim of the token is not checked: an expired or foreign token is taken.",
+                mend,
+            )
+            return
+    algorithms = call.keywords.get("algorithms")
+    if is_constant(call.keywords.get("verify"), False) or (algorithms is not None and algorithms.items is not None and any(is_constant(value, "none", "None") for _, value in algorithms.fields)):
+        yield Fault(call.node, message, mend)

@@ -1,0 +1,152 @@
+"""BW101: text of the client in an SQL statement."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Final
+
+from admission.source.declare import Fault, Registry
+from admission.source.match import calls, free, free_parts, method, source_of, text_of
+from admission.source.tree import is_inside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from admission.source.module import Call, Module
+
+registry = Registry()
+
+_TEXT_MAKERS: Final = frozenset(
+    {
+        "sqlalchemy.text",
+        "sqlalchemy.literal_column",
+        "sqlalchemy.TextClause",
+        "sqlalchemy.quoted_name",
+        "sqlalchemy.DDL",
+        "sqlalchemy.schema.DDL",
+        "sqlalchemy.column",
+        "sqlalchemy.table",
+        "sqlalchemy.text.__call__",
+        "psycopg.sql.SQL",
+        "django.db.models.expressions.RawSQL",
+    }
+)
+_EXECUTING: Final = frozenset(
+    {
+        "execute",
+        "executemany",
+        "executescript",
+        "exec_driver_sql",
+        "scalar",
+        "scalars",
+        "stream",
+        "stream_scalars",
+        "fetch",
+        "fetchrow",
+        "fetchval",
+        "fetchall",
+        "fetchone",
+        "execute_many",
+        "query",
+        "from_statement",
+        "read_sql",
+        "read_sql_query",
+        "copy",
+        "raw",
+        "exec",
+    }
+)
+_CLAUSES: Final = frozenset(
+    {
+        "order_by",
+        "group_by",
+        "where",
+        "filter",
+        "having",
+        "prefix_with",
+        "suffix_with",
+        "with_hint",
+        "op",
+        "columns",
+        "add_columns",
+        "select_from",
+        "distinct",
+    }
+)
+_SQL: Final = re.compile(
+    r"\b(select|insert|update|delete|from|where|order\s+by|group\s+by|join|values|set|limit|like|and|or|having|into|table|union|in)\b|[=<>]",
+    re.IGNORECASE,
+)
+_MEND: Final = 'Bind it: `await session.execute(text("... WHERE name = :name"), {"name": name})`, or build the statement with `select()`; take column names from a constant dictionary.'
+
+
+@registry.rule("BW101", "SQL built from input")
+def sql_from_input(module: Module) -> Iterator[Fault]:
+    """Point at statements that hold text of the client: where they are used, and where the text gets in."""
+    risk = "Whoever sends it can read or change every row."
+    for call in calls(module):
+        argument = _statement(module, call)
+        if argument is None or not free(module.value(argument)):
+            continue
+        for node in _composed(module, argument, call):
+            yield Fault(node, f"Text of the client becomes part of an SQL statement here. {risk}", _MEND)
+        place = argument if argument.lineno == call.node.lineno else call.node
+        message = f"`{source_of(call.node.func)}` gets SQL with text of the client in it. {risk}"
+        yield Fault(place, message, _MEND)
+
+
+def _statement(module: Module, call: Call) -> ast.expr | None:
+    """Return the argument that is taken for SQL text, if this call takes one."""
+    if not call.node.args and not call.node.keywords:
+        return None
+    first = (
+        call.node.args[0]
+        if call.node.args
+        else next(
+            (keyword.value for keyword in call.node.keywords if keyword.arg in {"text", "statement", "query", "sql", "operation"}),
+            None,
+        )
+    )
+    if first is None or isinstance(first, ast.Starred):
+        return None
+    if any(name in _TEXT_MAKERS for name in call.names):
+        return first
+    verb = method(call)
+    names = {name.rpartition(".")[2] for name in call.names}
+    if (verb in _EXECUTING or names & _EXECUTING) and not call.functions and _is_text(module, first):
+        return first if _may_be_database(call, first, module) else None
+    if (verb in _CLAUSES or names & _CLAUSES) and any(name.startswith("sqlalchemy.") for name in call.names) and _is_text(module, first):
+        return first
+    return None
+
+
+def _is_text(module: Module, node: ast.expr) -> bool:
+    types = module.value(node).types
+    return not types or "builtins.str" in types
+
+
+def _may_be_database(call: Call, statement: ast.expr, module: Module) -> bool:
+    certain = {
+        "execute",
+        "executemany",
+        "executescript",
+        "exec_driver_sql",
+        "fetchrow",
+        "fetchval",
+        "from_statement",
+        "read_sql",
+        "read_sql_query",
+    }
+    if method(call) in certain or any(name.startswith(("sqlalchemy.", "sqlite3.", "psycopg", "asyncpg.", "aiosqlite.", "databases.")) for name in call.names):
+        return True
+    return any(_SQL.search(text_of(node)) for node in (statement, *module.value(statement).composed))
+
+
+def _composed(module: Module, argument: ast.expr, call: Call) -> Iterator[ast.AST]:
+    """Yield where text of the client was put into something that reads like SQL, on other lines than the call's."""
+    for node in module.value(argument).composed:
+        if is_inside(node, call.node) or _SQL.search(text_of(node)):
+            yield from (part for part in (node, *free_parts(module, node)) if getattr(part, "lineno", 0) != call.node.lineno)
+    if argument.lineno != call.node.lineno:
+        yield argument

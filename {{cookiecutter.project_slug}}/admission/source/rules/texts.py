@@ -1,0 +1,237 @@
+"""BW106, BW108, BW109, BW111, BW112, BW113: the client's text in HTML, patterns, names, templates and headers."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Final
+
+from admission.source.declare import Fault, Registry
+from admission.source.match import (
+    argument_node,
+    calls,
+    free,
+    free_parts,
+    is_constant,
+    method,
+    methods,
+    named,
+    source_of,
+)
+from admission.source.patterns import is_catastrophic
+from admission.source.tree import inside, is_inside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from admission.source.module import Call, Module
+
+registry = Registry()
+
+_REGEX: Final = frozenset(f"re.{name}" for name in ("compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer", "template"))
+_MARKUP: Final = frozenset({"markupsafe.Markup", "jinja2.Markup", "django.utils.safestring.mark_safe", "jinja2.utils.markupsafe.Markup"})
+_TEMPLATE_TEXT: Final = frozenset(
+    {
+        "jinja2.Template",
+        "mako.template.Template",
+        "jinja2.Environment.from_string",
+        "jinja2.sandbox.SandboxedEnvironment.from_string",
+        "string.Template",
+        "jinja2.environment.Template",
+        "chevron.render",
+        "pystache.render",
+    }
+)
+_ATTRIBUTE: Final = frozenset(
+    {
+        "builtins.getattr",
+        "builtins.hasattr",
+        "builtins.delattr",
+        "operator.attrgetter",
+        "operator.methodcaller",
+        "builtins.setattr",
+    }
+)
+_HTML_MESSAGE: Final = "Text of the client becomes part of a page as it is. Whoever sends it runs scripts in the browsers of others."
+_HTML_MEND: Final = "Escape it: `html.escape(name)`; better, answer with a model and let the client render it."
+
+
+@registry.rule("BW106", "HTML from input")
+def html_from_input(module: Module) -> Iterator[Fault]:
+    """Point at pages that hold text of the client unescaped."""
+    for call in calls(module):
+        node = _html_argument(module, call)
+        if node is not None:
+            yield Fault(node if node.lineno == call.node.lineno else call.node, _HTML_MESSAGE, _HTML_MEND)
+            for made in module.value(node).composed:
+                places = [*free_parts(module, made), *(() if is_inside(made, call.node) else (made,))]
+                yield from (Fault(place, _HTML_MESSAGE, _HTML_MEND) for place in places)
+        if named(call, {"jinja2.Environment", "jinja2.environment.Environment"}) and not _escapes(module, call):
+            yield Fault(
+                call.node,
+                "This template environment escapes nothing. Text of a client in it becomes script.",
+                "Say `Environment(autoescape=select_autoescape())`.",
+            )
+    for returned in _pages(module):
+        yield Fault(returned, _HTML_MESSAGE, _HTML_MEND)
+
+
+def _pages(module: Module) -> Iterator[ast.AST]:
+    """Yield where a route whose answers are pages returns text of the client."""
+    for route in module.routes:
+        said = route.options.get("response_class")
+        names = module.value(said).names | {(module.resolve(said) if said is not None else None) or ""}
+        for part in inside(route.node) if "fastapi.responses.HTMLResponse" in names else ():
+            value = part.value if isinstance(part, ast.Return) else None
+            if value is not None and not _is_response(module, value) and free(module.value(value), "html"):
+                yield part
+
+
+def _is_response(module: Module, node: ast.expr) -> bool:
+    return any("Response" in kind for kind in module.value(node).types)
+
+
+def _html_argument(module: Module, call: Call) -> ast.expr | None:
+    page = named(call, {"fastapi.responses.HTMLResponse"}) or (any(name in module.classes and module.is_a(name, "fastapi.responses.HTMLResponse") for name in call.names))
+    typed = named(call, {"fastapi.Response", "fastapi.responses.StreamingResponse", "fastapi.responses.PlainTextResponse"})
+    if typed:
+        kind = call.argument(None, "media_type")
+        page = kind is not None and kind.constant is not None and any(word in str(kind.constant.value).lower() for word in ("html", "svg"))
+        page = page or _is_html_by_header(call)
+    node = argument_node(call, 0, "content") if page else argument_node(call, 0) if named(call, _MARKUP) else None
+    return node if node is not None and free(module.value(node), "html") else None
+
+
+def _is_html_by_header(call: Call) -> bool:
+    headers = call.argument(None, "headers")
+    said = (headers.field("content-type") or headers.field("Content-Type")) if headers is not None else None
+    return said is not None and said.constant is not None and "html" in str(said.constant.value)
+
+
+def _escapes(module: Module, call: Call) -> bool:
+    said = argument_node(call, None, "autoescape")
+    return said is not None and not is_constant(module.value(said), False)
+
+
+@registry.rule("BW108", "A regular expression from input")
+def pattern_from_input(module: Module) -> Iterator[Fault]:
+    """Point at patterns that the client chooses."""
+    for call in calls(module):
+        name = named(call, _REGEX)
+        if name is None:
+            continue
+        node = argument_node(call, 0, "pattern")
+        if node is not None and free(module.value(node), "regex"):
+            yield Fault(
+                node if node.lineno == call.node.lineno else call.node,
+                "The client chooses this regular expression. One that backtracks holds a processor for as long as it likes.",
+                "Search for plain text: `needle in text`, or `re.escape(needle)`; in SQL `.contains(needle, autoescape=True)`.",
+            )
+
+
+@registry.rule("BW109", "A catastrophic regular expression")
+def catastrophic_pattern(module: Module) -> Iterator[Fault]:
+    """Point at constant patterns whose backtracking grows exponentially."""
+    mend = "Let each character be matched in one way only: `[a-z]+` for `([a-z]+)+`; or use a pydantic `pattern=`, whose engine does not backtrack."
+    for call in calls(module):
+        if not named(call, _REGEX):
+            continue
+        node = argument_node(call, 0, "pattern")
+        said = module.value(node).constant if node is not None else None
+        if node is not None and said is not None and isinstance(said.value, str) and is_catastrophic(said.value):
+            yield Fault(
+                node if node.lineno == call.node.lineno else call.node,
+                f"`{said.value[:60]}` repeats what already repeats. A few dozen characters that almost match hold a processor for hours.",
+                mend,
+            )
+            definition = node if isinstance(node, ast.Constant) else _definition(module, node)
+            if definition is not None and definition.lineno != call.node.lineno:
+                yield Fault(
+                    definition,
+                    "This pattern repeats what already repeats. A few dozen characters that almost match hold a processor for hours.",
+                    mend,
+                )
+
+
+def _definition(module: Module, node: ast.expr) -> ast.expr | None:
+    return module.aliases.get(node.id) if isinstance(node, ast.Name) else None
+
+
+@registry.rule("BW111", "The client chooses an attribute")
+def attribute_from_input(module: Module) -> Iterator[Fault]:
+    """Point at lookups of attributes, and of globals, by a name that the client chooses."""
+    mend = 'Look it up in a constant dictionary: `COLUMNS = {"name": Item.name, "price": Item.price}`, then `COLUMNS[sort]` with `sort: Literal["name", "price"]`.'
+    for call in calls(module):
+        if named(call, _ATTRIBUTE):
+            node = argument_node(call, 0 if "operator" in "".join(call.names) else 1)
+            if node is not None and free(module.value(node)):
+                yield Fault(
+                    call.node,
+                    f"The client chooses the attribute in `{source_of(call.node)}`. It reaches what was never meant for it, `__class__` and methods among it.",
+                    mend,
+                )
+    for subscript in module.walk(ast.Subscript):
+        if isinstance(subscript, ast.Subscript) and _is_namespace(module, subscript.value) and free(module.value(subscript.slice)):
+            yield Fault(subscript, "The client chooses a name of the module. It reaches every function and import in it.", mend)
+    for call in calls(module):
+        if method(call) in {"get", "__getitem__"} and isinstance(call.node.func, ast.Attribute) and _is_namespace(module, call.node.func.value) and call.args and free(call.args[0]):
+            yield Fault(call.node, "The client chooses a name of the module. It reaches every function and import in it.", mend)
+
+
+def _is_namespace(module: Module, node: ast.expr) -> bool:
+    if isinstance(node, ast.Attribute) and node.attr == "__dict__":
+        return True
+    return isinstance(node, ast.Call) and bool(module.value(node.func).names & {"builtins.globals", "builtins.locals", "builtins.vars"})
+
+
+@registry.rule("BW112", "A format string or template from input")
+def template_from_input(module: Module) -> Iterator[Fault]:
+    """Point at templates whose text the client chooses."""
+    for call in calls(module):
+        node: ast.expr | None = None
+        if named(call, _TEMPLATE_TEXT) or methods(call) & {"from_string"}:
+            node = argument_node(call, 0, "template", "source", "text")
+        elif method(call) in {"format", "format_map"} and isinstance(call.node.func, ast.Attribute) and not call.functions:
+            node = call.node.func.value
+            if not free(module.value(node)) or module.value(node).types - {"builtins.str"}:
+                node = None
+        elif named(call, {"builtins.str.format", "builtins.format"}) and call.node.args:
+            node = argument_node(call, 0) if "builtins.str.format" in call.names else argument_node(call, 1)
+        if node is not None and free(module.value(node)):
+            yield Fault(
+                call.node,
+                "The client writes the template. `{0.__class__}` or `{{ config }}` in it reads the inside of the service, or runs code.",
+                'Keep the template constant and pass the client\'s text as a value: `"Dear {name}".format(name=name)`.',
+            )
+    for node_ in module.walk(ast.BinOp):
+        if isinstance(node_, ast.BinOp) and isinstance(node_.op, ast.Mod) and "builtins.str" in module.value(node_.left).types and free(module.value(node_.left)) and not module.value(node_.left).composed:
+            yield Fault(
+                node_,
+                "The client writes the format string. Its fields read what was not meant for it, or make the request fail.",
+                "Keep the format string constant and pass the client's text as a value.",
+            )
+
+
+@registry.rule("BW113", "A response header from input")
+def header_from_input(module: Module) -> Iterator[Fault]:
+    """Point at headers of the answer that hold text of the client."""
+    message = "Text of the client becomes a header of the answer. With a line break in it, it adds headers or a whole second answer."
+    mend = "Send it in the body; a file name as `quote(name, safe=\"\")` in `filename*=UTF-8''...`."
+    for node in module.walk(ast.Assign):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Subscript) and _is_response_headers(module, target.value) and free(module.value(node.value), "url"):
+                    yield Fault(node, message, mend)
+    for call in calls(module):
+        if any(name.startswith(("fastapi.responses.", "fastapi.Response")) for name in call.names):
+            headers = call.argument(None, "headers")
+            if headers is not None and any(free(value, "url") for value in (*(value for _, value in headers.fields), headers.items)):
+                yield Fault(argument_node(call, None, "headers") or call.node, message, mend)
+        if method(call) in {"append", "update", "setdefault", "add"} and isinstance(call.node.func, ast.Attribute) and _is_response_headers(module, call.node.func.value) and any(free(value, "url") for value in call.args):
+            yield Fault(call.node, message, mend)
+
+
+def _is_response_headers(module: Module, node: ast.expr) -> bool:
+    if not isinstance(node, ast.Attribute) or node.attr != "headers":
+        return False
+    base = module.value(node.value)
+    return any("Response" in kind for kind in base.types) or (isinstance(node.value, ast.Name) and node.value.id in {"response", "resp"})

@@ -1,0 +1,226 @@
+"""BW416 to BW420: what browsers are told, doors for debugging, and the environment."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Final
+
+from admission.source.declare import Fault, Registry
+from admission.source.match import argument_node, calls, is_constant, method, named
+from admission.source.tree import inside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from admission.source.module import Module
+
+registry = Registry()
+
+
+def _headers_set(module: Module) -> Iterator[tuple[str, ast.AST, ast.expr]]:
+    """Yield name, place and value of every header that an answer is given by a constant name."""
+    for node in module.walk(ast.Assign, ast.Delete):
+        targets = node.targets if isinstance(node, ast.Assign | ast.Delete) else []
+        for target in targets:
+            if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Attribute) and target.value.attr == "headers":
+                name = module.value(target.slice).constant or (target.slice.value if isinstance(target.slice, ast.Constant) else None)
+                said = getattr(name, "value", name)
+                if isinstance(said, str):
+                    yield said.lower(), node, node.value if isinstance(node, ast.Assign) else target
+    for call in calls(module):
+        headers = argument_node(call, None, "headers")
+        if headers is not None and any("Response" in name or "HTTPException" in name for name in call.names):
+            yield from _in_dictionary(module, headers)
+        if method(call) in {"setdefault", "append", "add", "__setitem__"} and isinstance(call.node.func, ast.Attribute) and isinstance(call.node.func.value, ast.Attribute) and call.node.func.value.attr == "headers" and len(call.node.args) > 1:
+            said = module.value(call.node.args[0]).constant
+            if said is not None:
+                yield str(said.value).lower(), call.node, call.node.args[1]
+        if method(call) == "update" and isinstance(call.node.func, ast.Attribute) and isinstance(call.node.func.value, ast.Attribute) and call.node.func.value.attr == "headers" and call.node.args:
+            yield from _in_dictionary(module, call.node.args[0])
+
+
+def _in_dictionary(module: Module, node: ast.expr) -> Iterator[tuple[str, ast.AST, ast.expr]]:
+    if isinstance(node, ast.Name):
+        function = module.function_of(node)
+        made = [part.value for scope in (function, module.tree) if scope is not None for part in inside(scope) if isinstance(part, ast.Assign) and any(isinstance(target, ast.Name) and target.id == node.id for target in part.targets)]
+        node = made[0] if made else node
+    if isinstance(node, ast.Dict):
+        for key, value in zip(node.keys, node.values, strict=True):
+            said = module.value(key).constant if key is not None else None
+            if said is not None:
+                yield str(said.value).lower(), key or value, value
+
+
+@registry.rule("BW416", "CORS loosened")
+def cors(module: Module) -> Iterator[Fault]:
+    """Point at origins that a handler lets in."""
+    mend = "Take it out: which origins may call is a setting of the service, not of a handler."
+    message = "This lets pages of other origins call the service, and read what it answers."
+    for call in calls(module):
+        if named(call, {"fastapi.middleware.cors.CORSMiddleware"}) or any("fastapi.middleware.cors.CORSMiddleware" in value.names for value in call.args):
+            yield Fault(call.node, message, mend)
+    for name, node, _ in _headers_set(module):
+        if name.startswith("access-control-"):
+            yield Fault(node, message, mend)
+
+
+@registry.rule("BW417", "A cookie without its guards")
+def cookie(module: Module) -> Iterator[Fault]:
+    """Point at cookies that scripts can read, that travel in the clear, or that other sites can send."""
+    mend = '`response.set_cookie("theme", value, httponly=True, secure=True, samesite="lax", max_age=3600)`; who is calling is told by the token, never by a cookie.'
+    for call in calls(module):
+        if method(call) != "set_cookie" or call.functions:
+            continue
+        missing = [name for name in ("httponly", "secure") if not is_constant(call.keywords.get(name), True)]
+        same_site = call.keywords.get("samesite")
+        if same_site is not None and (is_constant(same_site, None) or str(getattr(same_site.constant, "value", "lax")).lower() == "none"):
+            missing.append("samesite")
+        if missing and "**" not in call.keywords:
+            yield Fault(
+                call.node,
+                f"This cookie has no {', no '.join(missing)}: scripts read it, it travels in the clear, or another site sends it along.",
+                mend,
+            )
+    for name, node, _ in _headers_set(module):
+        if name == "set-cookie":
+            yield Fault(node, "A cookie written by hand has only the guards that its text names.", mend)
+
+
+_GUARDING: Final = frozenset(
+    {
+        "x-frame-options",
+        "content-security-policy",
+        "strict-transport-security",
+        "x-content-type-options",
+        "referrer-policy",
+        "permissions-policy",
+        "cross-origin-opener-policy",
+        "cross-origin-resource-policy",
+        "cross-origin-embedder-policy",
+        "x-xss-protection",
+        "x-permitted-cross-domain-policies",
+        "content-security-policy-report-only",
+        "server",
+        "x-powered-by",
+    }
+)
+
+
+@registry.rule("BW418", "A security header loosened")
+def header(module: Module) -> Iterator[Fault]:
+    """Point at security headers that a handler sets or removes."""
+    for name, node, _ in _headers_set(module):
+        if name in _GUARDING:
+            yield Fault(
+                node,
+                f"`{name}` is the service's: set here, it loosens for one answer what holds for all.",
+                "Take it out; the service sets it on every answer.",
+            )
+
+
+_DEBUG: Final = re.compile(
+    r"(^|[/_-])(debug|_debug|internal[_-]?state|dump|env|environ|environment|config|configuration|phpinfo|stacktrace|traceback|heap|threads|profiler|profiling|shell|pdb|backdoor|__\w+|sysinfo|system-info|server-info|vars|_?console|repl)($|[/_-])",
+    re.IGNORECASE,
+)
+_HARMLESS: Final = re.compile(
+    r"(^|/)(users?|me|accounts?|customers?|members?|employees?|companies|v\d+)/.*(profile|config|configuration|dump)|^/?(v\d+/)?(me/)?profiles?(/|$)|notification",
+    re.IGNORECASE,
+)
+
+
+@registry.rule("BW419", "A door for debugging")
+def debug(module: Module) -> Iterator[Fault]:
+    """Point at routes and switches that show or steer the inside."""
+    mend = "Take it out. What the service does is in its logs, metrics and traces."
+    for route in module.routes:
+        looks = (_DEBUG.search(route.path) and not _HARMLESS.search(route.path) and not re.search(r"profile|config", route.path)) or re.search(r"(^|_)debug(_|$)", route.node.name)
+        prefix = _prefix(module, route.registration)
+        if looks or re.search(r"(^|/)_?debug(/|$)", prefix):
+            yield Fault(
+                route.registration,
+                "This is a door for debugging: it shows or steers the inside of the service, to whoever finds it.",
+                mend,
+            )
+        hidden = route.options.get("include_in_schema")
+        if hidden is not None and is_constant(module.value(hidden), False):
+            yield Fault(
+                route.registration,
+                "This route is not in OpenAPI: nobody who reads the contract knows of it.",
+                "Take `include_in_schema=False` out.",
+                "remark",
+            )
+    for call in calls(module):
+        if is_constant(call.keywords.get("debug"), True) and any("fastapi" in name.lower() or "starlette" in name or "flask" in name for name in call.names):
+            yield Fault(
+                argument_node(call, None, "debug") or call.node,
+                "In debug mode an error shows its source and variables to the client.",
+                mend,
+            )
+        if any(
+            name.startswith(
+                (
+                    "pdb.",
+                    "builtins.breakpoint",
+                    "ipdb.",
+                    "debugpy.",
+                    "pydevd.",
+                    "remote_pdb.",
+                    "rpdb.",
+                    "objgraph.",
+                    "guppy.",
+                    "faulthandler.",
+                    "tracemalloc.",
+                    "cProfile.",
+                    "pyinstrument.",
+                    "yappi.",
+                )
+            )
+            for name in call.names
+        ):
+            yield Fault(call.node, "A debugger or profiler stops, slows or opens the process for everybody.", mend)
+    for node in module.walk(ast.Assign):
+        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Attribute) and target.attr == "debug" for target in node.targets) and is_constant(module.value(node.value), True):
+            yield Fault(node, "In debug mode an error shows its source and variables to the client.", mend)
+
+
+def _prefix(module: Module, registration: ast.expr) -> str:
+    if isinstance(registration, ast.Call) and isinstance(registration.func, ast.Attribute) and isinstance(registration.func.value, ast.Name):
+        made = module.aliases.get(registration.func.value.id)
+        if isinstance(made, ast.Call):
+            for keyword in made.keywords:
+                if keyword.arg == "prefix" and isinstance(keyword.value, ast.Constant):
+                    return str(keyword.value.value)
+    return ""
+
+
+@registry.rule("BW420", "The environment read in a handler")
+def environment(module: Module) -> Iterator[Fault]:
+    """Point at settings that a handler takes from the environment."""
+    message = "A handler that reads the environment has settings that nobody checks at boot. A missing one fails when the first client comes."
+    mend = "Settings are the service's: a constant in the module, or what the declared upstream is configured with."
+    seen: set[int] = set()
+    for call in calls(module):
+        if named(
+            call,
+            {
+                "os.getenv",
+                "os.getenvb",
+                "os.putenv",
+                "os.unsetenv",
+                "dotenv.load_dotenv",
+                "dotenv.dotenv_values",
+                "decouple.config",
+                "environs.Env",
+                "environ.Env",
+                "starlette.config.Config",
+            },
+        ) or any(name.startswith("os.environ.") for name in call.names):
+            seen.add(call.node.lineno)
+            yield Fault(call.node, message, mend)
+    for node in module.walk(ast.Attribute, ast.Name):
+        if isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load) and module.value(node).names & {"os.environ", "os.environb"} and node.lineno not in seen:
+            yield Fault(node, message, mend)
+    for info in module.classes.values():
+        if any(base in {"pydantic_settings.BaseSettings", "pydantic.BaseSettings"} for base in module.bases_of(info.name)):
+            yield Fault(info.node, message, mend)

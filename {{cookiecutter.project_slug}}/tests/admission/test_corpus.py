@@ -1,0 +1,86 @@
+"""The gate against handlers as models write them: each fault named on its line, nothing good refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.admission.corpus import Case, cases
+
+BAD = [*cases("bad"), *cases("held_out_bad")]
+GOOD = [*cases("good"), *cases("held_out_good")]
+
+# The classes of issue and README, each with the rules that are about it.
+RULES = {
+    "sql-from-input": "BW101",
+    "shell-from-input": "BW102",
+    "code-from-input": "BW103 BW111 BW502",
+    "path-from-input": "BW104",
+    "url-from-input": "BW105",
+    "html-from-input": "BW106",
+    "blocking-in-async": "BW201",
+    "undeclared-outbound": "BW501",
+    "call-without-bound": "BW202",
+    "hand-made-retry": "BW203",
+    "swallowed-exception": "BW210",
+    "internals-in-answer": "BW307",
+    "secret-in-log": "BW301",
+    "pii-in-log": "BW301",
+    "hard-coded-secret": "BW302",
+    "weak-hash": "BW303",
+    "weak-random": "BW304",
+    "secret-compare": "BW305",
+    "unsafe-deserialisation": "BW110",
+    "regex-from-input": "BW108",
+    "catastrophic-regex": "BW109",
+    "mass-assignment": "BW410",
+    "client-decides": "BW411",
+    "unbounded-number": "BW402",
+    "unbounded-string": "BW401",
+    "unbounded-list": "BW403",
+    "unbounded-page": "BW404",
+    "unbounded-result": "BW405",
+    "module-state": "BW504",
+    "no-response-model": "BW408",
+    "leaking-response": "BW408 BW409",
+    "naive-datetime": "BW412",
+    "float-money": "BW413",
+    "check-then-act": "BW206",
+    "transaction-across-outbound": "BW207",
+    "query-in-loop": "BW208",
+    "orphan-task": "BW204",
+    "lost-work": "BW205",
+    "redirect-to-input": "BW107",
+    "loosened-headers": "BW416 BW417 BW418",
+    "debug-endpoint": "BW419",
+    "verification-off": "BW306",
+    "unbounded-upload": "BW406 BW421",
+    "unbounded-decompression": "BW407",
+    "own-authentication": "BW415",
+    "environment-read": "BW420",
+    "not-owned": "BW414",
+    "commit-in-handler": "BW506",
+    "scaffold-patched": "BW503 BW508",
+}
+
+
+def test_every_class_has_three_guises_and_one_that_was_held_out() -> None:
+    assert set(RULES) == {case.fault for case in cases("bad")} == {case.fault for case in cases("held_out_bad")}
+    assert min(Counter(case.fault for case in cases("bad")).values()) >= 3
+    assert len(BAD) >= 120
+    assert len(GOOD) >= 60
+    assert not [case.path.name for case in BAD if case.fault is None]
+    assert not [case.path.name for case in GOOD if case.fault is not None]
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.path.stem)
+def test_a_fault_is_refused_on_its_line_by_a_rule_of_its_class(case: Case) -> None:
+    refused = case.refused()
+    rules = {rule for line in case.lines & refused.keys() for rule in refused[line]}
+    assert rules & set(RULES[str(case.fault)].split()), refused
+
+
+@pytest.mark.parametrize("case", GOOD, ids=lambda case: case.path.stem)
+def test_what_only_looks_dangerous_is_admitted(case: Case) -> None:
+    assert case.refused() == {}

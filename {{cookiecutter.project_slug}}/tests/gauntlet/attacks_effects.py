@@ -1,0 +1,219 @@
+"""What a request leaves behind: one effect however often it is sent, and none when it fails."""
+
+from __future__ import annotations
+
+import socket
+import time
+import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.gauntlet.attack import ATTACKS, CannotTell, Fault, check
+from tests.gauntlet.attacks_input import fields
+from tests.gauntlet.world import dumps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx2
+
+    from tests.gauntlet.world import Call, Route, World
+
+AT_ONCE: Final = 6
+"""Clients that send the same key at the same time."""
+
+PATIENCE: Final = 10.0
+CUT_WITHIN: Final = 5.0
+"""Seconds in which a request has to end that was given a quarter of one: a machine may be busy."""
+
+PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between tries; few enough to stay under any rate, long enough for a busy machine."""
+
+
+def keyed(route: Route) -> bool:
+    return route.keyed
+
+
+def example_of(world: World, route: Route) -> Call:
+    call = world.fresh(route)
+    if call is None:
+        raise CannotTell(world.answers.get(route.name, "no request of its has been answered with 2xx"))
+    return call
+
+
+@ATTACKS.attack("idempotency", applies=lambda route: route.facts["idempotency"] == "required")
+def no_key(world: World, route: Route) -> Iterator[Fault]:
+    call = example_of(world, route)
+    before = world.target.snapshot()
+    answer = world.send(call, key=None)
+    yield from check(answer, {400}, "BW704", "without an Idempotency-Key (guard: idempotency)")
+    answer = world.send(call, key="k" * 300)
+    yield from check(answer, {400}, "BW704", "a key of 300 characters (guard: idempotency)")
+    if world.target.snapshot() != before:
+        yield Fault("BW704", "a request without a valid key had an effect (guard: idempotency)")
+
+
+@ATTACKS.attack("idempotency", applies=keyed)
+def a_key_again(world: World, route: Route) -> Iterator[Fault]:
+    call, key = example_of(world, route), str(uuid.uuid4())
+    first = world.send(call, key=key)
+    if not first.is_success:
+        raise CannotTell(f"its example is answered with {first.status_code} now")
+    after = world.target.snapshot()
+    second = world.send(call, key=key)
+    yield from check(second, {first.status_code}, "BW704", "the same request again (guard: idempotency)")
+    if second.headers.get("idempotent-replayed") != "true":
+        yield Fault("BW704", "a repeated request is not marked as replayed (guard: idempotency)")
+    elif second.content != first.content:
+        yield Fault("BW704", "a replay differs from the first answer (guard: idempotency)")
+    if world.target.snapshot() != after:
+        yield Fault("BW704", "a repeated request had a second effect (guard: idempotency)")
+    other = _other_body(world, route, call)
+    if other is not None:
+        answer = world.send(other, key=key)
+        yield from check(answer, {422}, "BW704", "a key that was used for another body (guard: idempotency)")
+        if world.target.snapshot() != after:
+            yield Fault("BW704", "a key that was used for another body had an effect (guard: idempotency)")
+
+
+@ATTACKS.attack("idempotency", applies=keyed)
+def a_key_at_once(world: World, route: Route) -> Iterator[Fault]:
+    once = _once(world, route)
+    call, key = example_of(world, route), str(uuid.uuid4())
+    answers: list[httpx2.Response] = []
+
+    def at_once() -> list[httpx2.Response]:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            answers.extend(pool.map(lambda _: world.send(call, key=key), range(AT_ONCE)))
+        return answers
+
+    many = _delta(world, at_once)
+    for answer in answers:
+        if not answer.is_success:
+            # 503: SQLite lets one write at a time and says so honestly.
+            yield from check(
+                answer, {409, 503}, "BW704", "the same key at once (guard: idempotency)", allowed=frozenset({503})
+            )
+    done = [answer for answer in answers if answer.is_success and "idempotent-replayed" not in answer.headers]
+    if len(done) != 1:
+        yield Fault("BW704", f"{len(done)} of {AT_ONCE} requests with one key were done (guard: idempotency)")
+    if many != once:
+        yield Fault("BW704", f"{AT_ONCE} requests with one key left {many}, one leaves {once} (guard: idempotency)")
+
+
+@ATTACKS.attack("idempotency", "unit_of_work", applies=keyed)
+def a_client_that_leaves(world: World, route: Route) -> Iterator[Fault]:
+    once = _once(world, route)
+    call, key = example_of(world, route), str(uuid.uuid4())
+
+    def leave_and_retry() -> list[httpx2.Response]:
+        _send_and_leave(world, call, key)
+        return [_until_done(world, call, key)]
+
+    left = _delta(world, leave_and_retry)
+    if left != once:
+        yield Fault("BW704", f"a client that left and tried again left {left}, one request leaves {once}")
+
+
+def _until_done(world: World, call: Call, key: str) -> httpx2.Response:
+    """Send a request again, as a client does, until the one before it is out of the way."""
+    for pause in PAUSES:
+        answer = world.send(call, key=key)
+        if answer.status_code not in {409, 503}:
+            return answer
+        time.sleep(pause)
+    return answer
+
+
+def _send_and_leave(world: World, call: Call, key: str) -> None:
+    body = dumps(call.body) if call.body is not None else b""
+    head = [
+        f"{call.route.method} {call.target} HTTP/1.1",
+        "host: gauntlet",
+        f"idempotency-key: {key}",
+        f"content-length: {len(body)}",
+        "content-type: application/json",
+    ]
+    if not call.route.public:
+        head.append(f"authorization: Bearer {world.token(call.subject)}")
+    head += [f"{name}: {value}" for name, value in call.headers.items()]
+    with socket.create_connection(("127.0.0.1", world.target.port), timeout=PATIENCE) as connection:
+        connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
+
+
+@ATTACKS.attack("problem_details")
+def an_exception(world: World, route: Route) -> Iterator[Fault]:
+    call = example_of(world, route)
+    before = world.target.snapshot()
+    for order, what in (("raise", "a handler that raises"), ("raise-after", "a handler that raises after its work")):
+        answer = world.send(call, order=order)
+        yield from check(answer, {500}, "BW709", f"{what} (guard: problem_details)", allowed=frozenset({500}))
+        if world.target.snapshot() != before:
+            yield Fault("BW709", f"{what} leaves an effect (guard: unit_of_work)")
+
+
+@ATTACKS.attack("unit_of_work", applies=lambda route: bool(route.facts["session"]))
+def no_database(world: World, route: Route) -> Iterator[Fault]:
+    call = example_of(world, route)
+    before = world.target.snapshot()
+    answer = world.send(call, order="no-database")
+    yield from check(answer, {503}, "BW709", "the database is away", allowed=frozenset({503}))
+    if answer.status_code == 503 and not answer.headers.get("retry-after", "").isdigit():
+        yield Fault("BW709", "a 503 does not say when to come back")
+    if world.target.snapshot() != before:
+        yield Fault("BW709", "a 503 left an effect")
+
+
+@ATTACKS.attack("deadline")
+def a_handler_that_hangs(world: World, route: Route) -> Iterator[Fault]:
+    call = example_of(world, route)
+    before = world.target.snapshot()
+    hurried = replace(call, headers={**call.headers, "x-request-timeout-ms": "250"})
+    try:
+        answer = world.send(hurried, order="hang", patience=CUT_WITHIN)
+    except Exception as error:  # noqa: BLE001 - whatever the client says of a service that does not answer
+        yield Fault("BW708", f"a handler that hangs is not cut ({type(error).__name__}) (guard: deadline)")
+        return
+    yield from check(answer, {504}, "BW708", "a handler that hangs (guard: deadline)", allowed=frozenset({504}))
+    if world.target.snapshot() != before:
+        yield Fault("BW708", "a request that was cut left an effect (guard: unit_of_work)")
+
+
+def _other_body(world: World, route: Route, call: Call) -> Call | None:
+    """Return the same request with one field changed to another valid value."""
+    for path, schema in fields(world, route, call):
+        value: Any = call.body
+        for name in path:
+            value = value[name]
+        if schema.get("type") == "integer" and not isinstance(value, bool):
+            step = 1 if value + 1 <= schema.get("maximum", value + 1) else -1
+            return call.with_field(path, value + step)
+        if (
+            schema.get("type") == "string"
+            and "format" not in schema
+            and "enum" not in schema
+            and "pattern" not in schema
+        ):
+            return call.with_field(path, (value + "x")[-schema.get("maxLength", 100) :])
+    return None
+
+
+def _once(world: World, route: Route) -> dict[str, int]:
+    """Return what one request leaves."""
+    call = example_of(world, route)
+    return _delta(world, lambda: world.send(call))
+
+
+def _delta(world: World, act: Any) -> dict[str, int]:
+    """Return by how many rows each table grew."""
+    before = _counts(world)
+    act()
+    return {
+        table: count - before.get(table, 0) for table, count in _counts(world).items() if count != before.get(table, 0)
+    }
+
+
+def _counts(world: World) -> Counter[str]:
+    return Counter({table: len(rows) for table, rows in world.target.snapshot().items()})

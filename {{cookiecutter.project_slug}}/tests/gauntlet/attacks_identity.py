@@ -1,0 +1,136 @@
+"""Who is calling: no token, bad tokens, a role that may not, a rate that is used up, somebody else's object."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tests.gauntlet.attack import ATTACKS, CannotTell, Fault, check
+from tests.gauntlet.values import NoValue
+from tests.gauntlet.world import NO_SUCH, Call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.gauntlet.world import Route, World
+
+MAX_REQUESTS = 1_000
+"""Requests of one caller that are sent to see a rate; a route that allows more is named instead."""
+
+
+def protected(route: Route) -> bool:
+    return not route.public
+
+
+def some_call(world: World, route: Route) -> Call:
+    """Return a request, valid as far as possible: who is refused before the body is read needs none that is."""
+    try:
+        return world.examples.get(route.name) or world.example(route)
+    except NoValue:
+        return Call(route, {part["name"]: NO_SUCH for part in route.parameters("path")})
+
+
+@ATTACKS.attack("authentication", applies=protected)
+def no_token(world: World, route: Route) -> Iterator[Fault]:
+    call = some_call(world, route)
+    answer = world.send(call, subject=None)
+    yield from check(answer, {401}, "BW701", "without a token (guard: authentication)")
+    if answer.status_code == 401 and "www-authenticate" not in answer.headers:
+        yield Fault("BW701", "a 401 does not say how to authenticate")
+    malformed = replace(call, raw=b'{"a": ', body=None)
+    yield from check(
+        world.send(malformed, subject=None),
+        {401},
+        "BW701",
+        "a malformed body without a token is looked at (guard: authentication)",
+    )
+
+
+@ATTACKS.attack("authentication", applies=protected)
+def bad_tokens(world: World, route: Route) -> Iterator[Fault]:
+    call = some_call(world, route)
+    good = world.token("owner")
+    head, body, signature = good.split(".")
+    claims = json.loads(base64.urlsafe_b64decode(body + "=="))
+    tampered = _encoded({**claims, "sub": "root"})
+    target = world.target
+    bad = {
+        "nonsense": "nonsense",
+        "a signature that is cut": f"{head}.{body}.{signature[:-8]}",
+        "other claims under the signature": f"{head}.{tampered}.{signature}",
+        "no algorithm": f"{_encoded({'alg': 'none', 'typ': 'at+jwt'})}.{body}.",
+        "an expired token": target.token("owner", clock=lambda: time.time() - 7200, lifetime=60),
+        "a token of the future": target.token("owner", clock=lambda: time.time() + 7200),
+        "another audience": target.token("owner", audience="somebody-else"),
+        "another issuer's key": target.token("owner", key=target.folder / "other-issuer.json"),
+    }
+    for what, token in bad.items():
+        world.secrets.add(token.rpartition(".")[2])
+        yield from check(world.send(call, token=token), {401}, "BW701", f"{what} (guard: authentication)")
+    basic = replace(call, headers={**call.headers, "authorization": "Basic YWRtaW46YWRtaW4="})
+    yield from check(world.send(basic, subject=None), {401}, "BW701", "Basic credentials (guard: authentication)")
+
+
+def _encoded(claims: dict[str, object]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+
+
+@ATTACKS.attack("authorization", applies=lambda route: protected(route) and bool(route.facts["allow"]))
+def wrong_role(world: World, route: Route) -> Iterator[Fault]:
+    call = some_call(world, route)
+    for roles in ((), ("nobody-of-the-gauntlet",)):
+        token = world.target.token("nobody", roles)
+        answer = world.send(call, token=token)
+        yield from check(answer, {403}, "BW702", "a role that may not (guard: authorization)")
+        if any(permission in answer.text for permission in route.facts["allow"]):
+            yield Fault("BW710", "a 403 says which permission would open the route")
+
+
+@ATTACKS.attack("rate_limit", applies=lambda route: route.facts["rate"] is not None)
+def past_the_rate(world: World, route: Route) -> Iterator[Fault]:
+    rate = route.facts["rate"]
+    if rate > MAX_REQUESTS:
+        raise CannotTell(f"{rate} requests would be needed to see its rate")
+    call = some_call(world, route)
+    # Every request counts; one whose body cannot be read costs the least.
+    cheap = replace(call, raw=b"{", body=None) if route.body is not None else call
+    subject = None if route.public else world.subject("eager")
+    answers = [world.send(cheap, subject=subject) for _ in range(rate + 1)]
+    early = [answer.status_code for answer in answers[:-1] if answer.status_code == 429]
+    if early and not route.public:
+        yield Fault("BW705", f"refused before its rate of {rate} was used up")
+    yield from check(answers[-1], {429}, "BW705", f"request {rate + 1} of {rate} (guard: rate_limit)")
+    if answers[-1].status_code == 429 and not answers[-1].headers.get("retry-after", "").isdigit():
+        yield Fault("BW705", "a 429 does not say when to come back")
+    if not route.public:
+        other = world.send(cheap, subject=world.subject("calm"))
+        if other.status_code == 429:
+            yield Fault("BW705", "one caller uses up the rate of another")
+
+
+@ATTACKS.attack("unit_of_work", applies=lambda route: route.facts["owned"] and bool(route.parameters("path")))
+def somebody_elses_object(world: World, route: Route) -> Iterator[Fault]:
+    call = world.fresh(route)
+    if call is None:
+        raise CannotTell("no object of its own could be made through the API")
+    before = world.target.snapshot()
+    stranger = world.send(call, subject=world.subject("stranger"))
+    yield from check(stranger, {404}, "BW703", "somebody else's object (guard: unit_of_work)")
+    if world.target.snapshot() != before:
+        yield Fault("BW703", "a stranger changed somebody else's object (guard: unit_of_work)")
+    missing = replace(call, path={name: _missing_like(value) for name, value in call.path.items()})
+    nothing = world.send(missing, subject=world.subject("stranger"))
+    if stranger.status_code == 404 == nothing.status_code:
+        told = [{**answer.json(), "request_id": "", "instance": ""} for answer in (stranger, nothing)]
+        if told[0] != told[1]:
+            yield Fault("BW703", "the answer tells somebody else's object from one that does not exist")
+
+
+def _missing_like(value: object) -> object:
+    if isinstance(value, int):
+        return 2_000_000_011
+    text = str(value)
+    return NO_SUCH if len(text) == 36 and text.count("-") == 4 else f"{text[:-1]}{'x' if text[-1] != 'x' else 'y'}"

@@ -1,0 +1,166 @@
+"""Makes every attack on every route, and keeps what came of each."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from tests.gauntlet import attacks_effects, attacks_identity, attacks_input
+from tests.gauntlet.attack import ATTACKS, CannotTell, Fault
+from tests.gauntlet.attacks_slow import SlowClients
+from tests.gauntlet.attacks_traces import tokens_in_the_log
+from tests.gauntlet.service import target
+from tests.gauntlet.values import NoValue
+from tests.gauntlet.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.gauntlet.world import Route
+
+__all__ = ["RouteResult", "attacks_effects", "attacks_identity", "attacks_input", "run_gauntlet"]
+
+FLOOD = 30
+"""Requests per minute and address of the second, short-lived service on which the flood limit is seen."""
+
+SLOW = "slow client"
+UPSTREAMS = "upstreams"
+
+
+@dataclass
+class RouteResult:
+    """What came of one route.
+
+    Attributes:
+        name: method and path.
+        file: of its handler.
+        line: of its handler.
+        outcomes: attack -> ``ok``, ``fault``, ``-`` where there is nothing to attack, or why it could not be made.
+        faults: what was found.
+        requests: how many were sent.
+    """
+
+    name: str
+    file: str
+    line: int
+    outcomes: dict[str, str] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    requests: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "route": self.name,
+            "file": self.file,
+            "line": self.line,
+            "outcomes": self.outcomes,
+            "faults": [{"rule": fault.rule, "text": fault.text} for fault in self.faults],
+            "requests": self.requests,
+        }
+
+
+def run_gauntlet(
+    *,
+    only: set[str] | None = None,
+    without: str | None = None,
+    candidates: Path | None = None,
+    attacks: set[str] | None = None,
+    progress: Callable[[str], None] = lambda _line: None,
+) -> list[RouteResult]:
+    """Start the service, attack its routes, and return what came of each.
+
+    Args:
+        only: routes to attack, as ``GET /v1/orders``; None: all but the scaffold's own.
+        without: a layer or guard to leave out.
+        candidates: a folder with handlers that are not among the service's.
+        attacks: names of attacks to make; None: all.
+        progress: told of each route.
+
+    Raises:
+        DidNotStart: the service does not start.
+    """
+    with target(without=without, candidates=candidates) as running:
+        world = World(running, only)
+        with contextlib.closing(world):
+            results = _attack_all(world, attacks, progress)
+            faults = list(tokens_in_the_log(world))
+    if results and (attacks is None or "flood" in attacks):
+        faults += _flood(without, candidates)
+    if results:
+        results[0].faults += faults
+    return results
+
+
+def _attack_all(world: World, attacks: set[str] | None, progress: Callable[[str], None]) -> list[RouteResult]:
+    world.prime()
+    slow = SlowClients(world) if attacks is None or SLOW in attacks else None
+    if slow is not None:
+        slow.start()
+    results = []
+    for number, route in enumerate(world.routes, 1):
+        result = RouteResult(route.name, route.facts["file"], route.facts["line"])
+        before = len(world.sent)
+        _attack(world, route, result, attacks)
+        result.requests = len(world.sent) - before
+        results.append(result)
+        faults = f", {len(result.faults)} faults" if result.faults else ""
+        progress(f"  {number}/{len(world.routes)} {route.name}: {result.requests} requests{faults}")
+    for route, result in zip(world.routes, results, strict=True):
+        if slow is not None:
+            _note_slow(slow, route, result)
+    return results
+
+
+def _attack(world: World, route: Route, result: RouteResult, attacks: set[str] | None) -> None:
+    said = world.answers.get(route.name, "")
+    if route.name not in world.examples and said.startswith("its example is answered with 5"):
+        guard = " (guard: unit_of_work)" if route.facts["session"] else ""
+        result.faults.append(Fault("BW707", f"{said[:160]}{guard}"))
+    for attack in ATTACKS.attacks:
+        if attacks is not None and attack.name not in attacks:
+            continue
+        if not attack.applies(route):
+            result.outcomes[attack.name] = "-"
+            continue
+        if route.closed and attack.name not in {"no token", "bad tokens", "wrong role"}:
+            result.outcomes[attack.name] = "the route is closed"
+            continue
+        try:
+            found = list(dict.fromkeys(attack.fire(world, route)))
+        except (CannotTell, NoValue) as reason:
+            result.outcomes[attack.name] = str(reason) or "cannot be made"
+            continue
+        except httpx2.HTTPError as error:
+            found = [Fault("BW707", f"{attack.name}: the service does not answer ({type(error).__name__})")]
+        result.outcomes[attack.name] = "fault" if found else "ok"
+        result.faults += found
+    result.outcomes[UPSTREAMS] = "-" if not route.facts["outbound"] else "no upstream is declared yet"
+
+
+def _note_slow(slow: SlowClients, route: Route, result: RouteResult) -> None:
+    if not slow.applies(route):
+        result.outcomes[SLOW] = "-"
+        return
+    found = slow.result(route)
+    if isinstance(found, Fault):
+        result.faults.append(found)
+    result.outcomes[SLOW] = "fault" if isinstance(found, Fault) else found or "ok"
+
+
+def _flood(without: str | None, candidates: Path | None) -> list[Fault]:
+    """Flood a service of its own: the limit is by address, and everything here comes from one."""
+    few = {"APP_FLOOD_RATE": f"{FLOOD}/minute"}
+    with (
+        target(without=without, candidates=candidates, environ=few) as running,
+        httpx2.Client(base_url=running.url, trust_env=False) as client,
+    ):
+        statuses = [client.get("/no-such-path-of-the-gauntlet").status_code for _ in range(FLOOD + 1)]
+        if 429 not in statuses:
+            return [Fault("BW705", f"{FLOOD + 1} requests of one address are all looked at (guard: flood_limit)")]
+        if client.get("/livez").status_code != 200:
+            return [Fault("BW705", "a flood keeps the probes out")]
+    return []

@@ -1,0 +1,212 @@
+"""The service under attack: a process of its own, on a database of its own, with tokens for whoever is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from app.patterns.development_issuer import DevelopmentIssuer
+from app.policy import load_policy
+from tests.support.otlp_receiver import OtlpReceiver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+ROLE: Final = "gauntlet"
+"""A role that the copy of the policy grants everything that any route asks for."""
+
+ORIGIN: Final = "https://app.example"
+PATIENCE: Final = 60.0
+"""Seconds after which a wait is a failure; a loaded machine is no defect."""
+
+_BOOKKEEPING: Final = frozenset({"alembic_version", "idempotency_record"})
+
+
+class DidNotStart(Exception):
+    """The service does not start; the text is what it said."""
+
+
+@dataclass
+class Target:
+    """A running service.
+
+    Attributes:
+        url: where it listens.
+        port: its port.
+        folder: where its database, its policy and its keys lie.
+        secret: what switches the sabotage on.
+        routes: what its routes are, by ``serve.describe``.
+        telemetry: takes its spans and metrics.
+        output: the lines that it logged.
+    """
+
+    port: int
+    folder: Path
+    secret: str
+    process: subprocess.Popen[bytes]
+    telemetry: OtlpReceiver
+    routes: list[dict[str, Any]] = field(default_factory=list)
+    output: list[str] = field(default_factory=list)
+    arrived: threading.Condition = field(default_factory=threading.Condition)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def token(self, subject: str, roles: tuple[str, ...] = (ROLE,), **issuer: Any) -> str:
+        """Return a token; ``issuer`` changes whose it is, for tokens that must not be accepted."""
+        lifetime = issuer.pop("lifetime", 3600)
+        key = issuer.pop("key", self.folder / "issuer.json")
+        return DevelopmentIssuer(key, **{"audience": "api", **issuer}).issue(subject, roles, None, lifetime)
+
+    def parsed(self) -> list[dict[str, Any]]:
+        """Return the log lines that are JSON."""
+        with self.arrived:
+            return [json.loads(line) for line in self.output if line.startswith("{")]
+
+    def lines_of(self, request_id: str) -> list[dict[str, Any]]:
+        """Return the lines that close a request, waiting until there is one."""
+
+        def found() -> list[dict[str, Any]]:
+            lines = [json.loads(line) for line in self.output if request_id in line and line.startswith("{")]
+            return [line for line in lines if line.get("event") == "request" and line.get("request_id") == request_id]
+
+        with self.arrived:
+            self.arrived.wait_for(found, timeout=PATIENCE)
+            return found()
+
+    def snapshot(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return every row of every table that is the service's own."""
+        with contextlib.closing(sqlite3.connect(self.folder / "gauntlet.db", timeout=10)) as connection:
+            tables = [
+                name
+                for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+                if name not in _BOOKKEEPING and not name.startswith("sqlite_")
+            ]
+            return {
+                table: sorted(connection.execute(f'SELECT * FROM "{table}"').fetchall(), key=repr) for table in tables
+            }
+
+    def read(self) -> None:
+        stream = self.process.stdout
+        assert stream is not None
+        for line in stream:
+            with self.arrived:
+                self.output.append(line.decode("utf-8", "replace").rstrip("\n"))
+                self.arrived.notify_all()
+
+
+@contextlib.contextmanager
+def target(
+    *, without: str | None = None, candidates: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Iterator[Target]:
+    """Run the service until the block ends.
+
+    Args:
+        without: a layer or guard to leave out, to see that its absence is noticed.
+        candidates: a folder with handlers that are not among the service's.
+        environ: more settings.
+
+    Raises:
+        DidNotStart: it does not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="gauntlet-") as name, OtlpReceiver() as telemetry:
+        folder = Path(name)
+        secret = secrets.token_hex(16)
+        facts = folder / "routes.json"
+        command = [sys.executable, "-m", "tests.gauntlet.serve", "--facts", str(facts)]
+        command += ["--without", without] if without else []
+        command += ["--candidates", str(candidates)] if candidates else []
+        settings = {
+            **_settings(folder, telemetry.endpoint, candidates),
+            "GAUNTLET_SECRET": secret,
+            **(environ or {}),
+        }
+        process = subprocess.Popen(command, cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        running = Target(0, folder, secret, process, telemetry)
+        reader = threading.Thread(target=running.read, daemon=True)
+        reader.start()
+        try:
+            running.port = _wait_for_port(running)
+            running.routes = json.loads(facts.read_text("utf-8"))
+            yield running
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            reader.join(timeout=PATIENCE)
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _settings(folder: Path, endpoint: str, candidates: Path | None) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("APP_", "OTEL_"))}
+    policy = folder / "policy.toml"
+    policy.write_text(_with_role(candidates), "utf-8")
+    return {
+        **kept,
+        "PYTHONUNBUFFERED": "1",
+        "APP_POLICY_PATH": str(policy),
+        "APP_DATABASE_URL": f"sqlite:///{folder / 'gauntlet.db'}",
+        "APP_DEVELOPMENT_KEY_PATH": str(folder / "issuer.json"),
+        "APP_LOG_FORMAT": "json",
+        "APP_DRAIN_TIMEOUT": "1",
+        # One address sends everything here; what is counted by address is attacked on its own.
+        "APP_FLOOD_RATE": "1000000/minute",
+        "APP_FAILED_AUTHENTICATION_RATE": "100000/minute",
+        "APP_TRUST_REMOTE_SAMPLING": "true",
+        "APP_CORS_ORIGINS": ORIGIN,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_METRIC_EXPORT_INTERVAL": "200",
+        "OTEL_BSP_SCHEDULE_DELAY": "50",
+    }
+
+
+def _with_role(candidates: Path | None) -> str:
+    """Return the policy with a role that may call everything, and with the entries that candidates still need."""
+    path = (candidates.parent / "policy.toml") if candidates else ROOT / "policy.toml"
+    policy = load_policy(path, upstreams=_upstreams())
+    wanted = {name for entry in policy.routes.values() for name in entry.allow} - {"breakwater:closed"}
+    permissions = ", ".join(json.dumps(name) for name in sorted(wanted)) or '"gauntlet:nothing"'
+    text = path.read_text("utf-8")
+    if candidates:  # nobody holds a closed permission; a candidate is attacked behind one that somebody holds
+        permissions += ', "gauntlet:candidate"'
+        text = text.replace('"breakwater:closed"', '"gauntlet:candidate"')
+    role = f"{ROLE} = [{permissions}]"
+    changed, count = re.subn(r"(?m)^(\[roles\][^\n]*)$", rf"\1\n{role}", text, count=1)
+    return changed if count else f"[roles]\n{role}\n\n{text}"
+
+
+def _upstreams() -> frozenset[str]:
+    from app.definition import UPSTREAMS
+
+    return UPSTREAMS
+
+
+def _wait_for_port(running: Target) -> int:
+    deadline = time.monotonic() + PATIENCE
+    with running.arrived:
+        while time.monotonic() < deadline:
+            for line in running.output:
+                if "listening on http://127.0.0.1:" in line:
+                    return int(line.partition("127.0.0.1:")[2].partition('"')[0])
+            if running.process.poll() is not None:
+                break
+            running.arrived.wait(timeout=0.2)
+    raise DidNotStart("\n".join(running.output[-30:]))

@@ -1,0 +1,322 @@
+"""What the gauntlet knows of the service while it attacks: its routes, requests that they answer, what exists."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import httpx2
+
+from tests.gauntlet.serve import HEADER
+from tests.gauntlet.values import Generator, NoValue, Pool
+
+if TYPE_CHECKING:
+    from tests.gauntlet.service import Target
+
+OWNER: Final = "owner"
+ITS_OWN: Final = "\0its own"
+ORDER: Final = {"PUT": 0, "POST": 1, "GET": 2, "PATCH": 3, "DELETE": 4}
+"""In which routes are tried first: what makes things before what needs them, what removes them last."""
+
+ROUNDS: Final = 3
+TIMEOUT: Final = 30.0
+NO_SUCH: Final = "00000000-0000-4000-8000-00000000dead"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route under attack: its policy, from ``serve.describe``, and its OpenAPI operation."""
+
+    facts: dict[str, Any]
+    operation: dict[str, Any]
+
+    @property
+    def method(self) -> str:
+        return str(self.facts["method"])
+
+    @property
+    def path(self) -> str:
+        return str(self.facts["path"])
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def public(self) -> bool:
+        return bool(self.facts["public"])
+
+    @property
+    def writes(self) -> bool:
+        return self.method not in {"GET", "HEAD"}
+
+    @property
+    def keyed(self) -> bool:
+        return self.facts["idempotency"] in {"required", "optional"}
+
+    @property
+    def closed(self) -> bool:
+        return "breakwater:closed" in self.facts["allow"]
+
+    @property
+    def body(self) -> dict[str, Any] | None:
+        """The schema of its JSON body, if it takes one."""
+        content = self.operation.get("requestBody", {}).get("content", {})
+        schema: dict[str, Any] | None = content.get("application/json", {}).get("schema")
+        return schema
+
+    @property
+    def other_body(self) -> str | None:
+        """The media type of its body where that is not JSON."""
+        content = self.operation.get("requestBody", {}).get("content", {})
+        return next((kind for kind in content if kind != "application/json"), None)
+
+    def parameters(self, place: str) -> list[dict[str, Any]]:
+        return [part for part in self.operation.get("parameters", ()) if part["in"] == place]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, before it is sent."""
+
+    route: Route
+    path: dict[str, Any] = field(default_factory=dict)
+    query: dict[str, Any] = field(default_factory=dict)
+    body: Any = None
+    raw: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    subject: str = OWNER
+
+    @property
+    def target(self) -> str:
+        def filled(match: re.Match[str]) -> str:
+            return quote(_said(self.path.get(match[1], "x")), safe="", errors="surrogatepass")
+
+        return re.sub(r"\{(\w+)(?::\w+)?\}", filled, self.route.path)
+
+    @property
+    def query_string(self) -> str:
+        pairs = [(name, _said(item)) for name, value in self.query.items() for item in _many(value)]
+        return "&".join(f"{name}={quote(value, safe='', errors='surrogatepass')}" for name, value in pairs)
+
+    def with_parameter(self, place: str, name: str, value: Any) -> Call:
+        """Return the call with one parameter changed."""
+        if place == "path":
+            return replace(self, path={**self.path, name: value})
+        return replace(self, query={**self.query, name: value})
+
+    def with_field(self, path: tuple[str, ...], value: Any) -> Call:
+        """Return the call with one field of its body changed."""
+        body = copy.deepcopy(self.body)
+        inner = body
+        for name in path[:-1]:
+            inner = inner[name]
+        inner[path[-1]] = value
+        return replace(self, body=body)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+class World:
+    """The service under attack and what was learnt of it.
+
+    Attributes:
+        target: the running service.
+        routes: its routes, without the scaffold's own.
+        examples: route -> a request that it answered with 2xx.
+        answers: route -> status and text of the last try, where it never did.
+    """
+
+    def __init__(self, target: Target, only: set[str] | None = None) -> None:
+        self.target = target
+        self.client = httpx2.Client(base_url=target.url, timeout=TIMEOUT, trust_env=False)
+        self.document: dict[str, Any] = self.client.get("/openapi.json").json()
+        self.pool = Pool()
+        self.generator = Generator(self.document, self.pool)
+        every = [
+            Route(facts, self.document["paths"].get(facts["path"], {}).get(facts["method"].lower(), {}))
+            for facts in target.routes
+            if not facts["own"]
+        ]
+        self.all_routes = sorted(every, key=lambda route: (ORDER.get(route.method, 5), route.path.count("{")))
+        self.routes = [route for route in every if only is None or route.name in only]
+        self.examples: dict[str, Call] = {}
+        self.answers: dict[str, str] = {}
+        self.sent: list[tuple[Route | None, str]] = []
+        self.secrets: set[str] = set()
+        self._numbers = itertools.count(1)
+        self._tokens: dict[str, str] = {}
+
+    def close(self) -> None:
+        self.client.close()
+
+    def subject(self, what: str) -> str:
+        """Return the name of a caller that nobody has used before, so that its rate is untouched."""
+        return f"{what}-{next(self._numbers)}"
+
+    def token(self, subject: str) -> str:
+        token = self._tokens.get(subject)
+        if token is None:
+            token = self._tokens[subject] = self.target.token(subject)
+            self.secrets.add(token.rpartition(".")[2])
+        return token
+
+    def send(
+        self,
+        call: Call,
+        *,
+        subject: str | None = ITS_OWN,
+        token: str | None = None,
+        key: str | None = "new",
+        order: str = "",
+        headers: dict[str, str] | None = None,
+        patience: float = TIMEOUT,
+    ) -> httpx2.Response:
+        """Send a request and return the answer.
+
+        Args:
+            call: what to send.
+            subject: who sends it; by default who the call was made for; None: nobody, without a token.
+            token: a token to send instead of the subject's.
+            key: the idempotency key where the route takes one; ``new``: a fresh one; None: none.
+            order: what the sabotage is to do.
+            headers: more headers.
+            patience: seconds to wait for the answer.
+        """
+        sent: dict[str, str] = {"accept": "application/json", **call.headers}
+        subject = call.subject if subject == ITS_OWN else subject
+        if token is None and subject is not None and not call.route.public:
+            token = self.token(subject)
+        if token is not None:
+            sent["authorization"] = f"Bearer {token}"
+        if key is not None and call.route.keyed:
+            sent["idempotency-key"] = str(uuid.uuid4()) if key == "new" else key
+        if order:
+            sent[HEADER.decode()] = f"{self.target.secret}:{order}"
+        content: bytes | None = call.raw
+        if content is None and call.body is not None:
+            content = dumps(call.body)
+        if content is not None and "content-type" not in call.headers:
+            sent["content-type"] = "application/json"
+        answer = self.client.request(
+            call.route.method,
+            f"{call.target}?{call.query_string}" if call.query else call.target,
+            content=content,
+            headers={**sent, **(headers or {})},
+            timeout=patience,
+        )
+        self.sent.append((call.route, answer.headers.get("x-request-id", "")))
+        return answer
+
+    def example(self, route: Route, subject: str = OWNER) -> Call:
+        """Return a request that should be valid.
+
+        Raises:
+            NoValue: the schemas allow none that could be found.
+        """
+        prefix = _collection(route.path)
+        path: dict[str, Any] = {}
+        for part in route.parameters("path"):
+            known = self.pool.known.get(f"{prefix}#{part['name']}")
+            path[part["name"]] = known[0] if known else self.generator.valid(part.get("schema", {}), part["name"])
+        query = {
+            part["name"]: self.generator.valid(part.get("schema", {}), part["name"])
+            for part in route.parameters("query")
+            if part.get("required")
+        }
+        headers = {
+            part["name"]: str(self.generator.valid(part.get("schema", {}), part["name"]))
+            for part in route.parameters("header")
+            if part.get("required") and part["name"].lower() != "idempotency-key"
+        }
+        body = self.generator.valid(route.body) if route.body is not None else None
+        return Call(route, path, query, body, headers=headers, subject=subject)
+
+    def prime(self) -> None:
+        """Call every route until as many as possible have answered with 2xx, learning what exists on the way."""
+        for _ in range(ROUNDS):
+            before = len(self.examples)
+            for route in self.all_routes:
+                if not route.closed and route.other_body is None and route.name not in self.examples:
+                    self.try_route(route)
+            if len(self.examples) in {before, len(self.all_routes)}:
+                return
+
+    def try_route(self, route: Route, subject: str = OWNER) -> None:
+        """Call a route, and learn from the answer."""
+        try:
+            call = self.example(route, subject)
+        except NoValue as error:
+            self.answers[route.name] = str(error)
+            return
+        answer = self.send(call)
+        if answer.is_success:
+            self.examples[route.name] = call
+            self._learn(route, call, answer)
+        else:
+            self.answers[route.name] = f"its example is answered with {answer.status_code}: {answer.text[:200]}"
+
+    def fresh(self, route: Route) -> Call | None:
+        """Return a request that is answered with 2xx at this moment, of a caller who has called nothing else.
+
+        What attacks have used up is made anew, and belongs to that caller: stock, things that were cancelled. None: the
+        route has never answered with 2xx.
+        """
+        if route.name not in self.examples:
+            return None
+        subject = self.subject("owner")
+        if route.writes or route.parameters("path"):
+            for other in self.all_routes:
+                if other.method in {"PUT", "POST"} and other.name in self.examples and other.name != route.name:
+                    self.try_route(other, subject)
+        return self.example(route, subject)
+
+    def _learn(self, route: Route, call: Call, answer: httpx2.Response) -> None:
+        for name, value in call.path.items():
+            self.pool.learn(name, value)
+        if route.writes:
+            self.pool.learn_all(call.body)
+        try:
+            document = answer.json()
+        except ValueError:
+            return
+        if route.method in {"POST", "PUT"} and isinstance(document, dict):
+            noun = _singular(route.path.rstrip("/").rpartition("/")[2])
+            self.pool.learn_all({name: value for name, value in document.items() if name != "id"})
+            for name in ("id", f"{noun}_id", "uuid", "key", "slug"):
+                if name in document:
+                    for other in self.all_routes:
+                        for part in other.parameters("path"):
+                            if _collection(other.path) == route.path and other.path.startswith(route.path):
+                                self.pool.learn(f"{route.path}#{part['name']}", document[name])
+                    self.pool.learn(f"{noun}_id", document[name])
+                    break
+
+
+def _collection(path: str) -> str:
+    """Return the path before its first parameter: where things of that kind are made."""
+    return path.partition("/{")[0]
+
+
+def _singular(word: str) -> str:
+    return word[:-3] + "y" if word.endswith("ies") else word.removesuffix("s")
+
+
+def _many(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def dumps(value: Any) -> bytes:
+    """Return JSON, with lone surrogates escaped as JavaScript would send them."""
+    import json
+
+    return json.dumps(value, ensure_ascii=True).encode("ascii")
