@@ -242,6 +242,7 @@ def simulate() -> None:
 def simulate_payments(port: int) -> None:
     """Charge cards that do not exist, and misbehave when told to: PUT /behaviour."""
     import asyncio  # noqa: PLC0415 - only this command runs a loop of its own
+    import contextlib  # noqa: PLC0415
 
     from app.simulators import payments  # noqa: PLC0415
 

@@ -194,9 +194,9 @@ def _with_role(candidates: Path | None) -> str:
 
 
 def _upstreams() -> frozenset[str]:
-    from app.definition import UPSTREAMS
+    from app.upstreams import NAMES
 
-    return UPSTREAMS
+    return NAMES
 
 
 def _wait_for_port(running: Target) -> int:
