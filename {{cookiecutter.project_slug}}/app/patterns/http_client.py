@@ -38,7 +38,7 @@ import time
 import zlib
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
@@ -58,7 +58,9 @@ MAX_PATH: Final = 2048
 """Characters of a template, and of one value for it: servers take 8000 octets in all (RFC 9110, 4.1)."""
 
 _SECONDS: Final = re.compile(r"[0-9]{1,10}")
-_TEMPLATE: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|\{[a-z_]+\})+)+")
+_TEMPLATE: Final = re.compile(
+    r"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%(?!2[EeFf]|5[Cc]|00)[0-9A-Fa-f]{2}|\{[a-z_]+\})+)+"
+)
 _VALUE: Final = re.compile(r"\{([a-z_]+)\}")
 _RESERVED: Final = frozenset(
     {
@@ -146,8 +148,8 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
 
-    def json(self) -> object:
-        """Return the body's JSON value.
+    def json(self) -> Any:
+        """Return the body's JSON value, whose shape nobody has promised: put it through a model.
 
         Raises:
             UpstreamBadAnswer: it is declared as something else, or does not parse.

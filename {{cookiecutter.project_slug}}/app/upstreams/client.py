@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
+from collections import Counter
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 C = TypeVar("C", bound="Connection")
+
+_ID: Final = re.compile(r"/(?!v[0-9]+(?:/|$))(?=[^/{]*[0-9%])[^/{]+|/[^/{]{33,}")
 
 
 class Connection(Protocol):
@@ -67,7 +71,15 @@ class UpstreamClient(ABC, Generic[C]):
 
 
 class HttpUpstream(UpstreamClient[HttpClient]):
-    """A service that speaks HTTP: a method of one's own for each thing that it can do, and :meth:`send` to do it."""
+    """A service that speaks HTTP and JSON.
+
+    :meth:`get`, :meth:`post`, :meth:`put`, :meth:`patch` and :meth:`delete` call it as it is. A service that is called
+    in many places deserves methods of its own, each with a model for what comes back: they are made of :meth:`send`.
+    """
+
+    def __init__(self, pipeline: Pipeline, connection: HttpClient, context: CallContext) -> None:
+        super().__init__(pipeline, connection, context)
+        self._asked: Counter[str] = Counter()
 
     @classmethod
     def connect(cls, settings: Settings) -> HttpClient:
@@ -83,6 +95,69 @@ class HttpUpstream(UpstreamClient[HttpClient]):
             )
         except ValueError as error:
             raise BootRefused([f"{declared.setting('url')}: {error}"]) from None
+
+    async def get(
+        self, path: str, *, values: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Get what is there. Arguments, errors and result as in :meth:`post`."""
+        return await self._ask("GET", path, values, params=params)
+
+    async def post(
+        self,
+        path: str,
+        *,
+        json: object = None,
+        values: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Have something done, once for each request that asks for it: the service gets an Idempotency-Key.
+
+        The key is derived from the request's own. The second call of a request to the same path has another one, so
+        a handler makes its calls in the same order each time. A request without a key sends none, and such a call is
+        not tried again once it may have arrived.
+
+        Args:
+            path: below the base URL; what comes from a caller goes into ``values``, or is quoted.
+            json: the body, unless None.
+            values: for the parameters of the path, as in ``/charges/{id}``.
+            params: the query.
+
+        Returns:
+            The answer, whose body is JSON or empty.
+
+        Raises:
+            UpstreamError: in one of its four kinds; a status of 400 or more is one.
+            ValueError: the path or a value is none.
+        """
+        return await self._ask("POST", path, values, params=params, json=json)
+
+    async def put(self, path: str, *, json: object = None, values: Mapping[str, str] | None = None) -> Answer:
+        """Put something there. Arguments, errors and result as in :meth:`post`."""
+        return await self._ask("PUT", path, values, json=json)
+
+    async def patch(self, path: str, *, json: object = None, values: Mapping[str, str] | None = None) -> Answer:
+        """Change something, once. Arguments, errors and result as in :meth:`post`."""
+        return await self._ask("PATCH", path, values, json=json)
+
+    async def delete(self, path: str, *, values: Mapping[str, str] | None = None) -> Answer:
+        """Delete something. Arguments, errors and result as in :meth:`post`."""
+        return await self._ask("DELETE", path, values)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        values: Mapping[str, str] | None,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: object = None,
+    ) -> Answer:
+        once = None
+        if method not in SAFE and self._context.key_for is not None:
+            target = f"{method} {path} {sorted((values or {}).items())}"
+            self._asked[target] += 1
+            once = f"{target} {self._asked[target]}"
+        return await self.send(method, path, _json_or_nothing, values=values, params=params, json=json, once=once)
 
     async def send(
         self,
@@ -131,9 +206,21 @@ class HttpUpstream(UpstreamClient[HttpClient]):
             return answer
 
         repeatable = method in SAFE or key is not None
-        call = Call(method, path, repeatable=repeatable, key=key, context=context, transport=transport)
+        call = Call(method, _template(path), repeatable=repeatable, key=key, context=context, transport=transport)
         await self._pipeline.send(call)
         return found
+
+
+def _json_or_nothing(answer: Answer) -> Answer:
+    """Return the answer as it is, once it is known that its JSON can be read."""
+    if answer.body:
+        answer.json()
+    return answer
+
+
+def _template(path: str) -> str:
+    """Return the path for telemetry: a segment that looks like somebody's id is left out of names."""
+    return _ID.sub("/{}", path)
 
 
 def a_model(kind: type[M]) -> Callable[[Answer], M]:

@@ -40,6 +40,9 @@ class Upstream:
     """Calls that may wait for a place: as many again. What is longer is not served in time anyway."""
     slow: float = 1.0
     """An attempt that takes longer counts as slow; a service that has become slow is as good as away."""
+    hedge_after: float | None = None
+    """Seconds after which a GET that has not answered is asked a second time, paid from the budget of retries; None for
+    never. What 95 of 100 calls take is a good value, where one answer in a hundred is late for no reason."""
     max_response: int = 1024 * 1024
     """Of an answer."""
     propagate: bool = True

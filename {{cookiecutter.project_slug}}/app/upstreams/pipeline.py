@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from app.patterns.bulkhead import Bulkhead, BulkheadConfig, BulkheadFull
 from app.patterns.circuit_breaker import CircuitBreaker, CircuitBreakerConfig, CircuitOpen, State
+from app.patterns.hedging import Hedging, HedgingConfig
 from app.patterns.http_client import Answer, UpstreamBadAnswer, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from app.patterns.retry import Retry, RetryBudget, RetryConfig
 from app.patterns.time_limit import TimeLimit, TimeLimitExceeded
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from app.upstreams.declaration import Upstream
     from app.upstreams.telemetry import UpstreamTelemetry
 
-Send = Callable[[Call], Awaitable[Answer]]
+Send = Callable[[Call], Coroutine[Any, Any, Answer]]
 
 EARLIER: Final = 0.005
 """Seconds by which an attempt ends before its call does: else the call's end would cancel it, and the breaker would
@@ -167,6 +168,18 @@ def _retry(send: Send, pipeline: Pipeline) -> Send:
     return retried
 
 
+def _hedging(send: Send, pipeline: Pipeline) -> Send:
+    after = pipeline.upstream.hedge_after
+    if after is None:
+        return send
+    hedging = Hedging(HedgingConfig(delay=after), pay=pipeline.budget.withdraw)
+
+    async def hedged(call: Call) -> Answer:
+        return await (hedging.call(send, call) if call.method == "GET" else send(call))
+
+    return hedged
+
+
 def _circuit_breaker(send: Send, pipeline: Pipeline) -> Send:
     if not pipeline.upstream.breaker:
         return send
@@ -234,6 +247,7 @@ LAYERS: Final = (
     Layer("seen", _seen),
     Layer("total_timeout", _total_timeout),  # what is left of the request's deadline, whatever happens inside
     Layer("retry", _retry),
+    Layer("hedging", _hedging),
     Layer("circuit_breaker", _circuit_breaker),  # inside of the retries: each attempt counts, and is stopped
     Layer("bulkhead", _bulkhead),
     Layer("attempt_timeout", _attempt_timeout),  # inside of the queue: a wait for a place is no fault of the service

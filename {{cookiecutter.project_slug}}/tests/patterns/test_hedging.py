@@ -38,9 +38,6 @@ class Bench:
     def see(self, event: str) -> None:
         self.seen.append(event)
 
-    def see(self, event: str) -> None:
-        self.seen.append(event)
-
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         await self.late.wait()

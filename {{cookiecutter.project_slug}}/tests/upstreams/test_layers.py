@@ -72,6 +72,22 @@ async def retry(on: Bench) -> None:
     assert (charge.status, on.simulator.requests, len(on.simulator.charges)) == ("succeeded", 3, 1)
 
 
+@probe(hedge_after=0.1, attempts=1)
+async def hedging(on: Bench) -> None:
+    """An answer that is late is asked for again."""
+    charge = await on.client().charge(**CHARGE)
+    on.simulator.arrived.clear()
+    on.behave(mode="hang")
+
+    async def recover() -> None:
+        await on.simulator.arrived.wait()
+        on.behave()
+
+    recovery = asyncio.create_task(recover())
+    assert await on.client().read(charge.id) == charge
+    await recovery
+
+
 @probe(attempts=1)
 async def circuit_breaker(on: Bench) -> None:
     """A service that fails is left alone."""
