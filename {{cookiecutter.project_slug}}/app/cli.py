@@ -230,6 +230,64 @@ def explain(rule: str | None) -> None:
     click.echo(text, nl=False)
 
 
+@main.command()
+@_refuses
+def worker() -> None:
+    """Do jobs, and serve nothing: as many of these as are wanted, on as many machines."""
+    import asyncio  # noqa: PLC0415 - only this command and the next run a loop of their own
+
+    from app.main import work  # noqa: PLC0415
+
+    settings = load_settings()
+    migrate_in_development(settings)
+    asyncio.run(work(settings))
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+@_refuses
+def jobs(context: click.Context) -> None:
+    """List the messages whose jobs were given up; `app jobs replay` has them done again."""
+    if context.invoked_subcommand is not None:
+        return
+    import asyncio  # noqa: PLC0415
+
+    from app.main import outbox_of_commands  # noqa: PLC0415
+
+    async def read() -> None:
+        async with outbox_of_commands(load_settings()) as outbox:
+            counts, dead = await outbox.backend.counts(), await outbox.backend.dead(limit=1000)
+        click.echo(f"{counts['todo']} to do, {counts['doing']} being done, {counts['dead']} given up")
+        for message in dead:
+            click.echo(f"{message.id}\t{message.name}\tafter {message.attempts} attempts\t{message.error}")
+
+    asyncio.run(read())
+
+
+@jobs.command()
+@click.argument("ids", nargs=-1, type=int)
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@_refuses
+def replay(ids: tuple[int, ...], everything: bool) -> None:  # noqa: FBT001 - click's
+    """Have messages that were given up done again: those with these IDS, or all."""
+    import asyncio  # noqa: PLC0415
+
+    from app.main import outbox_of_commands  # noqa: PLC0415
+
+    if bool(ids) is everything:
+        raise click.UsageError("name the ids of messages, or say --all; `app jobs` lists them")
+
+    async def again() -> int:
+        async with outbox_of_commands(load_settings()) as outbox:
+            return await outbox.backend.replay(None if everything else ids)
+
+    count = asyncio.run(again())
+    click.echo(f"{count} to be done again")
+    if count < len(ids):
+        click.echo("the others are not among those that were given up; `app jobs` lists them", err=True)
+        sys.exit(REFUSED)
+
+
 @main.group()
 def simulate() -> None:
     """Run a simulator of a service that this one calls."""

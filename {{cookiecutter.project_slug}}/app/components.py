@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from app.background import Background
 from app.database import Database
 from app.errors import RULES
 from app.health import Check, Health
@@ -64,6 +65,7 @@ class Components:
         database: sessions for requests.
         upstreams: the services that this one calls.
         fallbacks: what stands in when one of them is away.
+        outbox: work that is done after the answer.
         health: the report of /readyz.
         closing: what the end of the process closes, in order.
         background: loops that run as long as the process serves.
@@ -84,6 +86,7 @@ class Components:
     database: Database
     upstreams: Upstreams
     fallbacks: Fallbacks
+    outbox: Background
     health: Health
     background: tuple[Callable[[], Any], ...] = ()
     closing: tuple[Callable[[], Any], ...] = field(default=())
@@ -129,6 +132,8 @@ def build_components(
     checks["database"] = database.state
     upstreams, fallbacks = _upstreams(settings, telemetry, log)
     checks |= upstreams.checks()
+    outbox = _outbox(database, upstreams, telemetry, log)
+    checks["outbox"] = outbox.check
     if limiter.is_shared:
         checks["rate_limit_store"] = limiter.state
     observe_states(
@@ -166,8 +171,15 @@ def build_components(
         database=database,
         upstreams=upstreams,
         fallbacks=fallbacks,
+        outbox=outbox,
         health=Health(phase=lambda: lifecycle.phase, checks=checks),
-        background=(*background, database.watch, database.reap_answers),
+        background=(
+            *background,
+            database.watch,
+            database.reap_answers,
+            outbox.watch,
+            *((outbox.work,) if settings.works else ()),
+        ),
         closing=(database.aclose, upstreams.aclose, *closing, limiter.aclose, flood_limiter.aclose),
     )
 
@@ -237,6 +249,22 @@ def _upstreams(settings: Settings, telemetry: Telemetry, log: Any) -> tuple[Upst
     )
     fallbacks = Fallbacks(lambda name, source: counter.add(f"{name}.{source}"))
     return Upstreams(settings, seen, declared=DECLARED), fallbacks
+
+
+def _outbox(database: Database, upstreams: Upstreams, telemetry: Telemetry, log: Any) -> Background:
+    counter = EventCounter(
+        telemetry.meter, "breakwater.outbox", label="outcome", unit="{message}", description="What became of messages."
+    )
+    outbox = Background(database, upstreams, telemetry.tracer, log, counter.add)
+    observe_states(
+        telemetry.meter,
+        "breakwater.outbox.messages",
+        label="status",
+        read=outbox.counts,
+        unit="{message}",
+        description="Messages that are there, by status, as last counted.",
+    )
+    return outbox
 
 
 def _limiters(settings: Settings, log: Any) -> tuple[AsyncLimiter, AsyncLimiter]:

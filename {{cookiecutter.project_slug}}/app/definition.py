@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app import health
-from app.dependencies import Reach, caller_of
+from app.background import Declared, Job, JobContext, read_signature
+from app.background.declaration import BadJob
+from app.dependencies import Reach, caller_of, outbox_of, session_of
 from app.policy import MountedRoute, Policy, PolicyError, check_routes, load_policy
-from app.routing import Handler, find_handlers, handlers_of_router, streams
+from app.routing import Handler, find_handlers, find_jobs, handlers_of_router, streams
 from app.settings import BootRefused, Settings
 from app.upstreams import NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from fastapi.dependencies.models import Dependant
 
@@ -27,6 +29,7 @@ class Definition:
 
     policy: Policy
     handlers: tuple[Handler, ...]
+    jobs: Mapping[str, Job] = field(default_factory=dict)
 
     @property
     def mounted(self) -> list[MountedRoute]:
@@ -47,6 +50,7 @@ def read_definition(settings: Settings, *, check: bool = True) -> Definition:
     problems: list[str] = []
     policy: Policy | None = None
     handlers: list[Handler] = []
+    declared: list[Declared] = []
     try:
         policy = load_policy(settings.policy_path, upstreams=NAMES)
     except PolicyError as error:
@@ -55,9 +59,14 @@ def read_definition(settings: Settings, *, check: bool = True) -> Definition:
         handlers = [*handlers_of_router(health.router), *find_handlers()]
     except BootRefused as refused:
         problems += refused.problems
+    try:
+        declared = find_jobs()
+    except BootRefused as refused:
+        problems += refused.problems
     if problems or policy is None:
         raise BootRefused(problems)
-    definition = Definition(policy, tuple(handlers))
+    jobs, job_problems = read_jobs(policy, declared)
+    definition = Definition(policy, tuple(handlers), jobs)
     if check:
         try:
             check_routes(policy, definition.mounted)
@@ -66,9 +75,61 @@ def read_definition(settings: Settings, *, check: bool = True) -> Definition:
         problems += _public_routes_with_a_caller(definition)
         problems += _streaming_writes(definition)
         problems += _upstreams_out_of_reach(definition)
+        problems += job_problems
         if problems:
             raise BootRefused(problems)
     return definition
+
+
+def read_jobs(policy: Policy, declared: list[Declared]) -> tuple[dict[str, Job], list[str]]:
+    """Hold the jobs and their entries to each other; return the jobs that are in order, and every mistake."""
+    jobs: dict[str, Job] = {}
+    problems: list[str] = []
+    source = policy.source.name
+    for each in declared:
+        where = f"{each.file}:{each.line}: job {each.name!r}"
+        if each.name in jobs:
+            problems.append(f"{where}: there is another one of this name at {jobs[each.name].declared.line}")
+            continue
+        try:
+            signature = read_signature(each)
+        except BadJob as error:
+            problems.append(f"{where}: {error}")
+            continue
+        entry = policy.jobs.get(each.name)
+        if entry is None:
+            problems.append(f'{source}:1: lacks [jobs."{each.name}"], which {each.file}:{each.line} declares')
+            continue
+        providers: dict[str, Callable[[JobContext], object]] = {}
+        for name, asked in signature.asks.items():
+            provider = _PROVIDERS.get(asked)
+            if isinstance(asked, Reach):
+                if asked.upstream not in entry.outbound:
+                    names = ", ".join(f'"{name}"' for name in sorted({asked.upstream} | entry.outbound))
+                    problems.append(
+                        f"{source}:{entry.line}: job {each.name} lacks outbound = [{names}], which it "
+                        f"({each.file}:{each.line}) asks for"
+                    )
+                provider = asked.for_job
+            if provider is None:
+                problems.append(f"{where}: the parameter {name!r} is for handlers: a job has no request and no caller")
+                continue
+            providers[name] = provider
+        jobs[each.name] = Job(each, signature, entry, providers)
+    known = {each.name for each in declared}
+    problems += [
+        f'{source}:{entry.line}: [jobs."{name}"] has no job: no module of app/jobs says @jobs.on("{name}")'
+        for name, entry in policy.jobs.items()
+        if name not in known
+    ]
+    return jobs, problems
+
+
+_PROVIDERS: Mapping[Callable[..., object], Callable[[JobContext], object]] = {
+    session_of: lambda context: context.session,
+    outbox_of: lambda context: context.outbox(),
+}
+"""What a job may ask for, beside the declared services."""
 
 
 def _public_routes_with_a_caller(definition: Definition) -> list[str]:

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi import Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.background import Background, JobContext, Jobs
+from app.background import Outbox as RequestOutbox
 from app.upstreams import (
     CallContext,
     Charge,
@@ -37,6 +39,8 @@ __all__ = [
     "EffectKey",
     "Fallback",
     "Identity",
+    "Jobs",
+    "Outbox",
     "PaymentDeclined",
     "Payments",
     "Session",
@@ -122,6 +126,24 @@ honours idempotency keys does the work once, however often the handler runs.
 """
 
 
+async def outbox_of(request: Request) -> RequestOutbox:
+    """Return the outbox of this request: what is added is done after its transaction was committed, or never."""
+    background: Background = request.app.state.background
+    state = request.scope["state"]
+    about = {"request_id": str(state.get("request_id", ""))}
+    principal = state.get("principal")
+    if principal is not None:
+        about |= {"subject": principal.subject, "tenant": principal.tenant or ""}
+    return background.outbox(state["session"], about)
+
+
+Outbox = Annotated[RequestOutbox, Depends(outbox_of)]
+"""Parameter type of a handler that has work done later: ``await outbox.add("order.placed", {"order_id": order.id})``.
+
+Written in the request's transaction; done at least once after the commit, by the function that says
+``@jobs.on("order.placed")`` in app/jobs.
+"""
+
 U = TypeVar("U", bound=UpstreamClient[Any])
 
 
@@ -148,6 +170,10 @@ class Reach(Generic[U]):
         """
         upstreams: Upstreams = request.app.state.upstreams
         return upstreams.client(self._kind, CallContext.of(request.scope))
+
+    def for_job(self, context: JobContext) -> U:
+        """Return the service for a job, on behalf of the message that it does."""
+        return context.upstreams.client(self._kind, context.calls)
 
 
 Payments = Annotated[PaymentsClient, Depends(Reach(PaymentsClient))]

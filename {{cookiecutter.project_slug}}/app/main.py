@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import docs
 from app.components import Components, build_components, running
 from app.definition import Definition, asks_for, read_definition
-from app.dependencies import session_of
+from app.dependencies import outbox_of, session_of
 from app.models.base import IDEMPOTENCY
 from app.openapi import complete, operation_extra
 from app.patterns.authentication import Authentication
@@ -59,11 +60,13 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from app.background import Background
     from app.database import RequestSession
     from app.patterns.graceful_shutdown import Lifecycle
     from app.patterns.guarded_http import HttpGuard
 
 HANDLERS_FOLDER = ROOT / "app" / "handlers"
+JOBS_FOLDER = ROOT / "app" / "jobs"
 
 LEASE_MARGIN = 1.0
 """Seconds by which the lease of an external claim outlasts the route's timeout: the deadline's grace, a rollback."""
@@ -294,7 +297,9 @@ def _outbound(app: ASGIApp, policy: RoutePolicy, _parts: Components, _grants: Gr
 
 def _has_a_transaction(handler: Handler, policy: RoutePolicy) -> bool:
     """Tell whether a route can have one: its handler asks for the session, or its answer is stored."""
-    return policy.idempotency in {"required", "optional"} or asks_for(handler, session_of)
+    return policy.idempotency in {"required", "optional"} or any(
+        asks_for(handler, wanted) for wanted in (session_of, outbox_of)
+    )
 
 
 def _anonymous(parts: Components, scope: Scope) -> str:
@@ -408,6 +413,39 @@ def create_app(
     return app
 
 
+async def work(settings: Settings) -> None:
+    """Do jobs until the process is told to stop (SIGTERM, SIGINT); those that are being done have ten seconds to end.
+
+    Raises:
+        BootRefused: with everything that keeps the service from starting.
+    """
+    definition = read_definition(settings)
+    parts = build_components(settings.model_copy(update={"jobs_in_process": True}))
+    parts.upstreams.open(set().union(*(entry.outbound for entry in definition.policy.jobs.values())))
+    parts.outbox.declare(definition.jobs)
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with running(parts):
+        structlog.get_logger("app").info("working", jobs=sorted(definition.jobs))
+        await stopping.wait()
+
+
+@contextlib.asynccontextmanager
+async def outbox_of_commands(settings: Settings) -> AsyncIterator[Background]:
+    """Yield the outbox for a command that looks into it, and does no job.
+
+    Raises:
+        BootRefused: the database is away, or not what this code needs.
+    """
+    parts = build_components(settings)
+    await parts.database.start()
+    try:
+        yield parts.outbox
+    finally:
+        await parts.database.aclose()
+
+
 def create(*, lifecycle: Lifecycle, http_guard: HttpGuard) -> ASGIApp:
     """Compose the service for the server, which hands over its phase and its own refusals.
 
@@ -427,7 +465,12 @@ def compose(
     """Put every route behind its guards."""
     policy, settings = definition.policy, parts.settings
     grants = Grants(Roles(policy.roles), policy)
-    parts.upstreams.open(set().union(*(entry.outbound for entry in policy.routes.values())))
+    parts.upstreams.open(
+        set().union(
+            *(entry.outbound for entry in policy.routes.values()), *(job.outbound for job in policy.jobs.values())
+        )
+    )
+    parts.outbox.declare(definition.jobs)
     policies = {(handler.route.method, handler.route.path): _entry(policy, handler) for handler in definition.handlers}
     service = Service(
         title=settings.service_name,
@@ -440,6 +483,7 @@ def compose(
     )
     service.state.components, service.state.health, service.state.policies = parts, parts.health, policies
     service.state.upstreams, service.state.fallbacks = parts.upstreams, parts.fallbacks
+    service.state.background = parts.outbox
 
     def guarded(handler: Handler, entry: RoutePolicy) -> GuardedRoute:
         def wrap(app: ASGIApp, _route: MountedRoute) -> ASGIApp:
@@ -501,7 +545,7 @@ async def _reload(switch: Switch, parts: Components, guards: tuple[Guard, ...]) 
                 log.error("not_reloaded", problem=line, serving="the version before")
 
     stop = asyncio.Event()
-    watch = watch_files([HANDLERS_FOLDER, parts.settings.policy_path.parent], stop)
+    watch = watch_files([HANDLERS_FOLDER, JOBS_FOLDER, parts.settings.policy_path.parent], stop)
     try:
         await reload_on_change(watch, rebuild, switch, report)
     finally:
@@ -517,6 +561,7 @@ def _announce(definition: Definition, edge: tuple[Layer, ...], guards: tuple[Gua
         edge=[layer.name for layer in edge],
         guards=[guard.name for guard in guards],
         policy=str(definition.policy.source),
+        jobs=sorted(definition.jobs),
     )
     for row in table_rows(definition.policy, definition.mounted):
         log.info("route", **row)

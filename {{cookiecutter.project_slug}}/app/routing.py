@@ -27,6 +27,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, StreamingResponse
 from starlette.routing import Route
 
+from app.background import Declared, Jobs
 from app.policy import MountedRoute
 from app.settings import BootRefused
 
@@ -121,6 +122,26 @@ def find_handlers(package: str = "app.handlers") -> list[Handler]:
     if problems:
         raise BootRefused(problems)
     return handlers
+
+
+def find_jobs(package: str = "app.jobs") -> list[Declared]:
+    """Import every module of ``package`` and return the jobs that its ``Jobs`` declare. Helpers as for handlers.
+
+    Raises:
+        BootRefused: with every module that does not load.
+    """
+    found: dict[int, Jobs] = {}
+    problems: list[str] = []
+    for name in _module_names(package):
+        try:
+            module = _import(name)
+        except BootRefused as refused:
+            problems += refused.problems
+        else:
+            found |= {id(value): value for value in vars(module).values() if isinstance(value, Jobs)}
+    if problems:
+        raise BootRefused(problems)
+    return [declared for jobs in found.values() for declared in jobs.declared]
 
 
 def handlers_of_router(router: APIRouter) -> list[Handler]:
@@ -398,15 +419,24 @@ class RouteIndex:
 
 
 @contextlib.contextmanager
-def fresh_handlers(package: str = "app.handlers") -> Iterator[None]:
-    """Have the handler modules read from their files again; put the old ones back if that fails."""
+def fresh_handlers(*packages: str) -> Iterator[None]:
+    """Have the modules of these packages read from their files again; put the old ones back if that fails.
+
+    Args:
+        packages: default is those of the handlers and the jobs.
+    """
+    packages = packages or ("app.handlers", "app.jobs")
+
+    def is_of_them(name: str) -> bool:
+        return name.startswith(tuple(f"{package}." for package in packages)) or name in packages
+
     importlib.invalidate_caches()
-    names = [name for name in sys.modules if name == package or name.startswith(f"{package}.")]
+    names = [name for name in sys.modules if is_of_them(name)]
     before = {name: sys.modules.pop(name) for name in names}
     try:
         yield
     except BaseException:
-        for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+        for name in [name for name in sys.modules if is_of_them(name)]:
             del sys.modules[name]
         sys.modules.update(before)
         raise

@@ -132,6 +132,12 @@ class Settings(BaseSettings):
         10_000, ge=1, le=1_000_000, description="answers kept for one caller at a time; past it 429"
     )
 
+    jobs_in_process: bool | None = Field(
+        None,
+        description="do jobs in the processes that serve; default: not in production on PostgreSQL, where `app worker` "
+        "does them",
+    )
+
     payments_url: str | None = Field(
         None,
         max_length=2000,
@@ -198,6 +204,13 @@ class Settings(BaseSettings):
     def production(self) -> bool:
         """True where only what is safe may run."""
         return self.environment is Environment.PRODUCTION
+
+    @property
+    def works(self) -> bool:
+        """True when the processes that serve do the jobs too."""
+        if self.jobs_in_process is not None:
+            return self.jobs_in_process
+        return not self.production or self.database_url.get_secret_value().startswith("sqlite")
 
     @property
     def serves_docs(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from app.database.migrations import add_row_security, migrate, render_type
+from app.database.migrations import add_row_security, migrate, of_the_service, render_type
 from app.database.schema import metadata
 from app.settings import load_settings
 
@@ -19,6 +19,7 @@ else:
         render_as_batch=connection.dialect.name == "sqlite",  # SQLite alters a table by making it anew
         process_revision_directives=add_row_security,
         render_item=render_type,
+        include_name=of_the_service,
     )
     with context.begin_transaction():
         context.run_migrations()

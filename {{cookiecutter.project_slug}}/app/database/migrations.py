@@ -8,6 +8,7 @@ that signs callers, and the role that serves.
 from __future__ import annotations
 
 import logging
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # which revision came after which is said by the command
@@ -18,8 +19,15 @@ from alembic.config import Config  # noqa: E402
 from alembic.operations import MigrateOperation, Operations, ops  # noqa: E402
 from sqlalchemy.types import TypeDecorator  # noqa: E402
 
-from app.database.schema import ancestors, as_owner, current, prepare_service_role, protected_tables  # noqa: E402
-from app.models.base import IDEMPOTENCY  # noqa: E402
+from app.database.schema import (  # noqa: E402
+    QUEUE_TABLES,
+    ancestors,
+    as_owner,
+    current,
+    prepare_service_role,
+    protected_tables,
+)
+from app.models.base import IDEMPOTENCY, OUTBOX  # noqa: E402
 from app.patterns import row_security  # noqa: E402
 from app.settings import ROOT, Settings  # noqa: E402
 
@@ -94,6 +102,8 @@ def _protect(operations: Operations, operation: ProtectRows) -> None:
 def _protecting(table: str) -> list[str]:
     if table == IDEMPOTENCY.name:
         return row_security.enable_statements(table, visible=row_security.PRINCIPAL, writable=row_security.PRINCIPAL)
+    if table == OUTBOX.name or table in QUEUE_TABLES:
+        return row_security.enable_statements(table, visible=row_security.SERVICE, writable=row_security.SERVICE)
     return row_security.enable_statements(table)
 
 
@@ -131,6 +141,67 @@ def _remove(operations: Operations, _operation: RemoveRowSecurity) -> None:
     if connection.dialect.name == "postgresql":
         for sql in row_security.uninstall_statements():
             connection.exec_driver_sql(sql)
+
+
+@Operations.register_operation("install_queue")
+class InstallQueue(MigrateOperation):
+    """Make procrastinate's tables and functions (PostgreSQL), for the service itself and for nobody else."""
+
+    @classmethod
+    def install_queue(cls, operations: Operations) -> None:
+        """Run it in a migration: ``op.install_queue()``."""
+        operations.invoke(cls())
+
+
+@Operations.implementation_for(InstallQueue)
+def _install_queue(operations: Operations, _operation: InstallQueue) -> None:
+    connection = operations.get_bind()
+    if connection.dialect.name != "postgresql":
+        return
+    # Its SQL is many statements in one text, and has percent signs: straight to the driver, without parameters.
+    raw: Any = connection.connection.driver_connection
+    raw.execute(files("procrastinate").joinpath("sql", "schema.sql").read_text("utf-8"))
+    for table in QUEUE_TABLES:
+        for sql in _protecting(table):
+            connection.exec_driver_sql(sql)
+
+
+@Operations.register_operation("remove_queue")
+class RemoveQueue(MigrateOperation):
+    """Take back what :class:`InstallQueue` made, with every job that is in it."""
+
+    @classmethod
+    def remove_queue(cls, operations: Operations) -> None:
+        """Run it in a migration's downgrade: ``op.remove_queue()``."""
+        operations.invoke(cls())
+
+
+@Operations.implementation_for(RemoveQueue)
+def _remove_queue(operations: Operations, _operation: RemoveQueue) -> None:
+    connection = operations.get_bind()
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(_REMOVE_QUEUE)
+
+
+_REMOVE_QUEUE = """
+DO $$
+DECLARE thing record;
+BEGIN
+    DROP TABLE procrastinate_periodic_defers, procrastinate_events, procrastinate_jobs, procrastinate_workers;
+    FOR thing IN
+        SELECT oid::regprocedure AS name FROM pg_proc
+        WHERE proname LIKE 'procrastinate!_%' ESCAPE '!' AND pronamespace = 'public'::regnamespace
+    LOOP
+        EXECUTE 'DROP FUNCTION ' || thing.name || ' CASCADE';
+    END LOOP;
+    DROP TYPE procrastinate_job_status, procrastinate_job_event_type, procrastinate_job_to_defer_v1 CASCADE;
+END $$
+"""
+
+
+def of_the_service(name: str | None, kind: str, _parent: object) -> bool:
+    """Tell a new migration which tables it compares with the models: procrastinate's are its own."""
+    return not (kind == "table" and name in QUEUE_TABLES)
 
 
 def render_type(kind: str, item: object, _context: object) -> str | Literal[False]:

@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, create_engine, event, inspect, text
 
 from app.database.urls import database_url, owner_url, service_url, signing_key
 from app.models import Base, Owned, load_models
-from app.models.base import IDEMPOTENCY
+from app.models.base import IDEMPOTENCY, OUTBOX
 from app.patterns import row_security
 from app.settings import ROOT, BootRefused, Settings
 
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from sqlalchemy import MetaData
 
 MIGRATIONS: Final = ROOT / "migrations" / "versions"
+
+QUEUE_TABLES: Final = (
+    "procrastinate_jobs",
+    "procrastinate_events",
+    "procrastinate_workers",
+    "procrastinate_periodic_defers",
+)
+"""Procrastinate's, which are the service's own: row security lets nobody else see or write them (PostgreSQL)."""
 
 _LOCK: Final = 0x627265616B77  # a number of our own for pg_advisory_xact_lock
 LOCK_TIMEOUT: Final = 60_000
@@ -43,7 +51,7 @@ def owned_tables() -> set[str]:
 
 def protected_tables() -> set[str]:
     """Return the names of the tables that row security has to guard."""
-    return owned_tables() | {IDEMPOTENCY.name}
+    return owned_tables() | {IDEMPOTENCY.name, OUTBOX.name, *QUEUE_TABLES}
 
 
 def current(connection: Connection) -> str | None:

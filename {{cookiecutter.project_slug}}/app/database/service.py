@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from app.database import schema
 from app.database.engines import OF_A_REQUEST, Allowance, Engines, make_engines
 from app.database.urls import database_url, service_url, signing_key
-from app.models.base import IDEMPOTENCY
+from app.models.base import IDEMPOTENCY, OUTBOX
 from app.patterns import ownership
 from app.patterns.idempotency_store import reap
 from app.patterns.row_security import CallerProof, service_role_problems
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.orm import Session, SessionTransaction
 
     from app.patterns.ownership import OwnerScope
@@ -57,7 +58,8 @@ class RequestSyncSession(OwnedSession):
 
 
 ownership.guard_sessions(RequestSyncSession)
-ownership.protect(IDEMPOTENCY.name)
+for _table in (IDEMPOTENCY.name, OUTBOX.name, *schema.QUEUE_TABLES):
+    ownership.protect(_table)
 
 
 class RequestSession(UnitSession):
@@ -193,6 +195,32 @@ class Database:
                 allowance = Allowance(lambda: end - time.monotonic())
                 await connection.run_sync(partial(self._introduce, None, allowance, False))
             yield session
+
+    @contextlib.asynccontextmanager
+    async def as_service(self, session: AsyncSession) -> AsyncIterator[AsyncConnection]:
+        """Yield the connection of a request's session, as the service for as long as the block lasts (PostgreSQL).
+
+        What is written in it belongs to the request's transaction, and passes row security as the service does.
+        """
+        introduce: Callable[[Connection], None] = session.sync_session.info["begin"]
+        connection = await session.connection()
+        statement, values = self._proof.reach("service")
+        await connection.execute(statement, values)
+        try:
+            yield connection
+        finally:
+            # An error has broken the transaction, which takes everything back by itself.
+            raw: Any = (await connection.get_raw_connection()).driver_connection
+            if raw.info.transaction_status == TransactionStatus.INTRANS:
+                await connection.run_sync(introduce)
+
+    def introduction(self) -> tuple[str, dict[str, str]]:
+        """Return what introduces a connection that is the service's own, for as long as it lasts (PostgreSQL)."""
+        return self._proof.session_statement("service")
+
+    def conninfo(self) -> str:
+        """Return the URL as libpq reads it, with the password."""
+        return self._url.set(drivername="postgresql").render_as_string(hide_password=False)
 
     async def verify(self, session: UnitSession) -> None:
         """Look once more before the commit whether there still is what is to be committed.

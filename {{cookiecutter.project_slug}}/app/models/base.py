@@ -12,12 +12,13 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
 from app.patterns.idempotency_store import idempotency_table
+from app.patterns.outbox import outbox_table
 from app.patterns.ownership import Owned
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
-__all__ = ["IDEMPOTENCY", "Base", "Owned", "UtcDateTime", "load_models"]
+__all__ = ["IDEMPOTENCY", "OUTBOX", "Base", "Owned", "UtcDateTime", "load_models"]
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -62,6 +63,10 @@ class Base(DeclarativeBase):
 
 IDEMPOTENCY = idempotency_table(Base.metadata)
 """The records of requests that were answered; see :mod:`app.patterns.idempotency_store`."""
+
+
+OUTBOX = outbox_table(Base.metadata)
+"""Work that is done after the answer, on SQLite; on PostgreSQL it is procrastinate's, and this stays empty."""
 
 
 def load_models() -> None:

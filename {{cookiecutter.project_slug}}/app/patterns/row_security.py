@@ -63,6 +63,9 @@ PRINCIPAL: Final = (
 )
 """Which rows with a principal the caller sees, and may write: see :func:`principal`."""
 
+SERVICE: Final = f"(SELECT {SCHEMA}.caller('reach')) = 'service'"
+"""Which rows are the service's own: no caller sees or writes them."""
+
 _BLOCK: Final = 64  # bytes of SHA-256's block (FIPS 180-4), which is what RFC 2104 pads a key to
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -108,6 +111,17 @@ class CallerProof:
             "read_only": "on" if read_only else "off",
         }
 
+    def reach(self, reach: str) -> tuple[TextClause, dict[str, str]]:
+        """Return the statement that has nobody ask from now on, with a reach, for the rest of the transaction."""
+        return _REACH, {"reach": reach, "proof": self.proof(subject="", tenant="", reach=reach)}
+
+    def session_statement(self, reach: str) -> tuple[str, dict[str, str]]:
+        """Return what does the same for as long as a connection lasts, for a driver with ``%(name)s`` parameters.
+
+        For connections that only the service itself uses: nothing takes it back.
+        """
+        return _SESSION, {"reach": reach, "proof": self.proof(subject="", tenant="", reach=reach)}
+
     def proof(self, *, subject: str, tenant: str, reach: str) -> str:
         """Return the HMAC-SHA256 (RFC 2104) of the caller, in hexadecimal."""
         return hmac.digest(self._key, _message(subject, tenant, reach), "sha256").hex()
@@ -122,6 +136,16 @@ _BEGIN: Final = text(
     f"SELECT set_config('{SCHEMA}.subject', :subject, true), set_config('{SCHEMA}.tenant', :tenant, true),"
     f" set_config('{SCHEMA}.reach', :reach, true), set_config('{SCHEMA}.proof', :proof, true),"
     " set_config('statement_timeout', :timeout, true), set_config('transaction_read_only', :read_only, true)"
+)
+
+
+_REACH: Final = text(
+    f"SELECT set_config('{SCHEMA}.subject', '', true), set_config('{SCHEMA}.tenant', '', true),"
+    f" set_config('{SCHEMA}.reach', :reach, true), set_config('{SCHEMA}.proof', :proof, true)"
+)
+_SESSION: Final = (
+    f"SELECT set_config('{SCHEMA}.subject', '', false), set_config('{SCHEMA}.tenant', '', false),"
+    f" set_config('{SCHEMA}.reach', %(reach)s, false), set_config('{SCHEMA}.proof', %(proof)s, false)"
 )
 
 

@@ -6,7 +6,7 @@ that are missing, closed; ``render_table`` and ``table_rows`` show what is in fo
 
 The modules: ``model`` (the types, the bounds and the defaults), ``document`` (bytes to TOML), ``locate`` (where
 a key stands), ``values``, ``names`` and ``route_key`` (the grammar), ``write`` (TOML to paste), ``report``
-(collects the mistakes), ``parse`` and ``route_entry`` (TOML to the types), ``check`` (policy against routes)
+(collects the mistakes), ``parse``, ``route_entry`` and ``jobs`` (TOML to the types), ``check`` (policy against routes)
 and ``table``. Nothing here runs per request.
 """
 
@@ -15,6 +15,7 @@ from app.policy.model import (
     CLOSED,
     Effects,
     Idempotency,
+    JobPolicy,
     MountedRoute,
     Policy,
     PolicyDefaults,
@@ -31,6 +32,7 @@ __all__ = [
     "CLOSED",
     "Effects",
     "Idempotency",
+    "JobPolicy",
     "MountedRoute",
     "Policy",
     "PolicyDefaults",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ DEFAULT_RATE = "60/minute"  # one call a second: a person at a screen stays unde
 DEFAULT_TIMEOUT_MS = 5_000  # a caller rarely waits longer; a slower handler belongs in a job
 DEFAULT_BODY_TIMEOUT_MS = 10_000  # 64 KiB at 56 kbit/s; a route's timeout shortens it
 DEFAULT_MAX_BODY = 64 * 1024  # bytes: JSON that a person or a service fills in stays far below
+
+DEFAULT_JOB_TIMEOUT_MS = 30_000  # nobody waits for it, and a service that needs longer hangs
+MAX_JOBS = 200  # more than people can own in one file
 
 MIN_TIMEOUT_MS = 10  # one turn of a busy event loop takes that long: less would refuse everybody
 MAX_TIMEOUT_MS = 5 * 60_000  # proxies and load balancers give up before; longer work is a job
@@ -99,6 +103,23 @@ class RoutePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class JobPolicy:
+    """What holds for one job.
+
+    Attributes:
+        name: of the job.
+        timeout: seconds for one attempt.
+        outbound: the upstreams that it may reach.
+        line: of the entry in the policy file.
+    """
+
+    name: str
+    timeout: float
+    outbound: frozenset[str]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyDefaults:
     """The ``[defaults]`` table: what an entry that says nothing else gets. Units as in ``RoutePolicy``.
 
@@ -124,6 +145,7 @@ class Policy:
         routes: the entry of each (method, path template), in the file's order; read-only.
         defaults: the file's defaults.
         source: the file.
+        jobs: the entry of each job, by name; read-only.
     """
 
     roles: Mapping[str, frozenset[str]]
@@ -131,6 +153,7 @@ class Policy:
     routes: Mapping[tuple[str, str], RoutePolicy]
     defaults: PolicyDefaults
     source: Path
+    jobs: Mapping[str, JobPolicy] = field(default_factory=lambda: MappingProxyType({}))
 
     def find(self, method: str, path: str) -> RoutePolicy | None:
         """Return the entry that governs a mounted route, or None: then the route is closed.

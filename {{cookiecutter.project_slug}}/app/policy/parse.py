@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from app.policy.document import read_document
+from app.policy.jobs import read_jobs
 from app.policy.locate import locate
 from app.policy.model import (
     CLOSED,
@@ -42,7 +43,7 @@ from app.policy.write import comment, printable, shown, toml_header, toml_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_TABLES = ("roles", "defaults", "routes")
+_TABLES = ("roles", "defaults", "routes", "jobs")
 _DEFAULT_KEYS = ("rate", "timeout", "max_body", "body_timeout", "stage", "idempotency")
 _ROLE_KEYS = ("permissions", "scope")
 _NO_DEFAULT = "has no default: each entry says it for itself"
@@ -68,8 +69,12 @@ def load_policy(path: str | Path, *, upstreams: frozenset[str] = frozenset()) ->
     unread = not isinstance(document.get("roles"), dict) and any(nearest(key, _TABLES) == "roles" for key in document)
     reader = RouteReader(report, defaults, roles, None if unread else granted, upstreams)
     routes = _read_routes(reader, tables["routes"])
+    jobs = read_jobs(reader, tables["jobs"])
     report.close()
-    return Policy(MappingProxyType(roles), MappingProxyType(scopes), MappingProxyType(routes), defaults, file)
+    return Policy(
+        MappingProxyType(roles), MappingProxyType(scopes), MappingProxyType(routes), defaults, file,
+        MappingProxyType(jobs),
+    )  # fmt: skip
 
 
 def _tables(report: Report, document: Mapping[str, object]) -> dict[str, Mapping[str, object]]:
@@ -99,6 +104,7 @@ def _table_example(table: str) -> str:
         "roles": f"{toml_header('roles')}\n{toml_line('customer', ['things:read'])}",
         "defaults": f"{toml_header('defaults')}\n{toml_line('rate', DEFAULT_RATE)}",
         "routes": f"{toml_header('routes', 'GET /v1/things')}\n{toml_line('allow', [CLOSED])}",
+        "jobs": f"{toml_header('jobs', 'thing.made')}\n{toml_line('timeout', '30s')}",
     }[table]
 
 

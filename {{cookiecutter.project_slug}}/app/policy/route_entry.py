@@ -92,7 +92,7 @@ class RouteReader:
             idempotency=idempotency,
             idempotency_reason=reason,
             effects=_effects(section, idempotency),
-            outbound=self._outbound(section),
+            outbound=self.outbound(section),
             stage=section.read("stage", parse_stage, self._defaults.stage),
             line=self.report.positions.line(("routes", key)),
         )
@@ -170,7 +170,8 @@ class RouteReader:
             section.add("body_timeout", message, toml_line("body_timeout", format_duration(timeout)))
         return body_timeout
 
-    def _outbound(self, section: Section) -> frozenset[str]:
+    def outbound(self, section: Section) -> frozenset[str]:
+        """Return the upstreams that an entry may reach, all of them declared."""
         names: list[str] = section.read("outbound", parse_texts, [])
         if len(names) > MAX_OUTBOUND:
             section.add("outbound", f"outbound: at most {MAX_OUTBOUND} upstreams", toml_line("outbound", []))

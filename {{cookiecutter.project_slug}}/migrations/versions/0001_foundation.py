@@ -1,4 +1,4 @@
-"""What the guards need: the answers to requests with a key, and the ground that row security stands on."""
+"""What the guards need: the answers to requests with a key, the outbox, the ground that row security stands on."""
 
 from __future__ import annotations
 
@@ -30,9 +30,30 @@ def upgrade() -> None:
     op.create_index("ix_idempotency_record_expires_at", "idempotency_record", ["expires_at"])
     op.create_index("ix_idempotency_record_principal", "idempotency_record", ["principal", "expires_at"])
     op.protect_rows("idempotency_record")  # type: ignore[attr-defined]
+    op.create_table(
+        "outbox",
+        # SQLite numbers rows by itself only in a column of exactly this type.
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("name", sa.String(100), nullable=False),
+        sa.Column("payload", sa.Text(), nullable=False),
+        sa.Column("key", sa.String(255), nullable=True),
+        sa.Column("context", sa.String(4096), nullable=False),
+        sa.Column("status", sa.String(8), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("token", sa.LargeBinary(16), nullable=True),
+        sa.Column("error", sa.String(200), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
+    )
+    op.create_index("ix_outbox_due_at", "outbox", ["status", "due_at"])
+    op.create_index("ix_outbox_key", "outbox", ["key", "id"])
+    op.protect_rows("outbox")  # type: ignore[attr-defined]
+    op.install_queue()  # type: ignore[attr-defined]
 
 
 def downgrade() -> None:
     """Take it back to the one before."""
+    op.remove_queue()  # type: ignore[attr-defined]
+    op.drop_table("outbox")
     op.drop_table("idempotency_record")
     op.remove_row_security()  # type: ignore[attr-defined]
