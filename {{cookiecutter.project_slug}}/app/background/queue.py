@@ -7,6 +7,7 @@ service to the database, and then the caller again; a handler's own SQL sees no 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +34,10 @@ TASK: Final = "message"
 QUEUE: Final = "outbox"
 HEARTBEAT: Final = 5.0
 """Seconds between signs of life of a worker."""
+
+POLL: Final = 0.2
+"""Seconds between two looks for jobs. New ones are told at once (NOTIFY); one that waited for another of its key is not,
+so this bounds how many of one key are done in a second."""
 
 STALLED: Final = 20.0
 """Seconds after which a worker without one is taken for dead, and its jobs are done by others."""
@@ -83,7 +88,7 @@ class Queue:
                 app.run_worker_async(
                     queues=[QUEUE],
                     concurrency=self._config.concurrency,
-                    fetch_job_polling_interval=self._config.poll,
+                    fetch_job_polling_interval=POLL,
                     shutdown_graceful_timeout=self._config.grace,
                     delete_jobs="successful",
                     update_heartbeat_interval=HEARTBEAT,
@@ -169,6 +174,8 @@ class Queue:
         """Return procrastinate's application, to be opened by ``async with``."""
         # A tenth of a second of imports that a service on SQLite does without.
         from procrastinate import App, PsycopgConnector  # noqa: PLC0415
+
+        logging.getLogger("procrastinate").setLevel(logging.WARNING)  # a line for each message is the runner's
 
         async def introduce(connection: psycopg.AsyncConnection[Any]) -> None:
             await connection.set_autocommit(True)

@@ -393,10 +393,10 @@ class OutboxWorker:
 
     async def _take(self) -> int:
         """Claim as many messages as there is room for, and begin them."""
+        self._wake.clear()  # before the look: who wakes it from now on may know more
         room = self.config.concurrency - len(self._running)
         if room <= 0:
             return 0
-        self._wake.clear()
         try:
             claimed = await self.store.claim(room, self.config.timeout + self.config.margin)
         except (SQLAlchemyError, OSError, TimeoutError) as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import threading
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from app.upstreams import CallContext, PaymentsClient, Upstreams, UpstreamTeleme
 from app.upstreams.pipeline import LAYERS, Layer, Pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 CONTEXT = CallContext(
     outbound=frozenset({"payments"}), route="POST /v1/orders", request_id="a" * 32, key_for=lambda name: f"key-{name}"
@@ -98,6 +100,29 @@ async def simulated(simulator: PaymentsSimulator) -> AsyncIterator[str]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0)
+
+
+@contextlib.contextmanager
+def simulated_in_a_thread() -> Iterator[tuple[PaymentsSimulator, str]]:
+    """Run a simulator beside a test that has no loop; yield it, to look at, and its base URL."""
+    loop = asyncio.new_event_loop()
+    ready: Future[tuple[PaymentsSimulator, str]] = Future()
+    over = asyncio.Event()
+
+    async def run() -> None:
+        simulator = PaymentsSimulator(rng=random.Random(7))
+        async with simulated(simulator) as url:
+            ready.set_result((simulator, url))
+            await over.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
+    thread.start()
+    try:
+        yield ready.result(timeout=10)
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(timeout=10)
+        loop.close()
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,34 @@
+"""The jobs of the tests' own."""
+
+import asyncio
+
+from pydantic import BaseModel
+
+from app.dependencies import Jobs, Outbox, Payments, Session
+from app.models.notes import Note
+
+jobs = Jobs()
+
+
+class Letter(BaseModel):
+    text: str
+    mode: str = "well"
+
+
+@jobs.on("letter.written")
+async def deliver(letter: Letter, session: Session, outbox: Outbox, payments: Payments) -> None:
+    session.add(Note(text=letter.text))
+    if letter.mode == "chain":
+        await outbox.add("letter.written", Letter(text=f"{letter.text}, again"))
+    if letter.mode == "pay":
+        await payments.charge(amount=100, currency="EUR", reference=letter.text)
+    if letter.mode == "fail":
+        await session.flush()
+        raise RuntimeError("secret of the job")
+    if letter.mode == "hang":
+        await asyncio.Event().wait()
+
+
+@jobs.on("letter.sent.inside")
+async def reach_out(letter: Letter, session: Session) -> None:
+    session.add(Note(text=letter.text))
