@@ -33,6 +33,7 @@ from app.patterns.structured_logging import Logging, LoggingConfig, configure_lo
 from app.patterns.telemetry_export import Telemetry, TelemetryConfig, configure_telemetry
 from app.patterns.tracing import RequestIds, RequestSampler, note_exception
 from app.settings import BootRefused, Settings
+from app.simulators.in_process import InProcessSimulator
 from app.upstreams import DECLARED, Fallbacks, Upstreams, UpstreamTelemetry
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ def build_components(
     client = ClientAddress(settings.trusted_proxies)
     keys, checks, background, closing = _keys(settings, log)
     checks["database"] = database.state
-    upstreams, fallbacks = _upstreams(settings, telemetry, log)
+    payments = InProcessSimulator(lambda: log.warning("simulated", upstream="payments"))
+    upstreams, fallbacks = _upstreams(settings, telemetry, log, {"payments": payments.url})
     checks |= upstreams.checks()
     outbox = _outbox(database, upstreams, telemetry, log)
     checks["outbox"] = outbox.check
@@ -178,6 +180,7 @@ def build_components(
             database.watch,
             database.reap_answers,
             outbox.watch,
+            payments.serve,
             *((outbox.work,) if settings.works else ()),
         ),
         closing=(database.aclose, upstreams.aclose, *closing, limiter.aclose, flood_limiter.aclose),
@@ -242,13 +245,15 @@ def _telemetry(settings: Settings, redactor: Redactor) -> Telemetry:
     )
 
 
-def _upstreams(settings: Settings, telemetry: Telemetry, log: Any) -> tuple[Upstreams, Fallbacks]:
+def _upstreams(
+    settings: Settings, telemetry: Telemetry, log: Any, simulators: Mapping[str, Callable[[], str]]
+) -> tuple[Upstreams, Fallbacks]:
     seen = UpstreamTelemetry(telemetry.tracer, telemetry.meter, telemetry.add_producer, log.warning)
     counter = EventCounter(
         telemetry.meter, "breakwater.fallbacks", label="fallback", unit="{answer}", description="Answers that stood in."
     )
     fallbacks = Fallbacks(lambda name, source: counter.add(f"{name}.{source}"))
-    return Upstreams(settings, seen, declared=DECLARED), fallbacks
+    return Upstreams(settings, seen, declared=DECLARED, simulators=simulators), fallbacks
 
 
 def _outbox(database: Database, upstreams: Upstreams, telemetry: Telemetry, log: Any) -> Background:

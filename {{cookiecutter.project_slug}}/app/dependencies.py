@@ -9,6 +9,7 @@ A handler names one of these in its signature, and FastAPI hands it over::
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -40,6 +41,7 @@ __all__ = [
     "Fallback",
     "Identity",
     "Jobs",
+    "Look",
     "Outbox",
     "PaymentDeclined",
     "Payments",
@@ -103,6 +105,23 @@ async def session_of(request: Request) -> AsyncSession:
 
 Session = Annotated[AsyncSession, Depends(session_of)]
 """Parameter type of a handler that reads or writes. It never commits: the service does, before the answer leaves."""
+
+
+async def look_of(request: Request) -> Callable[[], AbstractAsyncContextManager[AsyncSession]]:
+    """Return what opens a session that only reads, apart from the request's transaction, and gives it back at once."""
+    look: Callable[[], AbstractAsyncContextManager[AsyncSession]] = request.scope["state"]["session"].look
+    return look
+
+
+Look = Annotated[Callable[[], AbstractAsyncContextManager[AsyncSession]], Depends(look_of)]
+"""Parameter type of a handler that has to know something before it asks another service::
+
+    async with look() as glance:
+        article = await glance.get(Stock, sku)
+
+At the end of the block the connection goes back. ``Session`` keeps its own until the answer: whoever used it first
+would hold a lock, and one of few connections, for as long as the other service takes.
+"""
 
 
 async def effect_key_of(request: Request) -> Callable[[str], str]:

@@ -25,7 +25,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import docs
 from app.components import Components, build_components, running
 from app.definition import Definition, asks_for, read_definition
-from app.dependencies import outbox_of, session_of
+from app.dependencies import look_of, outbox_of, session_of
 from app.models.base import IDEMPOTENCY
 from app.openapi import complete, operation_extra
 from app.patterns.authentication import Authentication
@@ -298,7 +298,7 @@ def _outbound(app: ASGIApp, policy: RoutePolicy, _parts: Components, _grants: Gr
 def _has_a_transaction(handler: Handler, policy: RoutePolicy) -> bool:
     """Tell whether a route can have one: its handler asks for the session, or its answer is stored."""
     return policy.idempotency in {"required", "optional"} or any(
-        asks_for(handler, wanted) for wanted in (session_of, outbox_of)
+        asks_for(handler, wanted) for wanted in (session_of, look_of, outbox_of)
     )
 
 

@@ -141,8 +141,7 @@ class Settings(BaseSettings):
     payments_url: str | None = Field(
         None,
         max_length=2000,
-        description="base URL of the payments service; unset: in development http://127.0.0.1:8001, where "
-        "`app simulate payments` listens",
+        description="base URL of the payments service; unset: in development a simulator inside of the service",
     )
     payments_token: SecretStr | None = Field(
         None, min_length=1, max_length=4000, description="bearer token that the payments service takes"

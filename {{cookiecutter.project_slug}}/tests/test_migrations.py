@@ -33,7 +33,9 @@ def connected(url: str) -> Iterator[Connection]:
 
 
 def differences(connection: Connection, metadata: MetaData) -> list[Any]:
-    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    context = MigrationContext.configure(
+        connection, opts={"compare_type": True, "include_name": migrations.of_the_service}
+    )
     return list(compare_metadata(context, metadata))
 
 

@@ -98,7 +98,7 @@ NO_CALL: Final = frozenset(
         "redis.exceptions.RedisError",
     }
 )
-KNOWN_DEPENDENCIES: Final = frozenset({"Caller", "Session", "Identity", "EffectKey", "Outbox", "Settings", "Clock", "Jobs", "Charge"})
+KNOWN_DEPENDENCIES: Final = frozenset({"Caller", "Session", "Identity", "EffectKey", "Outbox", "Look", "Settings", "Clock", "Jobs", "Charge"})
 """What ``app.dependencies`` offers that is no upstream."""
 
 _OF_ANSWERS: Final = frozenset(

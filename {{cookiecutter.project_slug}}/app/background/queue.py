@@ -36,8 +36,8 @@ HEARTBEAT: Final = 5.0
 """Seconds between signs of life of a worker."""
 
 POLL: Final = 0.2
-"""Seconds between two looks for jobs. New ones are told at once (NOTIFY); one that waited for another of its key is not,
-so this bounds how many of one key are done in a second."""
+"""Seconds between two looks for jobs. New ones are told at once (NOTIFY); one that waited for another of its key is
+not, so this bounds how many of one key are done in a second."""
 
 STALLED: Final = 20.0
 """Seconds after which a worker without one is taken for dead, and its jobs are done by others."""

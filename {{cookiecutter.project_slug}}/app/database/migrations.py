@@ -32,6 +32,8 @@ from app.patterns import row_security  # noqa: E402
 from app.settings import ROOT, Settings  # noqa: E402
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Connection
 
 
@@ -180,7 +182,8 @@ class RemoveQueue(MigrateOperation):
 def _remove_queue(operations: Operations, _operation: RemoveQueue) -> None:
     connection = operations.get_bind()
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(_REMOVE_QUEUE)
+        raw: Any = connection.connection.driver_connection
+        raw.execute(_REMOVE_QUEUE)
 
 
 _REMOVE_QUEUE = """
@@ -199,9 +202,9 @@ END $$
 """
 
 
-def of_the_service(name: str | None, kind: str, _parent: object) -> bool:
-    """Tell a new migration which tables it compares with the models: procrastinate's are its own."""
-    return not (kind == "table" and name in QUEUE_TABLES)
+def of_the_service(name: str | None, kind: str, parent: Mapping[str, str | None]) -> bool:
+    """Tell a new migration what it compares with the models: procrastinate's tables are its own."""
+    return (name if kind == "table" else parent.get("table_name")) not in QUEUE_TABLES
 
 
 def render_type(kind: str, item: object, _context: object) -> str | Literal[False]:

@@ -17,20 +17,22 @@ Sku = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-
 
 
 class StockIn(BaseModel):
-    """How many there are, after counting."""
+    """How many there are, after counting, and what one costs."""
 
     model_config = ConfigDict(extra="forbid")
 
     available: int = Field(ge=0, le=1_000_000, strict=True, examples=[100])
+    price: int | None = Field(None, ge=0, le=100_000, strict=True, examples=[12900], description="in cents")
 
 
 class StockOut(BaseModel):
-    """How many of an article can be ordered."""
+    """How many of an article can be ordered, and what one costs, in cents."""
 
     model_config = ConfigDict(from_attributes=True)
 
     sku: str
     available: int
+    price: int
 
 
 class StockPage(BaseModel):
@@ -58,7 +60,9 @@ async def set_stock(sku: Sku, counted: StockIn, session: Session) -> StockOut:
     """Set how many there are. To do it twice is to do it once, so PUT asks for no key."""
     stock = await session.get(Stock, sku, with_for_update=True)
     if stock is None:
-        stock = Stock(sku=sku, available=counted.available)
+        stock = Stock(sku=sku, price=0)
         session.add(stock)
     stock.available = counted.available
+    if counted.price is not None:
+        stock.price = counted.price
     return StockOut.model_validate(stock)

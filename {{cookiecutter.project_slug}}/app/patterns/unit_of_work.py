@@ -41,6 +41,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_RESPONSE: Final = 1024 * 1024
@@ -199,6 +201,19 @@ class Unit:
         if self.session is None:
             self.session = self._sessions(self._scope, self.read_only)
         return self.session
+
+    @contextlib.asynccontextmanager
+    async def look(self) -> AsyncIterator[UnitSession]:
+        """Open a session that only reads, apart from the request's transaction; it is closed with the block.
+
+        For what has to be known before another service is asked: a transaction that waits for one holds its locks, and
+        a connection, for as long as that takes.
+        """
+        session = self._sessions(self._scope, True)
+        try:
+            yield session
+        finally:
+            await session.end(commit=False)
 
     async def give_up(self) -> None:
         """Roll back now, so that work in a transaction of its own does not wait for this one."""

@@ -50,14 +50,18 @@ class Upstream:
     token: bool = True
     """It wants a bearer token, from the setting ``NAME_token``."""
 
-    development_url: str | None = None
-    """Where it is in development if nothing is set: its simulator."""
+    simulated: bool = False
+    """It has a simulator, which development runs inside of the service where no URL is set."""
     breaker: bool = True
     """What it serves fails together, so that one failure says something about the next call."""
 
     def setting(self, what: str) -> str:
         """Return the environment variable that holds its ``url`` or its ``token``."""
         return f"APP_{self.name.upper()}_{what.upper()}"
+
+    def is_simulated(self, settings: Settings) -> bool:
+        """Tell whether its simulator stands in for it."""
+        return self.simulated and not settings.production and self._read(settings, "url") is None
 
     def base_url(self, settings: Settings) -> str:
         """Return where it is.
@@ -66,8 +70,6 @@ class Upstream:
             BootRefused: that is not set, or is not safe.
         """
         url: str | None = self._read(settings, "url")
-        if url is None and not settings.production:
-            url = self.development_url
         if url is None:
             raise BootRefused([f'{self.setting("url")}: unset, and policy.toml has outbound = ["{self.name}"]'])
         plain = urlsplit(url).scheme != "https" and not _is_loopback(url)

@@ -38,7 +38,7 @@ _CHARGE = a_model(Charge)
 class PaymentsClient(HttpUpstream):
     """Charges and refunds, each once for each request that asks for it."""
 
-    upstream: ClassVar[Upstream] = Upstream(name="payments", development_url="http://127.0.0.1:8001")
+    upstream: ClassVar[Upstream] = Upstream(name="payments", simulated=True)
 
     async def charge(self, *, amount: int, currency: str, reference: str, name: str = "charge") -> Charge:
         """Charge an amount in the currency's smallest unit.

@@ -25,6 +25,7 @@ class Upstreams:
         settings: where each is.
         telemetry: sees every call.
         declared: the services.
+        simulators: name -> what returns the URL of its simulator.
         layers: what stands round a call, outermost first.
         clocks: for tests; see :class:`Pipeline`.
     """
@@ -35,10 +36,11 @@ class Upstreams:
         telemetry: UpstreamTelemetry,
         *,
         declared: Iterable[type[UpstreamClient[Any]]],
+        simulators: Mapping[str, Callable[[], str]] | None = None,
         layers: tuple[Layer, ...] = LAYERS,
         **clocks: Any,
     ) -> None:
-        self._settings = settings
+        self._settings, self._simulators = settings, simulators or {}
         self._declared = {kind.upstream.name: kind for kind in declared}
         self._pipelines = {
             name: Pipeline(kind.upstream, telemetry, layers=layers, **clocks) for name, kind in self._declared.items()
@@ -64,11 +66,16 @@ class Upstreams:
         problems: list[str] = []
         for name in sorted(set(names) - self._connections.keys()):
             try:
-                self._connections[name] = self._declared[name].connect(self._settings)
+                self._connections[name] = self._declared[name].connect(self._settings_for(name))
             except BootRefused as refused:
                 problems += refused.problems
         if problems:
             raise BootRefused(problems)
+
+    def _settings_for(self, name: str) -> Settings:
+        if name in self._simulators and self._declared[name].upstream.is_simulated(self._settings):
+            return self._settings.model_copy(update={f"{name}_url": self._simulators[name]()})
+        return self._settings
 
     def client(self, kind: type[U], context: CallContext) -> U:
         """Return a service for somebody to call.

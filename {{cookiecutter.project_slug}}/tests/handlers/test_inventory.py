@@ -35,18 +35,31 @@ def pages(service: Service, limit: int) -> list[list[str]]:
         after = page["next"]
 
 
+LAMP = {"sku": "lamp-brass", "available": 7, "price": 8900}
+
+
 def test_only_an_administrator_sets_the_stock(service: Service) -> None:
     assert set_stock(service, "lamp-brass", {"available": 7}, "customer").status_code == 403
     assert set_stock(service, "lamp-brass", {"available": 7}, "support").status_code == 403
-    assert set_stock(service, "lamp-brass", {"available": 7}).json() == {"sku": "lamp-brass", "available": 7}
-    assert set_stock(service, "lamp-brass", {"available": 7}).json() == {"sku": "lamp-brass", "available": 7}
+    assert set_stock(service, "lamp-brass", {"available": 7}).json() == LAMP
+    assert set_stock(service, "lamp-brass", {"available": 7}).json() == LAMP
 
 
 def test_a_new_article_is_added_and_listed(service: Service) -> None:
     assert set_stock(service, "vase-blue", {"available": 0}).status_code == 200
-    assert pages(service, 100) == [["chair-oak", "desk-pine", "lamp-brass", "vase-blue"]]
-    assert pages(service, 3) == [["chair-oak", "desk-pine", "lamp-brass"], ["vase-blue"]]
-    assert pages(service, 2) == [["chair-oak", "desk-pine"], ["lamp-brass", "vase-blue"]]
+    listed = ["chair-oak", "desk-pine", "lamp-brass", "swatch-brass", "swatch-oak", "swatch-pine", "vase-blue"]
+    assert pages(service, 100) == [listed]
+    assert pages(service, 4) == [listed[:4], listed[4:]]
+    assert pages(service, 7) == [listed]
+    assert pages(service, 1) == [[sku] for sku in listed]
+
+
+def test_a_price_is_kept_unless_another_is_said(service: Service) -> None:
+    assert set_stock(service, "bowl-clay", {"available": 1, "price": 500}).json()["price"] == 500
+    assert set_stock(service, "bowl-clay", {"available": 2}).json()["price"] == 500
+    assert set_stock(service, "bowl-clay", {"available": 2, "price": 0}).json()["price"] == 0
+    for price in (-1, 100_001, "5", 1.5, True):
+        assert set_stock(service, "bowl-clay", {"available": 2, "price": price}).status_code == 422
 
 
 @pytest.mark.parametrize("available", [-1, 1_000_001, "7", 1.5, None, True, 2**63, 10**400])

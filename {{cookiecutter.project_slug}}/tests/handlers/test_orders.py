@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from app.policy import load_policy
+from app.upstreams import NAMES
 from tests.support.service import ROOT, Service, copy_project, running
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ def test_a_text_that_no_database_takes_is_refused(service: Service, note: str) -
 
 
 def test_its_policy_is_what_people_agreed_on() -> None:
-    policy = load_policy(ROOT / "policy.toml")
+    policy = load_policy(ROOT / "policy.toml", upstreams=NAMES)
     assert list(policy.routes) == [
         ("GET", "/livez"),
         ("GET", "/readyz"),
@@ -250,9 +251,17 @@ def test_its_policy_is_what_people_agreed_on() -> None:
         ("GET", "/v1/orders"),
         ("GET", "/v1/orders/{order_id}"),
         ("POST", "/v1/orders/{order_id}/cancel"),
+        ("GET", "/v1/notifications"),
         ("GET", "/v1/inventory"),
         ("PUT", "/v1/inventory/{sku}"),
     ]
     assert [role for role, held in policy.roles.items() if "inventory:write" in held] == ["admin"]
+    assert {key: set(route.outbound) for key, route in policy.routes.items() if route.outbound} == {
+        ("POST", "/v1/orders"): {"payments"}
+    }
+    assert {name: set(job.outbound) for name, job in policy.jobs.items()} == {
+        "order.placed": set(),
+        "order.undone": {"payments"},
+    }
     assert dict(policy.scopes) == {"support": "tenant", "admin": "all"}
     assert [key for key, route in policy.routes.items() if route.public] == [("GET", "/livez"), ("GET", "/readyz")]

@@ -36,15 +36,34 @@ def test_every_declared_service_has_a_name_of_its_own() -> None:
     assert {"payments", "web"} == NAMES
 
 
-async def test_development_looks_for_the_simulator_where_it_listens() -> None:
-    registry = upstreams(Settings(), PaymentsClient)
-    registry.open(["payments"])
-    assert PaymentsClient.upstream.base_url(Settings()) == "http://127.0.0.1:8001"
-    await registry.aclose()
+async def test_development_runs_a_simulator_where_no_url_is_set_and_nothing_else_does() -> None:
+    asked: list[str] = []
+
+    def simulator() -> str:
+        asked.append("asked")
+        return "http://127.0.0.1:9"
+
+    for settings, expected in (
+        (Settings(), ["asked"]),
+        (Settings(payments_url="http://127.0.0.1:8001"), []),
+    ):
+        asked.clear()
+        registry = Upstreams(settings, telemetry(), declared=(PaymentsClient,), simulators={"payments": simulator})
+        registry.open([])
+        assert asked == []
+        registry.open(["payments"])
+        assert asked == expected
+        await registry.aclose()
+    asked.clear()
+    with pytest.raises(BootRefused, match="APP_PAYMENTS_URL: unset"):
+        Upstreams(production(), telemetry(), declared=(PaymentsClient,), simulators={"payments": simulator}).open(
+            ["payments"]
+        )
+    assert asked == []
 
 
 async def test_opening_again_changes_nothing() -> None:
-    registry = upstreams(Settings(), PaymentsClient)
+    registry = upstreams(Settings(payments_url="http://127.0.0.1:8001"), PaymentsClient)
     registry.open(["payments"])
     before = dict(registry._connections)
     registry.open(["payments"])
@@ -93,7 +112,7 @@ def test_everything_that_is_missing_is_said_at_once() -> None:
         upstream: ClassVar[Upstream] = Upstream(name="shipping", token=False)
 
     class Billing(HttpUpstream):
-        upstream: ClassVar[Upstream] = replace(PaymentsClient.upstream, development_url=None)
+        upstream: ClassVar[Upstream] = replace(PaymentsClient.upstream, simulated=False)
 
     first, second = refusal(Settings(), Shipping, Billing).splitlines()
     assert first.startswith("APP_PAYMENTS_URL: unset")
