@@ -190,13 +190,13 @@ _REMOVE_QUEUE = """
 DO $$
 DECLARE thing record;
 BEGIN
-    DROP TABLE procrastinate_periodic_defers, procrastinate_events, procrastinate_jobs, procrastinate_workers;
     FOR thing IN
         SELECT oid::regprocedure AS name FROM pg_proc
         WHERE proname LIKE 'procrastinate!_%' ESCAPE '!' AND pronamespace = 'public'::regnamespace
     LOOP
         EXECUTE 'DROP FUNCTION ' || thing.name || ' CASCADE';
     END LOOP;
+    DROP TABLE procrastinate_periodic_defers, procrastinate_events, procrastinate_jobs, procrastinate_workers CASCADE;
     DROP TYPE procrastinate_job_status, procrastinate_job_event_type, procrastinate_job_to_defer_v1 CASCADE;
 END $$
 """

@@ -89,6 +89,11 @@ class Upstreams:
             raise RuntimeError(f"{name} is not open: Upstreams.open() comes before the first call")
         return kind(self._pipelines[name], connection, context)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of what is declared."""
+        return tuple(self._pipelines)
+
     def pipeline(self, name: str) -> Pipeline:
         """Return what stands round the calls to a service, to isolate it, reset it or look at it."""
         return self._pipelines[name]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from tests.gauntlet import attacks_effects, attacks_identity, attacks_input
+from tests.gauntlet import attacks_effects, attacks_identity, attacks_input, attacks_upstreams
 from tests.gauntlet.attack import ATTACKS, CannotTell, Fault
 from tests.gauntlet.attacks_slow import SlowClients
 from tests.gauntlet.attacks_traces import tokens_in_the_log
@@ -22,13 +22,12 @@ if TYPE_CHECKING:
 
     from tests.gauntlet.world import Route
 
-__all__ = ["RouteResult", "attacks_effects", "attacks_identity", "attacks_input", "run_gauntlet"]
+__all__ = ["RouteResult", "attacks_effects", "attacks_identity", "attacks_input", "attacks_upstreams", "run_gauntlet"]
 
 FLOOD = 30
 """Requests per minute and address of the second, short-lived service on which the flood limit is seen."""
 
 SLOW = "slow client"
-UPSTREAMS = "upstreams"
 
 
 @dataclass
@@ -138,7 +137,6 @@ def _attack(world: World, route: Route, result: RouteResult, attacks: set[str] |
             found = [Fault("BW707", f"{attack.name}: the service does not answer ({type(error).__name__})")]
         result.outcomes[attack.name] = "fault" if found else "ok"
         result.faults += found
-    result.outcomes[UPSTREAMS] = "-" if not route.facts["outbound"] else "no upstream is declared yet"
 
 
 def _note_slow(slow: SlowClients, route: Route, result: RouteResult) -> None:

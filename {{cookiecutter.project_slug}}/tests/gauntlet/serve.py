@@ -78,6 +78,9 @@ class Sabotage:
         order = order_of(scope, self._secret)
         if order == "raise":
             raise RuntimeError(CANARY)
+        if order == "closed-circuits":
+            for name in scope["app"].state.upstreams.names:
+                scope["app"].state.upstreams.pipeline(name).breaker.reset()
         if order == "hang":
             await asyncio.Event().wait()
         if order != "raise-after":

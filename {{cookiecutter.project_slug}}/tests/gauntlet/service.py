@@ -20,9 +20,12 @@ from typing import TYPE_CHECKING, Any, Final
 from app.patterns.development_issuer import DevelopmentIssuer
 from app.policy import load_policy
 from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.upstreams import simulated_in_a_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from app.simulators.payments import PaymentsSimulator
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 ROLE: Final = "gauntlet"
@@ -50,6 +53,7 @@ class Target:
         secret: what switches the sabotage on.
         routes: what its routes are, by ``serve.describe``.
         telemetry: takes its spans and metrics.
+        simulator: the payments service that it calls.
         output: the lines that it logged.
     """
 
@@ -59,6 +63,7 @@ class Target:
     process: subprocess.Popen[bytes]
     telemetry: OtlpReceiver
     routes: list[dict[str, Any]] = field(default_factory=list)
+    simulator: PaymentsSimulator | None = None
     output: list[str] = field(default_factory=list)
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
@@ -123,7 +128,11 @@ def target(
     Raises:
         DidNotStart: it does not start.
     """
-    with tempfile.TemporaryDirectory(prefix="gauntlet-") as name, OtlpReceiver() as telemetry:
+    with (
+        tempfile.TemporaryDirectory(prefix="gauntlet-") as name,
+        OtlpReceiver() as telemetry,
+        simulated_in_a_thread() as (simulator, payments),
+    ):
         folder = Path(name)
         secret = secrets.token_hex(16)
         facts = folder / "routes.json"
@@ -133,10 +142,11 @@ def target(
         settings = {
             **_settings(folder, telemetry.endpoint, candidates),
             "GAUNTLET_SECRET": secret,
+            "APP_PAYMENTS_URL": payments,
             **(environ or {}),
         }
         process = subprocess.Popen(command, cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        running = Target(0, folder, secret, process, telemetry)
+        running = Target(0, folder, secret, process, telemetry, simulator=simulator)
         reader = threading.Thread(target=running.read, daemon=True)
         reader.start()
         try:
@@ -166,6 +176,8 @@ def _settings(folder: Path, endpoint: str, candidates: Path | None) -> dict[str,
         "APP_DATABASE_URL": f"sqlite:///{folder / 'gauntlet.db'}",
         "APP_DEVELOPMENT_KEY_PATH": str(folder / "issuer.json"),
         "APP_LOG_FORMAT": "json",
+        # What a request has done later is an effect of its own; here the message that says so is what is looked for.
+        "APP_JOBS_IN_PROCESS": "false",
         "APP_DRAIN_TIMEOUT": "1",
         # One address sends everything here; what is counted by address is attacked on its own.
         "APP_FLOOD_RATE": "1000000/minute",
