@@ -23,7 +23,7 @@ EXAMPLE_FILES = (
     "app/handlers/inventory.py", "app/handlers/orders.py", "app/models/orders.py", "migrations/versions/0002_orders.py",
     "tests/handlers/test_inventory.py", "tests/handlers/test_orders.py", "tests/handlers/test_orders_schema.py",
     "tests/handlers/test_orders_attacked.py", "tests/torture/*.py", "app/jobs/orders.py",
-    "app/handlers/notifications.py",
+    "app/handlers/notifications.py", "tests/handlers/test_orders_paid.py",
 )  # fmt: skip
 EXAMPLE_BLOCKS = ("policy.toml", "Makefile")
 BLOCK = re.compile(r"^# example: begin\n.*?^# example: end\n\n?", re.MULTILINE | re.DOTALL)

@@ -30,7 +30,7 @@ GRACE: Final = 5.0
 """Seconds over a route's timeout after which its answer is late: a machine may be busy."""
 
 RECOVERY: Final = 30.0
-"""Seconds in which a route works again once the services behind it do: a circuit's first break, and a busy machine."""
+"""Seconds in which a route works again once the services behind it do, and no circuit keeps them apart."""
 
 
 @ATTACKS.attack(applies=lambda route: bool(route.facts["outbound"]))
@@ -75,7 +75,7 @@ def _calls(world: World, route: Route) -> bool:
 def _works_again(world: World, route: Route) -> bool:
     end = time.monotonic() + RECOVERY
     while time.monotonic() < end:
-        if world.send(example_of(world, route), key=str(uuid.uuid4())).is_success:
+        if world.send(example_of(world, route), key=str(uuid.uuid4()), order="closed-circuits").is_success:
             return True
         time.sleep(0.5)
     return False
