@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PLANS = {"full": Plan(5, 1_000, 200, 8), "quick": Plan(1, 200, 50, 8)}
-ARTICLES = ("chair-oak", "desk-pine", "lamp-brass")
+ARTICLES = ("swatch-oak", "swatch-pine", "swatch-brass")
 PROBE = "/livez"
 
 POSTGRES = """

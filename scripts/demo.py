@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     Headers = dict[str, str]
 
@@ -235,7 +235,33 @@ def redirected(descriptor: int) -> Iterator[None]:
 
 
 @contextmanager
-def serving(stage: Stage, folder: Path, uv: str) -> Iterator[Service]:
+def simulating(stage: Stage, folder: Path, uv: str) -> Iterator[str]:
+    """Run a payments service that misbehaves when it is told to, and yield its URL."""
+    stage.say("$ app simulate payments")
+    process = subprocess.Popen(
+        [uv, "run", "--frozen", "app", "simulate", "payments", "--port", "0"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        said = process.stdout.readline() if process.stdout is not None else ""
+        if "http://" not in said:
+            raise SystemExit(f"the simulator did not start: {said}")
+        stage.say(said)
+        yield said.split()[-1]
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@contextmanager
+def serving(stage: Stage, folder: Path, uv: str, payments: str) -> Iterator[Service]:
     """Run the service until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
@@ -243,7 +269,12 @@ def serving(stage: Stage, folder: Path, uv: str) -> Iterator[Service]:
     process = subprocess.Popen(
         [uv, "run", "--frozen", "app", "run", "--port", str(port)],
         cwd=folder,
-        env={**environment(), "APP_LOG_FORMAT": "json", "APP_FLOOD_RATE": "300/minute"},
+        env={
+            **environment(),
+            "APP_LOG_FORMAT": "json",
+            "APP_FLOOD_RATE": "300/minute",
+            "APP_PAYMENTS_URL": payments,
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -265,8 +296,8 @@ def serving(stage: Stage, folder: Path, uv: str) -> Iterator[Service]:
 class Demonstration:
     """The guards, one after the other, each with the request that provokes it and the answer."""
 
-    def __init__(self, stage: Stage, service: Service, tokens: dict[str, str]) -> None:
-        self.stage, self.service, self.tokens = stage, service, tokens
+    def __init__(self, stage: Stage, service: Service, tokens: dict[str, str], payments: str) -> None:
+        self.stage, self.service, self.tokens, self.simulator = stage, service, tokens, payments
 
     def bearer(self, role: str) -> Headers:
         """Return the header that carries a token of a role."""
@@ -463,6 +494,93 @@ class Demonstration:
             headers=self.bearer("stranger"),
         )
 
+    def payments(self) -> None:
+        """Show what becomes of a service whose payments are slow, away, and back."""
+        self.stage.act("8. Payments, which the service calls and does not trust")
+        order = b'{"sku": "lamp-brass", "quantity": 1}'
+        headers = {**self.bearer("bob"), "content-type": "application/json", "idempotency-key": "demo-paid"}
+        before = self.steer()["charges"]
+        self.provoke("an order is charged", "POST", "/v1/orders", 201, body=order, headers=headers)
+        self.provoke("and sent again by its client", "POST", "/v1/orders", 201, body=order, headers=headers)
+        charged = self.steer()["charges"] - before
+        self.stage.verdict("idempotency: the duplicate is charged once", good=charged == 1, why=f"{charged} charges")
+        told = self.until(lambda: json.loads(self.service.request(
+            "GET", "/v1/notifications", headers=self.bearer("bob")).body))  # fmt: skip
+        self.stage.say(f"GET /v1/notifications  ->  {told}")
+        self.stage.verdict("outbox: what follows is done after the answer", good=bool(told), why="nobody was told")
+        self.steer(mode="hang")
+        hurried = {**headers, "idempotency-key": "demo-hurried", "x-request-timeout-ms": "700"}
+        began = time.monotonic()
+        self.provoke(
+            "deadline: payments hang, and the caller has 0.7 s", "POST", "/v1/orders", 504, body=order, headers=hurried
+        )
+        took = time.monotonic() - began
+        self.stage.verdict(f"deadline: cut after {took:.2f} s", good=took < 2, why="too late")  # noqa: PLR2004 - busy
+        self.circuit(order, headers)
+
+    def circuit(self, order: bytes, headers: Headers) -> None:
+        """Show the circuit open and close."""
+        self.steer(mode="reset")
+        seen = self.steer()["requests"]
+        codes = []
+        for number in range(9):
+            key = {**headers, **self.bearer("carol"), "idempotency-key": f"demo-down-{number}"}
+            codes.append(self.service.request("POST", "/v1/orders", body=order, headers=key).status)
+        self.stage.say(f"payments down, nine orders  ->  {codes}")
+        circuit = json.loads(self.service.request("GET", "/readyz").body)["checks"]["upstream_payments"]
+        reached = self.steer()["requests"] - seen
+        self.stage.say(f"GET /readyz  ->  upstream_payments {circuit}; {reached} attempts reached it")
+        self.provoke(
+            "circuit breaker: open, so the caller is told at once and payments are left alone",
+            "POST",
+            "/v1/orders",
+            503,
+            "upstream_unavailable",
+            body=order,
+            headers={**headers, "idempotency-key": "demo-open"},
+            header="retry-after",
+        )
+        still = self.steer()["requests"] - seen
+        self.stage.verdict(
+            "circuit breaker: no attempt reached it any more",
+            good=circuit["circuit"] == "open" and still == reached,
+            why=f"{circuit}, {reached} attempts, then {still}",
+        )
+        self.steer(mode="normal")
+        placed = iter(range(1000))
+
+        def closed() -> bool:
+            key = {**headers, "idempotency-key": f"demo-back-{next(placed)}"}
+            self.service.request("POST", "/v1/orders", body=order, headers={**key, **self.bearer("dave")})
+            check = json.loads(self.service.request("GET", "/readyz").body)["checks"]["upstream_payments"]
+            return bool(check["circuit"] == "closed")
+
+        good = bool(self.until(closed, pause=1.5))
+        self.stage.verdict("circuit breaker: payments are back, three probes went well, closed", good=good, why="open")
+
+    def steer(self, **behaviour: str) -> dict[str, int]:
+        """Have the simulator behave so, if anything is said; return its state."""
+        host, port = self.simulator.removeprefix("http://").split(":")
+        connection = HTTPConnection(host, int(port), timeout=PATIENCE)
+        try:
+            body = json.dumps(behaviour).encode() if behaviour else None
+            connection.request("PUT" if behaviour else "GET", "/behaviour", body=body)
+            state: dict[str, int] = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        if behaviour:
+            self.stage.say(f"PUT /behaviour {json.dumps(behaviour)}  (payments simulator)")
+        return state
+
+    def until(self, look: Callable[[], object], pause: float = 0.1) -> object:
+        """Return what ``look`` finds, once it finds anything; None if that takes too long."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if found := look():
+                return found
+            time.sleep(pause)
+        return None
+
     def stock(self) -> int:
         """Return how many chairs there are."""
         answer = self.service.request("GET", "/v1/inventory", headers=self.bearer("customer"))
@@ -470,7 +588,7 @@ class Demonstration:
 
     def failures(self) -> None:
         """Show what a failure tells."""
-        self.stage.act("8. What a failure tells, and to whom")
+        self.stage.act("9. What a failure tells, and to whom")
         answer = self.provoke(
             "problem details: a crash says nothing to the client",
             "GET",
@@ -506,7 +624,7 @@ class Demonstration:
 
     def server(self) -> None:
         """Show what does not get as far as a route."""
-        self.stage.act("9. What does not get as far as a route")
+        self.stage.act("10. What does not get as far as a route")
         for what, data, status in (
             ("server: two Host headers", b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", "400"),
             ("server: a header of 64 KiB", b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"x" * 65_536 + b"\r\n\r\n", "431"),
@@ -526,7 +644,7 @@ class Demonstration:
 
     def end(self) -> None:
         """Show an orderly end."""
-        self.stage.act("10. The end")
+        self.stage.act("11. The end")
         self.stage.say("$ kill -TERM ...")
         os.kill(child_of(self.service.process.pid), signal.SIGTERM)
         status = self.service.process.wait(timeout=PATIENCE)
@@ -578,18 +696,20 @@ def show(stage: Stage, target: Path, uv: str) -> None:
     stage.say(run(stage, uv, "run", "--frozen", "app", "check", cwd=folder))
     stage.say(run(stage, uv, "run", "--frozen", "app", "routes", cwd=folder))
     stage.act("3. Run it")
-    with serving(stage, folder, uv) as service:
+    with simulating(stage, folder, uv) as payments, serving(stage, folder, uv, payments) as service:
         tokens = {
             role: run(stage, uv, "run", "--frozen", "app", "token", "--role", role, cwd=folder).strip()
             for role in ("customer", "support")
         }
-        stranger = ("token", "--subject", "mallory", "--role", "customer")
-        tokens["stranger"] = run(stage, uv, "run", "--frozen", "app", *stranger, cwd=folder).strip()
+        for name, subject in (("stranger", "mallory"), ("bob", "bob"), ("carol", "carol"), ("dave", "dave")):
+            token = ("token", "--subject", subject, "--role", "customer")
+            tokens[name] = run(stage, uv, "run", "--frozen", "app", *token, cwd=folder).strip()
         drop_in(stage, service, uv)
-        demonstration = Demonstration(stage, service, tokens)
+        demonstration = Demonstration(stage, service, tokens, payments)
         demonstration.identity()
         demonstration.bounds()
         demonstration.effects()
+        demonstration.payments()
         demonstration.failures()
         demonstration.server()
         demonstration.end()

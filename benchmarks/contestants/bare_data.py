@@ -21,7 +21,7 @@ from sqlalchemy import String, event, insert, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-ARTICLES = ("chair-oak", "desk-pine", "lamp-brass")
+ARTICLES = ("swatch-oak", "swatch-pine", "swatch-brass")
 
 
 class Base(DeclarativeBase):

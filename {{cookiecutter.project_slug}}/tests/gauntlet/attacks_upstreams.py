@@ -43,11 +43,12 @@ def upstreams(world: World, route: Route) -> Iterator[Fault]:
         return  # it answers from what it has; there is nothing that could fail
     try:
         for mood, behaviour in MOODS.items():
-            simulator.behaviour = behaviour
             call, before = example_of(world, route), world.target.snapshot()
+            simulator.behaviour = behaviour
             began = time.monotonic()
             answer = world.send(call, order="closed-circuits")  # or the last mood's failures would answer for it
             took = time.monotonic() - began
+            simulator.behaviour = Behaviour()
             if answer.is_success and "cache-status" in answer.headers:
                 continue  # it falls back, and says so
             yield from check(answer, HONEST, "BW709", f"what it calls is {mood}", allowed=frozenset(HONEST))

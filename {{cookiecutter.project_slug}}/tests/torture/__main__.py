@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.support.postgres_server import PostgresServer, postgres_server
+from tests.support.upstreams import simulated_in_a_thread
 from tests.torture.duplicates import storm
 from tests.torture.kills import campaign, recovery
+from tests.torture.ledger import audit_charges
 from tests.torture.outage import outage
+from tests.torture.upstream import attempts_on_a_dead_one, cost, flap, suffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,7 +130,77 @@ def wide(_: argparse.Namespace) -> dict[str, Any]:
     return {"suite": {"said": said[-1], "seconds": round(time.monotonic() - started), "faults": faults}}
 
 
-CAMPAIGNS = {"kills": kills, "recovery": recover, "duplicates": duplicates, "outage": away, "wide": wide}
+def outbox(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Kill the service and its workers while orders are charged; compare orders, charges and what follows."""
+    report: dict[str, Any] = {}
+    for which in arguments.database:
+        with databases(which) as (url, audit_url, _server), simulated_in_a_thread() as (simulator, payments):
+            started = time.monotonic()
+            tell(f"{which}: {arguments.kills} kills of the service and its workers while orders are charged")
+            done = asyncio.run(
+                campaign(url, audit_url, at_random=arguments.kills, at_points=0, tell=tell, payments=payments)
+            )
+            report[which] = {
+                "kills": dict(done.kills),
+                "orders acknowledged": done.orders,
+                "charges": len(simulator.charges),
+                "tried again after": dict(done.ledger.refused),
+                "seconds": round(time.monotonic() - started),
+                "faults": [*done.faults, *audit_charges(audit_url, simulator.charges)],
+            }
+    return report
+
+
+def upstream(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Call a payments service that is healthy, dead, hangs and flaps."""
+    spent = asyncio.run(cost(calls=500, rounds=7))
+    more = round(spent["guarded"] - spent["plain"], 1)
+    report: dict[str, Any] = {
+        "healthy": {
+            "CPU us a call": spent,
+            "the pipeline over plain httpx2, us": more,
+            "faults": [f"the pipeline costs {more} us"] if more > 60 else [],
+        }
+    }
+    tell("dead: 1,000 calls, 100 a second, twice")
+    budget = asyncio.run(attempts_on_a_dead_one(calls=1000, rate=100, without_breaker=True))
+    breaker = asyncio.run(attempts_on_a_dead_one(calls=1000, rate=100, without_breaker=False))
+    report["dead"] = {
+        "attempts of 1,000 calls, without the breaker": budget,
+        "with it": breaker,
+        "faults": [f"{budget} and {breaker} attempts"] if budget > 1250 or breaker > 100 else [],
+    }
+    for mode in ("dead", "hangs"):
+        tell(f"service: 1,000 orders, 20 a second, payments {mode}")
+        with databases("sqlite") as (url, _audit_url, _server):
+            found = asyncio.run(suffer(url, mode, orders=1000, rate=20))
+        ratio = round(found.loaded[1] / found.idle[1], 2)
+        report[f"service, payments {mode}"] = {
+            "answers": found.statuses,
+            "p99 of the orders, s": round(found.p99, 3),
+            "unrelated request, idle, ms (median, p99)": found.idle,
+            "meanwhile, ms (median, p99)": found.loaded,
+            "p99 ratio": ratio,
+            "faults": [f"p99 {found.p99:.2f} s"] if found.p99 > 5.05 else [],
+        }
+    tell("flaps: 60 s, 50 calls a second")
+    flaps = asyncio.run(flap(seconds=60, rate=50))
+    late = flaps.after_the_end > flaps.longest_break + 0.1
+    report["flaps"] = {
+        "attempts in 100 ms, before": round(flaps.steady, 1),
+        "the most in the first second after a return": flaps.worst,
+        "first success after the end, s": round(flaps.after_the_end, 2),
+        "longest break, s": round(flaps.longest_break, 2),
+        "calls that went well, of all": flaps.well,
+        "faults": [f"a wave of {flaps.worst}"] * (flaps.worst > 3 * flaps.steady) + ["late"] * late,
+    }
+    return report
+
+
+CAMPAIGNS = {
+    "kills": kills, "recovery": recover, "duplicates": duplicates, "outage": away, "outbox": outbox,
+    "upstream": upstream, "wide": wide,
+}  # fmt: skip
 
 
 def main() -> int:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from tests.torture.fleet import Fleet
     from tests.torture.ledger import Ledger
 
-ARTICLES = ("chair-oak", "desk-pine", "lamp-brass")
+FREE = ("swatch-oak", "swatch-pine", "swatch-brass")
+PRICED = ("chair-oak", "desk-pine", "lamp-brass")
 PATIENCE = 60.0
 """Seconds after which a key counts as stuck. Whatever holds it dies within a request's five."""
 ASK_AGAIN = 0.1
@@ -30,7 +31,11 @@ async def order_until(stop: asyncio.Event, fleet: Fleet, ledger: Ledger, subject
         while not stop.is_set():
             key = uuid4().hex
             ledger.sent.add(key)
-            body = {"sku": chance.choice(ARTICLES), "quantity": chance.randint(1, 3), "note": key}
+            body = {
+                "sku": chance.choice(PRICED if fleet.external else FREE),
+                "quantity": chance.randint(1, 3),
+                "note": key,
+            }
             await settle(client, fleet, ledger, {**headers, "idempotency-key": key}, body, chance)
             if chance.random() < ASK_AGAIN:
                 await settle(client, fleet, ledger, {**headers, "idempotency-key": key}, body, chance)
@@ -67,7 +72,7 @@ async def settle(
                     ledger.recovery.append(time.monotonic() - reached)
                 return
             ledger.refused[str(answer.status_code)] += 1
-            if answer.status_code not in {409, 429, 503, 504}:
+            if answer.status_code not in {409, 429, 502, 503, 504}:
                 ledger.faults.append(f"{key}: {answer.status_code} {answer.text[:200]}")
                 return
             if answer.status_code in {409, 503} and "retry-after" not in answer.headers:

@@ -54,7 +54,7 @@ async def storm(database_url: str, audit_url: str, *, keys: int, copies: int, pr
         for _ in range(keys):
             key = uuid4().hex
             ledger.sent.add(key)
-            body = {"sku": "chair-oak", "quantity": 1, "note": key}
+            body = {"sku": "swatch-oak", "quantity": 1, "note": key}
 
             async def copy(number: int, key: str = key, body: dict[str, object] = body) -> None:
                 url = f"{fleet.processes[number % processes].url}/v1/orders"

@@ -49,11 +49,13 @@ class Fleet:
         database_url: whose database; migrated when the fleet starts.
         size: processes.
         environ: further settings.
+        external: orders are charged. Without, they are what the numbers about the database are about: one transaction.
     """
 
     database_url: str
     size: int = 3
     environ: Mapping[str, str] = field(default_factory=dict)
+    external: bool = False
 
     def __post_init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="torture-")
@@ -65,6 +67,8 @@ class Fleet:
         self._issuer = DevelopmentIssuer(self._key, audience="api")
         self._log = (self.folder / "log").open("wb")
         policy = Path("policy.toml").read_text("utf-8").replace('"10/minute"', '"1000000/hour"')
+        if not self.external:
+            policy = policy.replace('effects = "external"', 'effects = "local"')
         (self.folder / "policy.toml").write_text(policy.replace('"60/minute"', '"1000000/hour"'), "utf-8")
         self._environ = {
             "APP_DATABASE_URL": self.database_url,

@@ -14,7 +14,7 @@ import httpx2
 
 from tests.torture.clients import order_until, settle
 from tests.torture.fleet import Fleet
-from tests.torture.ledger import Ledger, audit, read_stock
+from tests.torture.ledger import Ledger, audit, drained, read_stock
 from tests.torture.serve import POINTS
 
 if TYPE_CHECKING:
@@ -46,7 +46,13 @@ class Outcome:
 
 
 async def campaign(
-    database_url: str, audit_url: str, *, at_random: int, at_points: int, tell: Callable[[str], None]
+    database_url: str,
+    audit_url: str,
+    *,
+    at_random: int,
+    at_points: int,
+    tell: Callable[[str], None],
+    payments: str | None = None,
 ) -> Outcome:
     """Kill ``at_random`` processes at random moments and ``at_points`` at each place; then compare.
 
@@ -56,12 +62,14 @@ async def campaign(
         at_random: kills at random moments.
         at_points: kills at each of the five places.
         tell: prints progress.
+        payments: URL of the payments service, if orders are charged; then what follows from them is compared too.
     """
     chance = random.Random(20261127)
     ledger, kills, stop = Ledger(), Counter[str](), asyncio.Event()
     plan = ["random"] * at_random + [point for point in POINTS for _ in range(at_points)]
     chance.shuffle(plan)
-    async with Fleet(database_url) as fleet:
+    environ = {} if payments is None else {"APP_PAYMENTS_URL": payments}
+    async with Fleet(database_url, environ=environ, external=payments is not None) as fleet:
         before = read_stock(audit_url)
         keeper = asyncio.create_task(fleet.keep_alive())
         clients = [
@@ -82,6 +90,8 @@ async def campaign(
         finally:
             stop.set()
             await asyncio.gather(*clients)
+            if payments is not None:
+                ledger.faults += await drained(audit_url)
             keeper.cancel()
         return Outcome(kills, ledger, audit(ledger, audit_url, before))
 
@@ -125,7 +135,7 @@ async def recovery(database_url: str, *, times: int) -> list[float]:
             ledger = Ledger()
             (fleet.tickets / point).touch()
             key = {**headers, "idempotency-key": f"recovery-{number}"}
-            body: dict[str, object] = {"sku": "chair-oak", "quantity": 1, "note": f"recovery-{number}"}
+            body: dict[str, object] = {"sku": "swatch-oak", "quantity": 1, "note": f"recovery-{number}"}
             with contextlib.suppress(httpx2.HTTPError):
                 await client.post(f"{process.url}/v1/orders", json=body, headers=key)
             if process.running is not None:

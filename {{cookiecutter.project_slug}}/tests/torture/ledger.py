@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -82,3 +84,55 @@ def read_stock(owner_url: str) -> dict[str, int]:
         }
     engine.dispose()
     return stock
+
+
+PATIENCE = 120.0
+"""Seconds in which everything that follows from orders has to be done, once nobody is killed: a lease, twice."""
+
+
+async def drained(owner_url: str) -> list[str]:
+    """Wait until there is nothing left to do, and return what is wrong with what was done."""
+    engine = create_engine(owner_url.replace("sqlite+aiosqlite", "sqlite"))
+    waiting = "SELECT count(*) FROM outbox"
+    if engine.dialect.name == "postgresql":
+        waiting = "SELECT count(*) FROM procrastinate_jobs WHERE queue_name = 'outbox'"
+    end = time.monotonic() + PATIENCE
+    left = 1
+    while left and time.monotonic() < end:
+        with engine.connect() as connection:
+            left = connection.scalar(text(waiting)) or 0
+        await asyncio.sleep(0.2)
+    with engine.connect() as connection:
+        orders = {str(row[0]).replace("-", "") for row in connection.execute(text("SELECT id FROM orders"))}
+        told = Counter(
+            str(row[0]).replace("-", "") for row in connection.execute(text("SELECT order_id FROM notifications"))
+        )
+    engine.dispose()
+    faults = [f"{left} messages are not done {PATIENCE:g} s after the last kill"] if left else []
+    faults += [f"{order}: committed, and its customer was never told" for order in orders - told.keys()]
+    faults += [f"{order}: its customer was told, and it does not exist" for order in told.keys() - orders]
+    faults += [f"{order}: its customer was told {count} times" for order, count in told.items() if count > 1]
+    return faults
+
+
+def audit_charges(owner_url: str, charges: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """Return what is wrong with the charges: each order has one of its own, and each is of an order.
+
+    Args:
+        owner_url: of the database.
+        charges: of the payments service, by id.
+    """
+    engine = create_engine(owner_url.replace("sqlite+aiosqlite", "sqlite"))
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT id, charge_id, amount FROM orders")).all()
+    engine.dispose()
+    count = Counter(row.charge_id for row in rows)
+    faults = [f"{charge}: the charge of {number} orders" for charge, number in count.items() if number > 1]
+    faults += [f"{row.id}: not charged" for row in rows if row.charge_id not in charges]
+    faults += [
+        f"{row.id}: {row.amount} was to be charged, {charges[row.charge_id]['amount']} was"
+        for row in rows
+        if row.charge_id in charges and charges[row.charge_id]["amount"] != row.amount
+    ]
+    faults += [f"{charge}: charged, and there is no order" for charge in charges.keys() - count.keys()]
+    return faults
