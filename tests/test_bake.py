@@ -18,7 +18,9 @@ RENDERED = {"README.md"}  # the only files of the service in which Jinja is at h
 NAMED = {"pyproject.toml", "uv.lock"}  # what the hook writes the project's name into
 EXAMPLE = {
     "app/handlers/inventory.py",
+    "app/handlers/notifications.py",
     "app/handlers/orders.py",
+    "app/jobs/orders.py",
     "app/models/orders.py",
     "migrations/versions/0002_orders.py",
     "Makefile",
@@ -26,6 +28,7 @@ EXAMPLE = {
     "tests/handlers/test_inventory.py",
     "tests/handlers/test_orders.py",
     "tests/handlers/test_orders_attacked.py",
+    "tests/handlers/test_orders_paid.py",
     "tests/handlers/test_orders_schema.py",
 }
 BLOCKS = {"policy.toml", "Makefile"}  # of these a part goes

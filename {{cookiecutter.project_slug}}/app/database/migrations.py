@@ -202,7 +202,7 @@ END $$
 """
 
 
-def of_the_service(name: str | None, kind: str, parent: Mapping[str, str | None]) -> bool:
+def of_the_service(name: str | None, kind: str, parent: Mapping[Any, str | None]) -> bool:
     """Tell a new migration what it compares with the models: procrastinate's tables are its own."""
     return (name if kind == "table" else parent.get("table_name")) not in QUEUE_TABLES
 
