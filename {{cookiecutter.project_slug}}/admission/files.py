@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Final
 from admission.finding import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+HOMES: Final = ("handlers", "jobs")
+"""Folders of ``app`` in which generated code lies."""
 
 NOT_UTF8: Final = "BW902"
 TOO_LARGE: Final = "BW903"
@@ -45,7 +48,7 @@ class Source:
     Attributes:
         path: where it lies.
         name: what reports call it: relative to the service where it lies inside.
-        mounted: whether it lies among the handlers, so that the service loads it by itself.
+        mounted: whether it lies among the handlers or the jobs, so that the service loads it by itself.
         data: its bytes; empty if it could not be read.
         text: its text, with line ends as they are; None if a finding says why there is none.
         findings: what is wrong with the file itself.
@@ -67,22 +70,22 @@ def find_sources(paths: Iterable[Path], root: Path) -> list[Source]:
     """Read every file at or below the paths.
 
     Args:
-        paths: files and folders; none: the service's handlers.
+        paths: files and folders; none: the service's handlers and jobs.
         root: the service's folder.
 
     Raises:
         NothingToJudge: a path does not exist, a named folder has no Python file, or there are too many files.
     """
-    handlers = root / "app" / "handlers"
+    homes = [root / "app" / name for name in HOMES]
     found: dict[Path, Source] = {}
-    for path in paths or [handlers]:
+    for path in paths or [home for home in homes if home.exists()]:
         if not path.exists() and not path.is_symlink():
             raise NothingToJudge(f"{path}: there is no such file or folder")
         below = list(_below(path)) if path.is_dir() else [path]
-        if not below and path.absolute() != handlers.absolute():
+        if not below and path.absolute() not in {home.absolute() for home in homes}:
             raise NothingToJudge(f"{path}: no Python file here")
         for file in below:
-            found.setdefault(file.absolute(), read_source(file, root, handlers))
+            found.setdefault(file.absolute(), read_source(file, root, homes))
         if len(found) > MAX_FILES:
             raise NothingToJudge(f"more than {MAX_FILES} files; name fewer paths")
     return list(found.values())
@@ -96,11 +99,12 @@ def _below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def read_source(path: Path, root: Path, handlers: Path) -> Source:
+def read_source(path: Path, root: Path, homes: Sequence[Path]) -> Source:
     """Read one file; what is wrong with it is in its findings. Never raises for what the file is."""
     absolute = path.absolute()
     name = str(absolute.relative_to(root)) if absolute.is_relative_to(root) else str(path)
-    mounted = absolute.is_relative_to(handlers.absolute())
+    home = next((home for home in homes if absolute.is_relative_to(home.absolute())), None)
+    mounted = home is not None
 
     def refused(rule: str, line: int, message: str, mend: str, data: bytes = b"") -> Source:
         finding = Finding(rule, name, line, 1, line, 2, message, mend, "refuse")
@@ -110,7 +114,7 @@ def read_source(path: Path, root: Path, handlers: Path) -> Source:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             return refused(NOT_A_FILE, 1, "This is not a regular file.", "Put a plain Python file here.")
-        inside = path.resolve().is_relative_to(handlers.resolve()) if mounted else True
+        inside = home is None or path.resolve().is_relative_to(home.resolve())
         if not inside:
             return refused(
                 NOT_A_FILE,

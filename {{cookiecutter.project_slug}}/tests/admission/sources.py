@@ -36,7 +36,7 @@ def good(name: str) -> str:
 def write(folder: Path, name: str, text: str) -> Source:
     path = folder / name
     path.write_text(text)
-    return read_source(path, ROOT, ROOT / "app" / "handlers")
+    return read_source(path, ROOT, [ROOT / "app" / "handlers"])
 
 
 def examples(rule: str, language: str = "python") -> list[str]:

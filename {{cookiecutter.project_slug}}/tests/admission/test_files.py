@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def judged(path: Path, root: Path | None = None) -> list[tuple[str, int]]:
     root = root or path.parent
-    source = read_source(path, root, root / "app" / "handlers")
+    source = read_source(path, root, [root / "app" / "handlers"])
     assert (source.text is None) == bool(source.findings)
     return [(finding.rule, finding.line) for finding in source.findings]
 

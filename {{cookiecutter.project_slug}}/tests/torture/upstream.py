@@ -185,7 +185,7 @@ class Flapping:
 
 async def flap(*, seconds: float, rate: float, period: float = 2.0) -> Flapping:
     """Have clients that try again call at a steady rate, while the service flaps; then look when it works again."""
-    chance, counts, well = random.Random(5), list[tuple[float, int]](), [0, 0]
+    chance, well = random.Random(5), [0, 0]
     async with bench() as on:
         breaks: list[float] = []
 
@@ -203,29 +203,32 @@ async def flap(*, seconds: float, rate: float, period: float = 2.0) -> Flapping:
                     well[0] += 1
                     return
 
-        async def count() -> None:
-            before = on.simulator.requests
-            while True:
-                await asyncio.sleep(0.1)
-                counts.append((time.monotonic(), on.simulator.requests - before))
-                before = on.simulator.requests
+        refusal, arrived = on.simulator._refusal, list[float]()
 
-        counter = asyncio.create_task(count())
+        def noting() -> Any:
+            arrived.append(time.monotonic())
+            return refusal()
+
+        on.simulator._refusal = noting  # type: ignore[method-assign]
         await _steadily(one, int(rate * 5), rate)
-        steady = sum(number for _, number in counts) / len(counts)
+        steady = len(arrived) / 50
         on.behave(mode="flapping", period=period)
-        on.simulator._since = began = on.simulator._clock()
+        on.simulator._since = on.simulator._clock()
         started = time.monotonic()
         await _steadily(one, int(rate * seconds), rate)
         # It may be flapping down at this moment: it is not well before it says so.
         on.behave()
         ended = time.monotonic()
         first = await _first_success(on)
-        counter.cancel()
     returns = [started + (2 * turn) * period for turn in range(1, int(seconds / period / 2) + 1)]
-    worst = max((number for at, number in counts for back in returns if back < at <= back + 1.0), default=0)
-    assert began
+    worst = max((_most(arrived, back) for back in returns), default=0)
     return Flapping(steady, worst, first - ended, max(breaks, default=0.0), (well[0], well[1]))
+
+
+def _most(arrived: list[float], back: float) -> int:
+    """Return the most arrivals in any tenth of a second of the first one after ``back``."""
+    times = [at for at in arrived if back <= at < back + 1.0]
+    return max((sum(at <= other < at + 0.1 for other in times) for at in times), default=0)
 
 
 async def _first_success(on: Bench) -> float:

@@ -185,6 +185,9 @@ def url_from_input(module: Module) -> Iterator[Fault]:
         )
 
 
+_VERBS: Final = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "request", "send", "stream", "fetch"})
+
+
 def _url_argument(module: Module, call: Call) -> ast.expr | None:
     if "app.dependencies.Web" in call.receiver.types:
         return None  # the declared way to a URL from outside: it looks at the address, and at what the name leads to
@@ -192,6 +195,8 @@ def _url_argument(module: Module, call: Call) -> ast.expr | None:
     if not upstream and not any(name.startswith(HTTP_CLIENTS) for name in call.names) and not _unknown_client(call):
         return None
     names = methods(call)
+    if upstream and not names & _VERBS:
+        return None  # a method of the service's own takes values, and no URL
     position = 1 if names & {"request", "stream", "build_request", "Request"} and not any("urllib" in name for name in call.names) else 0
     node = argument_node(call, position, "url", "base_url", "host", "fullurl")
     if node is None or isinstance(node, ast.Starred):
