@@ -215,12 +215,14 @@ async def flap(*, seconds: float, rate: float, period: float = 2.0) -> Flapping:
         on.behave(mode="flapping", period=period)
         on.simulator._since = on.simulator._clock()
         started = time.monotonic()
-        await _steadily(one, int(rate * seconds), rate)
-        # It may be flapping down at this moment: it is not well before it says so.
+        clients = asyncio.create_task(_steadily(one, int(rate * seconds), rate))
+        await asyncio.sleep(seconds)
         on.behave()
         ended = time.monotonic()
         first = await _first_success(on)
-    returns = [started + (2 * turn) * period for turn in range(1, int(seconds / period / 2) + 1)]
+        await clients
+    # It begins well, so it returns after each second turn; and at the end.
+    returns = [*(started + 2 * turn * period for turn in range(1, int(seconds / period / 2))), ended]
     worst = max((_most(arrived, back) for back in returns), default=0)
     return Flapping(steady, worst, first - ended, max(breaks, default=0.0), (well[0], well[1]))
 
