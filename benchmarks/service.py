@@ -98,7 +98,7 @@ def build(directory: Path, issuer: Issuer, environment: Mapping[str, str], *, py
     """
     shutil.copytree(TEMPLATE, directory, ignore=_NOT_COPIED)
     handlers = directory / "app" / "handlers"
-    for module in handlers.glob("*.py"):
+    for module in (*handlers.glob("*.py"), *(directory / "app" / "jobs").glob("*.py")):
         if module.name != "__init__.py":
             module.unlink()
     shutil.copy(CONTESTANTS / "orders.py", handlers / "orders.py")

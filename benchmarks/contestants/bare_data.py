@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 from collections.abc import AsyncIterator  # noqa: TC003 - FastAPI reads annotations at run time
@@ -25,7 +26,7 @@ ARTICLES = ("swatch-oak", "swatch-pine", "swatch-brass")
 
 
 class Base(DeclarativeBase):
-    """The base of both models."""
+    """The base of the models."""
 
 
 class Order(Base):
@@ -37,7 +38,17 @@ class Order(Base):
     quantity: Mapped[int]
     note: Mapped[str | None] = mapped_column(String(500))
     status: Mapped[str] = mapped_column(String(16), default="placed")
+    amount: Mapped[int]
     placed_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC).replace(tzinfo=None))
+
+
+class Event(Base):
+    """What follows from an order, for somebody to do."""
+
+    __tablename__ = "events"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    payload: Mapped[str] = mapped_column(String(1000))
 
 
 class Stock(Base):
@@ -46,6 +57,7 @@ class Stock(Base):
     __tablename__ = "stock"
     sku: Mapped[str] = mapped_column(String(64), primary_key=True)
     available: Mapped[int]
+    price: Mapped[int] = mapped_column(default=0)
 
 
 class OrderIn(BaseModel):
@@ -66,6 +78,7 @@ class OrderOut(BaseModel):
     quantity: int
     note: str | None
     status: str
+    amount: int
     placed_at: datetime
 
 
@@ -89,7 +102,7 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.drop_all)
         await connection.run_sync(Base.metadata.create_all)
-        await connection.execute(insert(Stock), [{"sku": sku, "available": 1_000_000} for sku in ARTICLES])
+        await connection.execute(insert(Stock), [{"sku": sku, "available": 1_000_000, "price": 0} for sku in ARTICLES])
     yield
     await engine.dispose()
 
@@ -111,7 +124,11 @@ async def livez() -> dict[str, str]:
 
 @app.post("/v1/orders", status_code=201)
 async def place_order(wanted: OrderIn, session: Annotated[AsyncSession, Depends(session_of)]) -> OrderOut:
-    """Place an order and take it from the stock, as most handlers are written."""
+    """Look at the price, place the order, take it from the stock and note what follows: as most handlers do."""
+    async with sessions() as glance:
+        article = await glance.get(Stock, wanted.sku)
+    if article is None or article.available < wanted.quantity:
+        raise HTTPException(409, "Not enough in stock.")
     reserved = await session.scalar(
         update(Stock)
         .where(Stock.sku == wanted.sku, Stock.available >= wanted.quantity)
@@ -120,8 +137,11 @@ async def place_order(wanted: OrderIn, session: Annotated[AsyncSession, Depends(
     )
     if reserved is None:
         raise HTTPException(409, "Not enough in stock.")
-    order = Order(sku=wanted.sku, quantity=wanted.quantity, note=wanted.note)
+    amount = article.price * wanted.quantity
+    order = Order(sku=wanted.sku, quantity=wanted.quantity, note=wanted.note, amount=amount)
     session.add(order)
+    await session.flush()
+    session.add(Event(name="order.placed", payload=json.dumps({"order_id": str(order.id)})))
     await session.commit()
     return OrderOut.model_validate(order)
 

