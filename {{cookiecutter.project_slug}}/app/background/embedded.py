@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlalchemy import event
+
 from app.background.outbox import DeadMessage
 from app.models.base import OUTBOX
 from app.patterns.outbox import Message, OutboxConfig, OutboxStore, OutboxWorker
@@ -42,11 +44,9 @@ class Embedded:
     async def add(self, session: AsyncSession, message: Message, delay: float) -> None:
         """Write a message in the transaction of ``session``."""
         await self._store.add(session, message, delay=delay)
-
-    def nudge(self) -> None:
-        """Look for messages now, where this process has the worker."""
         if self._worker is not None:
-            self._worker.nudge()
+            nudge = self._worker.nudge
+            event.listen(session.sync_session, "after_commit", lambda _session: nudge(), once=True)
 
     async def work(self) -> None:
         """Do messages until :meth:`stop`."""

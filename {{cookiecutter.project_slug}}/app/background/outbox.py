@@ -75,7 +75,6 @@ class Outbox:
         jobs: the jobs that there are, by name.
         session: returns the session whose transaction the message belongs to.
         about: who causes it.
-        added: told that there is something to do.
     """
 
     def __init__(
@@ -84,9 +83,8 @@ class Outbox:
         jobs: Mapping[str, Job],
         session: Callable[[], AsyncSession],
         about: Mapping[str, str],
-        added: Callable[[], None] = lambda: None,
     ) -> None:
-        self._backend, self._jobs, self._session, self._about, self._added = backend, jobs, session, about, added
+        self._backend, self._jobs, self._session, self._about = backend, jobs, session, about
 
     async def add(
         self, name: str, payload: BaseModel | Mapping[str, object], *, key: str | None = None, delay: float = 0.0
@@ -115,7 +113,6 @@ class Outbox:
         message = Message(name=name, payload=told.model_dump_json(), key=key, context=self._context())
         check_message(message)
         await self._backend.add(self._session(), message, max(delay, 0.0))
-        self._added()
 
     def _context(self) -> str:
         context = {"id": uuid4().hex, **self._about}

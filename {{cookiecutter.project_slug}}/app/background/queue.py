@@ -65,7 +65,7 @@ class Queue:
         self._working: asyncio.Task[None] | None = None
 
     async def add(self, session: AsyncSession, message: Message, delay: float) -> None:
-        """Defer a job in the transaction of ``session``."""
+        """Defer a job in the transaction of ``session``; at its commit PostgreSQL tells the workers (NOTIFY)."""
         args = {"name": message.name, "payload": message.payload, "about": message.context}
         values = {
             "queue": QUEUE,
@@ -76,9 +76,6 @@ class Queue:
         }
         async with self._database.as_service(session) as connection:
             await connection.execute(_DEFER, values)
-
-    def nudge(self) -> None:
-        """Nothing: PostgreSQL tells the workers itself (NOTIFY) when the transaction is committed."""
 
     async def work(self) -> None:
         """Do jobs until :meth:`stop`."""

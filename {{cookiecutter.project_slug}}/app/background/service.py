@@ -67,7 +67,7 @@ class Background:
 
     def outbox(self, session: Callable[[], AsyncSession], about: Mapping[str, str]) -> Outbox:
         """Return the outbox of one request, or of one job."""
-        return Outbox(self.backend, self.jobs, session, about, self.backend.nudge)
+        return Outbox(self.backend, self.jobs, session, about)
 
     async def work(self) -> None:
         """Do messages until cancelled; what is being done then has ten seconds to end."""
