@@ -144,6 +144,7 @@ def outbox(arguments: argparse.Namespace) -> dict[str, Any]:
                 "kills": dict(done.kills),
                 "orders acknowledged": done.orders,
                 "charges": len(simulator.charges),
+                "steps whose jobs are in order": sum(done.ledger.walks.values()),
                 "tried again after": dict(done.ledger.refused),
                 "seconds": round(time.monotonic() - started),
                 "faults": [*done.faults, *audit_charges(audit_url, simulator.charges)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from typing import TYPE_CHECKING
@@ -39,6 +40,37 @@ async def order_until(stop: asyncio.Event, fleet: Fleet, ledger: Ledger, subject
             await settle(client, fleet, ledger, {**headers, "idempotency-key": key}, body, chance)
             if chance.random() < ASK_AGAIN:
                 await settle(client, fleet, ledger, {**headers, "idempotency-key": key}, body, chance)
+
+
+STEPS_OF_A_WALK = 10
+
+
+async def walk_until(stop: asyncio.Event, fleet: Fleet, ledger: Ledger, subject: str, seed: int) -> None:
+    """Note steps whose jobs have to be done in order, one walk after the other, until told to stop."""
+    chance = random.Random(seed)
+    headers = fleet.bearer(subject)
+    async with httpx2.AsyncClient(timeout=10) as client:
+        while not stop.is_set():
+            walk = uuid4().hex
+            for number in range(STEPS_OF_A_WALK):
+                key = {**headers, "idempotency-key": uuid4().hex}
+                if not await _note(client, fleet, key, {"walk": walk, "number": number}, chance):
+                    ledger.faults.append(f"{walk}: step {number} is stuck")
+                    break
+                ledger.walks[walk] = number + 1
+
+
+async def _note(
+    client: httpx2.AsyncClient, fleet: Fleet, headers: dict[str, str], body: dict[str, object], chance: random.Random
+) -> bool:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with contextlib.suppress(httpx2.HTTPError):
+            url = f"{chance.choice(fleet.processes).url}/v1/steps"
+            if (await client.post(url, json=body, headers=headers)).status_code == 201:
+                return True
+        await asyncio.sleep(chance.uniform(0.01, 0.05))
+    return False
 
 
 async def settle(

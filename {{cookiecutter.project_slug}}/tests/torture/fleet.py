@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import sys
 import tempfile
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
 
 BOOT_TIMEOUT = 60.0
 """Seconds for a process to serve; three times what it takes with two others booting beside it."""
+
+
+STEPS = """
+[routes."POST /v1/steps"]
+allow = ["orders:write"]
+rate = "1000000/hour"
+
+[jobs."torture.step"]
+"""
+"""The policy of the torture's own handler and job."""
 
 
 @dataclass
@@ -67,7 +78,12 @@ class Fleet:
         self._issuer = DevelopmentIssuer(self._key, audience="api")
         self._log = (self.folder / "log").open("wb")
         policy = Path("policy.toml").read_text("utf-8").replace('"10/minute"', '"1000000/hour"')
-        if not self.external:
+        if self.external:
+            policy += STEPS
+            for kind in ("handler", "job"):
+                (self.folder / f"{kind}s").mkdir()
+                shutil.copy(Path(__file__).with_name(f"steps_{kind}.py"), self.folder / f"{kind}s" / "steps.py")
+        else:
             policy = policy.replace('effects = "external"', 'effects = "local"')
         (self.folder / "policy.toml").write_text(policy.replace('"60/minute"', '"1000000/hour"'), "utf-8")
         self._environ = {
@@ -79,6 +95,7 @@ class Fleet:
             "APP_LOG_FORMAT": "json",
             "APP_IDEMPOTENCY_KEYS_PER_CALLER": "1000000",
             "TORTURE_TICKETS": str(self.tickets),
+            **({"TORTURE_STEPS": str(self.folder)} if self.external else {}),
             **self.environ,
         }
 

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
-from tests.torture.clients import order_until, settle
+from tests.torture.clients import order_until, settle, walk_until
 from tests.torture.fleet import Fleet
-from tests.torture.ledger import Ledger, audit, drained, read_stock
+from tests.torture.ledger import Ledger, audit, audit_walks, drained, read_stock
 from tests.torture.serve import POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 CLIENTS = 8
+WALKERS = 3
+"""Clients whose steps have to be done in order."""
 STEP_TIMEOUT = 120.0
 """Seconds for a kill to happen once it is asked for; it takes some milliseconds, and the restart a second or two."""
 
@@ -76,6 +78,11 @@ async def campaign(
             asyncio.create_task(order_until(stop, fleet, ledger, f"client-{number}", number))
             for number in range(CLIENTS)
         ]
+        if payments is not None:
+            clients += [
+                asyncio.create_task(walk_until(stop, fleet, ledger, f"walker-{number}", 100 + number))
+                for number in range(WALKERS)
+            ]
         try:
             for number, point in enumerate(plan, start=1):
                 async with asyncio.timeout(STEP_TIMEOUT):
@@ -92,6 +99,7 @@ async def campaign(
             await asyncio.gather(*clients)
             if payments is not None:
                 ledger.faults += await drained(audit_url)
+                ledger.faults += audit_walks(audit_url, ledger.walks)
             keeper.cancel()
         return Outcome(kills, ledger, audit(ledger, audit_url, before))
 

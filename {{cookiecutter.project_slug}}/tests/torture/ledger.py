@@ -26,6 +26,7 @@ class Ledger:
         slowest: seconds of the slowest answer.
         recovery: of each key whose request was broken off: seconds from when a process could be reached again, on the
             request that got the first answer of any kind, to the acknowledgement.
+        walks: of each key whose jobs are in order: how many of its steps were acknowledged.
         faults: what should never be.
     """
 
@@ -35,6 +36,7 @@ class Ledger:
     refused: Counter[str] = field(default_factory=Counter)
     slowest: float = 0.0
     recovery: list[float] = field(default_factory=list)
+    walks: dict[str, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
     def acknowledge(self, key: str, order: str, *, replayed: bool) -> None:
@@ -105,7 +107,8 @@ async def drained(owner_url: str) -> list[str]:
     with engine.connect() as connection:
         orders = {str(row[0]).replace("-", "") for row in connection.execute(text("SELECT id FROM orders"))}
         told = Counter(
-            str(row[0]).replace("-", "") for row in connection.execute(text("SELECT order_id FROM notifications"))
+            str(row[0]).replace("-", "")
+            for row in connection.execute(text("SELECT order_id FROM notifications WHERE kind = 'placed'"))
         )
     engine.dispose()
     faults = [f"{left} messages are not done {PATIENCE:g} s after the last kill"] if left else []
@@ -113,6 +116,24 @@ async def drained(owner_url: str) -> list[str]:
     faults += [f"{order}: its customer was told, and it does not exist" for order in told.keys() - orders]
     faults += [f"{order}: its customer was told {count} times" for order, count in told.items() if count > 1]
     return faults
+
+
+def audit_walks(owner_url: str, walks: Mapping[str, int]) -> list[str]:
+    """Return what is wrong with the steps: each that was acknowledged is there, none else, in their order."""
+    engine = create_engine(owner_url.replace("sqlite+aiosqlite", "sqlite"))
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT order_id, kind FROM notifications WHERE kind LIKE 'step %' ORDER BY created_at")
+        ).all()
+    engine.dispose()
+    found: dict[str, list[int]] = {}
+    for row in rows:
+        found.setdefault(str(row.order_id).replace("-", ""), []).append(int(row.kind.removeprefix("step ")))
+    return [
+        f"{walk}: {count} steps, and the jobs did {found.get(walk, [])}"
+        for walk, count in walks.items()
+        if found.get(walk, []) != list(range(count))
+    ]
 
 
 def audit_charges(owner_url: str, charges: Mapping[str, Mapping[str, object]]) -> list[str]:

@@ -50,9 +50,15 @@ class AfterClaim:
 
 
 def create(*, lifecycle: Lifecycle, http_guard: HttpGuard) -> ASGIApp:
+    import app.handlers
+    import app.jobs
     from app.database.service import RequestSyncSession
     from app.main import GUARDS, Guard, create_app
 
+    steps = os.environ.get("TORTURE_STEPS")
+    if steps is not None:
+        app.handlers.__path__.append(f"{steps}/handlers")
+        app.jobs.__path__.append(f"{steps}/jobs")
     event.listen(RequestSyncSession, "before_flush", lambda *_: die_if_asked("before-effect"))
     event.listen(RequestSyncSession, "after_flush", lambda *_: die_if_asked("after-effect"))
     event.listen(RequestSyncSession, "before_commit", lambda *_: die_if_asked("before-commit"))
