@@ -81,11 +81,14 @@ class CircuitBreakerConfig:
     """The longest: a service that is back is used again within a minute."""
     jitter: float = 0.2
     """A break is up to so much longer or shorter, so that many processes do not come back at once."""
+    spread: float = 1.0
+    """Share of a break, after its end, over which those who were refused are told to come back. Told its end, all of
+    them would come in the same moment: eleven times the usual load, in our measurements."""
 
     def __post_init__(self) -> None:
         """Refuse what could never open, or never close."""
-        if not (0 < self.failure_ratio <= 1 and 0 < self.slow_ratio <= 1 and 0 <= self.jitter < 1):
-            raise ValueError("failure_ratio and slow_ratio are in (0, 1], jitter is in [0, 1)")
+        if not (0 < self.failure_ratio <= 1 and 0 < self.slow_ratio <= 1 and 0 <= self.jitter < 1 and self.spread >= 0):
+            raise ValueError("failure_ratio and slow_ratio are in (0, 1], jitter is in [0, 1), spread is at least 0")
         if min(self.minimum_throughput, self.buckets, self.permits) < 1:
             raise ValueError("minimum_throughput, buckets and permits are at least 1")
         if min(self.slow_after, self.window, self.permit_timeout, self.break_base) <= 0:
@@ -99,8 +102,8 @@ class CircuitOpen(Exception):
 
     Attributes:
         state: open, half-open (its permits are taken) or isolated.
-        retry_after: seconds after which to try again. For an isolated circuit, whose end nobody knows, the longest
-            break.
+        retry_after: seconds after which to try again: what is left of the break, and a random part of it more. For an
+            isolated circuit, whose end nobody knows, the longest break.
     """
 
     def __init__(self, state: State, retry_after: float) -> None:
@@ -124,7 +127,7 @@ class CircuitBreaker:
         is_failure: True for an error that counts against the service, False for one that shows that it works (a
             refusal, say), None for one that says nothing. Default: every error counts.
         clock: seconds, monotonic.
-        uniform: a number between two others, for the jitter.
+        uniform: a number between two others, for the jitter and the spread.
         observe: sees the changes of state.
     """
 
@@ -144,6 +147,7 @@ class CircuitBreaker:
         """Grows with each change of state, and each time that permits are given out again."""
         self._window = _Window(self.config)
         self._until = 0.0
+        self._pause = 0.0
         self._breaks = 0
         self._permits = 0
         self._passed = 0
@@ -206,7 +210,7 @@ class CircuitBreaker:
             raise CircuitOpen(State.ISOLATED, self.config.break_max)
         now = self._clock()
         if self._state is State.OPEN and now < self._until:
-            raise CircuitOpen(State.OPEN, self._until - now)
+            raise CircuitOpen(State.OPEN, self._until - now + self._uniform(0, self.config.spread * self._pause))
         if self._state is State.OPEN:
             self._change(State.HALF_OPEN)
             self._give_out(now)
@@ -215,7 +219,8 @@ class CircuitBreaker:
             self._era += 1
             self._give_out(now)
         if self._permits == 0:
-            raise CircuitOpen(State.HALF_OPEN, min(self._until - now, self.config.break_base))
+            base = min(self._until - now, self.config.break_base)
+            raise CircuitOpen(State.HALF_OPEN, base + self._uniform(0, self.config.spread * self._pause))
         self._permits -= 1
         return self._era
 
@@ -246,7 +251,8 @@ class CircuitBreaker:
         # 2 ** 30 is past any break; the exponent is bounded so that a circuit may fail to close for years.
         pause = min(self.config.break_base * 2.0 ** min(self._breaks, 30), self.config.break_max)
         self._breaks += 1
-        self._until = now + pause * self._uniform(1 - self.config.jitter, 1 + self.config.jitter)
+        self._pause = pause * self._uniform(1 - self.config.jitter, 1 + self.config.jitter)
+        self._until = now + self._pause
         self._window = _Window(self.config)
         self._change(State.OPEN)
 

@@ -46,7 +46,9 @@ def verdict(error: Exception) -> bool | None:
 class Bench:
     """A circuit whose calls end as they are told; without jitter unless asked for."""
 
-    def __init__(self, *, uniform: Callable[[float, float], float] = lambda _low, _high: 1.0, **config: Any) -> None:
+    def __init__(
+        self, *, uniform: Callable[[float, float], float] = lambda low, _high: 1.0 if low else 0.0, **config: Any
+    ) -> None:
         self.clock = Clock()
         self.seen: list[tuple[State, State]] = []
         self.circuit = CircuitBreaker(
@@ -275,13 +277,22 @@ async def test_breaks_have_jitter() -> None:
 
     def uniform(low: float, high: float) -> float:
         bounds.append((low, high))
-        return 1.2
+        return 1.2 if low else 0.0
 
     bench = Bench(uniform=uniform, break_base=5.0, jitter=0.2)
     await bench.trip()
     with pytest.raises(CircuitOpen) as caught:
         await bench.circuit.call(asyncio.sleep, 0)
-    assert (bounds, caught.value.retry_after) == ([(0.8, 1.2)], 6.0)
+    assert (bounds, caught.value.retry_after) == ([(0.8, 1.2), (0, 6.0)], 6.0)
+
+
+async def test_those_who_are_refused_are_not_told_the_same_moment() -> None:
+    bench = Bench(uniform=lambda low, high: 1.0 if low else 0.75 * high, break_base=5.0, spread=1.0)
+    await bench.trip()
+    bench.clock.now += 2.0
+    with pytest.raises(CircuitOpen) as caught:
+        await bench.circuit.call(asyncio.sleep, 0)
+    assert caught.value.retry_after == 3.0 + 3.75
 
 
 # --- half-open ------------------------------------------------------------------------------------------------------
@@ -297,7 +308,7 @@ async def test_of_fifty_probes_exactly_the_permits_get_through() -> None:
         with pytest.raises(CircuitOpen) as caught:
             await call.task
         assert caught.value.state is State.HALF_OPEN
-        assert 0 < caught.value.retry_after <= 5.0
+        assert 0 < caught.value.retry_after <= 5.0 + 5.0
     for call in calls[:3]:
         await call.done()
     assert bench.state() is State.CLOSED
@@ -418,7 +429,8 @@ async def test_it_is_a_decorator() -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        {"failure_ratio": 0.0}, {"failure_ratio": 1.1}, {"slow_ratio": 0.0}, {"jitter": 1.0}, {"minimum_throughput": 0},
+        {"failure_ratio": 0.0}, {"failure_ratio": 1.1}, {"slow_ratio": 0.0}, {"jitter": 1.0}, {"spread": -0.1},
+        {"minimum_throughput": 0},
         {"buckets": 0}, {"permits": 0}, {"window": 0.0}, {"slow_after": 0.0}, {"permit_timeout": 0.0},
         {"break_base": 0.0}, {"break_max": 4.0},
     ],
