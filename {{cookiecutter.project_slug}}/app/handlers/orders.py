@@ -5,7 +5,7 @@ what stands in policy.toml. That its writes are committed together and once, tha
 done again, that a caller sees its own orders and nobody else's, and that payments may be slow, away or wrong, is the
 service's business. What remains is the handler's own: models that bound every field, answers that name what leaves, a
 race decided by the database, a page that stays cheap; and an order of steps in which no lock is held while another
-service is asked, and no money is kept for what was not delivered.
+service is asked, and who paid and found nothing left gets the money back.
 """
 
 from __future__ import annotations
