@@ -138,7 +138,9 @@ class World:
 
     def __init__(self, target: Target, only: set[str] | None = None) -> None:
         self.target = target
-        self.client = httpx2.Client(base_url=target.url, timeout=TIMEOUT, trust_env=False)
+        # The server closes what has idled for five seconds; a request must not meet that.
+        limits = httpx2.Limits(keepalive_expiry=2.0)
+        self.client = httpx2.Client(base_url=target.url, timeout=TIMEOUT, limits=limits, trust_env=False)
         self.document: dict[str, Any] = self.client.get("/openapi.json").json()
         self.pool = Pool()
         self.generator = Generator(self.document, self.pool)

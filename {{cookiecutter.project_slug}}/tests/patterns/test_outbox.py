@@ -391,10 +391,11 @@ async def test_so_many_at_a_time_and_no_more(bench: Bench) -> None:
     running = asyncio.create_task(worker.run())
     await bench.add(*"abcde")
     worker.nudge()
-    await asyncio.wait_for(gate.begun.wait(), 5.0)
-    gate.open.set()
     async with asyncio.timeout(10):
-        while gate.ended < 5:  # noqa: ASYNC110 - it is the worker whose turns are waited for
+        while gate.running < 2:  # noqa: ASYNC110 - it is the worker whose turns are waited for
+            await asyncio.sleep(0.005)
+        gate.open.set()
+        while gate.ended < 5:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0.005)
     worker.stop()
     await asyncio.wait_for(running, 5.0)
