@@ -72,7 +72,7 @@ MAX_CONTEXT: Final = 4096
 MAX_ERROR: Final = 200
 """Characters of what is kept about a failure."""
 
-TODO: Final = "todo"
+WAITING: Final = "todo"
 DOING: Final = "doing"
 DEAD: Final = "dead"
 
@@ -172,7 +172,7 @@ class OutboxStore:
             "payload": message.payload,
             "key": message.key,
             "context": message.context,
-            "status": TODO,
+            "status": WAITING,
             "attempts": 0,
             "due_at": self._milliseconds(delay),
         }
@@ -187,7 +187,7 @@ class OutboxStore:
         earlier = table.alias()
         due = (
             select(table.c.id)
-            .where(table.c.status.in_((TODO, DOING)), table.c.due_at <= now)
+            .where(table.c.status.in_((WAITING, DOING)), table.c.due_at <= now)
             .where(
                 ~select(earlier.c.id)
                 .where(earlier.c.key == table.c.key, earlier.c.id < table.c.id, earlier.c.status != DEAD)
@@ -222,7 +222,7 @@ class OutboxStore:
         """
         attempts = message.attempt if counted else message.attempt - 1
         values = {
-            "status": TODO, "token": None, "due_at": self._milliseconds(delay), "attempts": attempts,
+            "status": WAITING, "token": None, "due_at": self._milliseconds(delay), "attempts": attempts,
             "error": error[:MAX_ERROR],
         }  # fmt: skip
         return await self._change(update(self._table).values(values), message)
@@ -246,7 +246,7 @@ class OutboxStore:
         statement = update(table).where(table.c.status == DEAD)
         if ids is not None:
             statement = statement.where(table.c.id.in_(ids))
-        statement = statement.values(status=TODO, attempts=0, due_at=self._milliseconds())
+        statement = statement.values(status=WAITING, attempts=0, due_at=self._milliseconds())
         async with self._transaction() as session:
             result = await session.execute(statement, execution_options=self._options)
         return result.rowcount  # type: ignore[attr-defined, no-any-return]  # an UPDATE has one
@@ -257,7 +257,7 @@ class OutboxStore:
         statement = select(table.c.status, func.count()).group_by(table.c.status)
         async with self._transaction() as session:
             rows = (await session.execute(statement, execution_options=self._options)).all()
-        return {TODO: 0, DOING: 0, DEAD: 0} | {str(row[0]): int(row[1]) for row in rows}
+        return {WAITING: 0, DOING: 0, DEAD: 0} | {str(row[0]): int(row[1]) for row in rows}
 
     async def _change(self, statement: Any, message: Message) -> bool:
         table = self._table
