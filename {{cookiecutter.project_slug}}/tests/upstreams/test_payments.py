@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from typing import Any
 
 import pytest
@@ -274,6 +275,15 @@ async def test_a_service_that_hangs_opens_its_circuit_though_callers_give_up_fir
     async with bench(patience=0.05) as on:
         on.behave(mode="hang")
         calls = [on.client(remaining=lambda: 0.15).read("ch_1") for _ in range(20)]
+        await asyncio.gather(*calls, return_exceptions=True)
+        assert on.pipeline.check()["circuit"] == "open"
+
+
+async def test_it_opens_too_when_the_ends_of_attempt_and_call_come_in_the_same_turn_of_a_busy_loop() -> None:
+    async with bench(patience=0.05) as on:
+        on.behave(mode="hang")
+        asyncio.get_running_loop().call_later(0.1, time.sleep, 0.2)
+        calls = [on.client(remaining=lambda: 0.2).read("ch_1") for _ in range(20)]
         await asyncio.gather(*calls, return_exceptions=True)
         assert on.pipeline.check()["circuit"] == "open"
 
