@@ -39,11 +39,24 @@ from app.upstreams import DECLARED, Fallbacks, Upstreams, UpstreamTelemetry
 if TYPE_CHECKING:
     from starlette.types import Scope
 
+    from app.patterns.containment import ContainmentError
+
 KEY_REFRESH_SECONDS = 60.0
 """Between two looks at the age of the issuer's keys, so that readiness does not hang on somebody's request."""
 
 TELEMETRY_SHUTDOWN_SECONDS = 2.0
 """For the last spans and metrics to leave; a dead collector may not hold up the end."""
+
+MAX_ARGUMENT = 200
+"""Characters of what a handler was kept from, in the log: a path, a host, the beginning of a command."""
+
+MENDS = {
+    "file_read": 'if people agree: files = { read = ["FOLDER"] } in its entry of policy.toml',
+    "file_write": 'if people agree: files = { write = ["FOLDER"] } in its entry of policy.toml',
+    "socket": "declare the service in app/upstreams, and name it in outbound in its entry of policy.toml",
+    "sql": "pass what the client sent as a parameter: text('... WHERE name = :name'), {'name': name}",
+}
+"""What to do where a handler was kept from what it may need."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,7 @@ class Components:
         problems: renders every error.
         telemetry: tracer, meter, and the way out for both.
         refusals: counts refusals by code.
+        contained: told of what a handler was kept from.
         limiter: rates per caller, shared by Redis where there is one.
         flood_limiter: rates per address, always in this process.
         attempts: bounds failed authentications per address.
@@ -79,6 +93,7 @@ class Components:
     problems: ProblemDetails
     telemetry: Telemetry
     refusals: EventCounter
+    contained: Callable[[ContainmentError], None]
     limiter: AsyncLimiter
     flood_limiter: AsyncLimiter
     attempts: FailedAttempts
@@ -126,6 +141,7 @@ def build_components(
         template = getattr(scope.get("route"), "path_format", "unmatched")
         log.error("unhandled_exception", route=template, exc_info=error)
 
+    contained = _containment(telemetry, redactor, log)
     database = Database(settings, lambda what, facts: log.info(what, **facts))
     limiter, flood_limiter = _limiters(settings, log)
     client = ClientAddress(settings.trusted_proxies)
@@ -134,7 +150,7 @@ def build_components(
     payments = InProcessSimulator(lambda: log.warning("simulated", upstream="payments"))
     upstreams, fallbacks = _upstreams(settings, telemetry, log, {"payments": payments.url})
     checks |= upstreams.checks()
-    outbox = _outbox(database, upstreams, telemetry, log)
+    outbox = _outbox(database, upstreams, telemetry, log, contained)
     checks["outbox"] = outbox.check
     if limiter.is_shared:
         checks["rate_limit_store"] = limiter.state
@@ -162,6 +178,7 @@ def build_components(
         problems=ProblemDetails(RULES, on_problem=refused, on_unhandled=unhandled),
         telemetry=telemetry,
         refusals=refusals,
+        contained=contained,
         limiter=limiter,
         flood_limiter=flood_limiter,
         # In memory it counts on its own, so that made-up addresses cannot push callers' counts out.
@@ -256,11 +273,40 @@ def _upstreams(
     return Upstreams(settings, seen, declared=DECLARED, simulators=simulators), fallbacks
 
 
-def _outbox(database: Database, upstreams: Upstreams, telemetry: Telemetry, log: Any) -> Background:
+def _containment(telemetry: Telemetry, redactor: Redactor, log: Any) -> Callable[[ContainmentError], None]:
+    counter = EventCounter(
+        telemetry.meter,
+        "breakwater.containment.refusals",
+        label="kind",
+        unit="{refusal}",
+        description="What handlers were kept from, by kind.",
+    )
+
+    def contained(error: ContainmentError) -> None:
+        counter.add(error.kind)
+        log.error(
+            "containment_refused",
+            entry=error.name,
+            kind=error.kind,
+            refused=error.event,
+            argument=redactor.text(error.argument)[:MAX_ARGUMENT],
+            mend=MENDS.get(error.kind, "find out how the handler came to this; no policy allows it"),
+        )
+
+    return contained
+
+
+def _outbox(
+    database: Database,
+    upstreams: Upstreams,
+    telemetry: Telemetry,
+    log: Any,
+    contained: Callable[[ContainmentError], None],
+) -> Background:
     counter = EventCounter(
         telemetry.meter, "breakwater.outbox", label="outcome", unit="{message}", description="What became of messages."
     )
-    outbox = Background(database, upstreams, telemetry.tracer, log, counter.add)
+    outbox = Background(database, upstreams, telemetry.tracer, log, counter.add, contained=contained)
     observe_states(
         telemetry.meter,
         "breakwater.outbox.messages",

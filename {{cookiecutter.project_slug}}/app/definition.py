@@ -9,9 +9,9 @@ from app import health
 from app.background import Declared, Job, JobContext, read_signature
 from app.background.declaration import BadJob
 from app.dependencies import Reach, caller_of, outbox_of, session_of
-from app.policy import MountedRoute, Policy, PolicyError, check_routes, load_policy
+from app.policy import MountedRoute, Policy, PolicyError, check_routes, load_policy, misplaced
 from app.routing import Handler, find_handlers, find_jobs, handlers_of_router, streams
-from app.settings import BootRefused, Settings
+from app.settings import ROOT, BootRefused, Settings
 from app.upstreams import NAMES
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def read_definition(settings: Settings, *, check: bool = True) -> Definition:
         problems += _public_routes_with_a_caller(definition)
         problems += _streaming_writes(definition)
         problems += _upstreams_out_of_reach(definition)
+        problems += _misplaced_files(policy)
         problems += job_problems
         if problems:
             raise BootRefused(problems)
@@ -168,6 +169,17 @@ def _upstreams_out_of_reach(definition: Definition) -> list[str]:
                 f"outbound = [{names}], which its handler ({handler.route.file}:{handler.route.line}) asks for"
             )
     return problems
+
+
+def _misplaced_files(policy: Policy) -> list[str]:
+    """Name the places of the disk that an entry opens and that are not there, or not for a handler."""
+    entries = [(f"{entry.method} {entry.path}", entry.line, entry.files) for entry in policy.routes.values()]
+    entries += [(f"job {entry.name}", entry.line, entry.files) for entry in policy.jobs.values()]
+    return [
+        f"{policy.source.name}:{line}: {name}: files: {problem}"
+        for name, line, files in entries
+        for problem in misplaced(files, ROOT)
+    ]
 
 
 def _dependencies(dependant: Dependant) -> Iterator[Callable[..., object] | None]:

@@ -7,6 +7,7 @@ the caller can do about it, and nothing that helps somebody who should not be ca
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +17,7 @@ from starlette.exceptions import HTTPException
 from app.patterns.authentication import AuthenticationError, KeysUnavailableError, TooManyFailures
 from app.patterns.authorization import PermissionDenied
 from app.patterns.body_limit import BodyError
+from app.patterns.containment import ContainmentError
 from app.patterns.database_errors import Fault, classify
 from app.patterns.deadline import DeadlineExceeded
 from app.patterns.http_client import (
@@ -26,7 +28,7 @@ from app.patterns.http_client import (
     UpstreamUnavailable,
 )
 from app.patterns.idempotency import IdempotencyError
-from app.patterns.problem_details import Problem, Rule, problem_of_status, title_of
+from app.patterns.problem_details import INTERNAL, Problem, Rule, problem_of_status, title_of
 from app.patterns.rate_limit import RateLimited
 from app.patterns.ssrf_guard import UrlRefused
 from app.patterns.unit_of_work import ClientGone
@@ -124,6 +126,11 @@ def _url_refused(error: UrlRefused) -> Problem:
     return Problem(422, "url_refused", title_of(422), detail, reason=error.reason)
 
 
+def _contained(error: ContainmentError) -> Problem:
+    # What an intruder learns is that something failed; who runs the service has a log line of its own.
+    return replace(INTERNAL, reason=f"contained: {error.kind}")
+
+
 _DATABASE: Mapping[Fault, Problem] = {
     Fault.UNAVAILABLE: Problem(
         503,
@@ -194,6 +201,7 @@ RULES: Mapping[type[BaseException], Rule] = {
     UpstreamBadAnswer: _upstream_bad_answer,
     UpstreamRefused: _upstream_refused,
     UrlRefused: _url_refused,
+    ContainmentError: _contained,
     SQLAlchemyError: _database,
     RequestValidationError: _invalid,
     HTTPException: problem_of_status,

@@ -24,13 +24,14 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import docs
 from app.components import Components, build_components, running
-from app.definition import Definition, asks_for, read_definition
+from app.definition import READING, Definition, asks_for, read_definition
 from app.dependencies import look_of, outbox_of, session_of
 from app.models.base import IDEMPOTENCY
 from app.openapi import complete, operation_extra
 from app.patterns.authentication import Authentication
 from app.patterns.authorization import Authorization, Roles
 from app.patterns.body_limit import BodyLimit
+from app.patterns.containment import Containment
 from app.patterns.deadline import Deadline, remaining
 from app.patterns.idempotency import Idempotency, IdempotencyConfig
 from app.patterns.idempotency_store import SqlIdempotencyStore
@@ -295,6 +296,18 @@ def _outbound(app: ASGIApp, policy: RoutePolicy, _parts: Components, _grants: Gr
     return outbound
 
 
+def _containment(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants) -> ASGIApp:
+    return Containment(
+        app,
+        name=f"{policy.method} {policy.path}",
+        # Its own source, which a traceback shows; no secret is kept there.
+        read=(str(ROOT / "app"), *(str(ROOT / path) for path in policy.files.read)),
+        write=[str(ROOT / path) for path in policy.files.write],
+        keeps_body=policy.method not in READING,
+        on_refusal=parts.contained,
+    )
+
+
 def _has_a_transaction(handler: Handler, policy: RoutePolicy) -> bool:
     """Tell whether a route can have one: its handler asks for the session, or its answer is stored."""
     return policy.idempotency in {"required", "optional"} or any(
@@ -318,6 +331,7 @@ GUARDS = (
     ),  # inside of what refuses: who gets no further takes no connection
     Guard("idempotency", _idempotency),  # its record is part of the transaction, so it stands in it
     Guard("outbound", _outbound),
+    Guard("containment", _containment),  # innermost: the guards are people's, what they hold is not
 )
 """What stands round each route, outermost first. A request is judged before its body is read."""
 

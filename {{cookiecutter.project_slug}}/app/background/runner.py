@@ -15,12 +15,15 @@ from pydantic import ValidationError
 
 from app.background.declaration import JobContext
 from app.background.outbox import UnknownJob, read_context
+from app.patterns.containment import contained
 from app.patterns.outbox import Discard
 from app.patterns.ownership import OwnerScope
+from app.settings import ROOT
 from app.upstreams import CallContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from opentelemetry.trace import Tracer
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from app.background.declaration import Job
     from app.background.outbox import Outbox
     from app.database import Database
+    from app.patterns.containment import ContainmentError
     from app.patterns.outbox import Message
     from app.upstreams import Upstreams
 
@@ -44,6 +48,7 @@ class Runner:
         log: gets one line for each message.
         upstreams: the services that a job may call.
         outbox: makes that of a job.
+        contained: told of what a job was kept from.
         clock: seconds, monotonic.
     """
 
@@ -56,10 +61,11 @@ class Runner:
         log: Any,
         upstreams: Upstreams,
         outbox: Callable[[AsyncSession, Mapping[str, str]], Outbox],
+        contained: Callable[[ContainmentError], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database, self._tracer, self._jobs, self._log, self._clock = database, tracer, jobs, log, clock
-        self._upstreams, self._outbox = upstreams, outbox
+        self._upstreams, self._outbox, self._contained = upstreams, outbox, contained
 
     async def deliver(self, message: Message) -> None:
         """Do what a message says; what it writes is committed if its function returns, and else is not.
@@ -125,12 +131,19 @@ class Runner:
             async with asyncio.timeout(policy.timeout):
                 context = JobContext(session, calls, self._upstreams, lambda: self._outbox(session, cause))
                 asked = {name: provide(context) for name, provide in job.providers.items()}
-                await job.declared.function(**{signature.payload: payload}, **asked)
+                with self._containment(job):
+                    await job.declared.function(**{signature.payload: payload}, **asked)
                 if session.in_transaction():
                     await self._database.verify(session)
             commit = True
         finally:
             await session.end(commit=commit and session.in_transaction())
+
+    def _containment(self, job: Job) -> AbstractContextManager[None]:
+        files = job.policy.files
+        read = (str(ROOT / "app"), *(str(ROOT / path) for path in files.read))
+        write = tuple(str(ROOT / path) for path in files.write)
+        return contained(f"job {job.policy.name}", read=read, write=write, on_refusal=self._contained)
 
     def _span(self, message: Message, about: Mapping[str, str]) -> Any:
         """Begin a span in the request's trace, if that is recorded."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from app.background.declaration import Job
     from app.database import Database
+    from app.patterns.containment import ContainmentError
     from app.patterns.outbox import Message
     from app.upstreams import Upstreams
 
@@ -37,6 +38,7 @@ class Background:
         tracer: sees what is done.
         log: gets a line for each message, and for what becomes of it.
         seen: counts what becomes of messages.
+        contained: told of what a job was kept from.
 
     Attributes:
         backend: where messages are kept.
@@ -44,7 +46,14 @@ class Background:
     """
 
     def __init__(
-        self, database: Database, upstreams: Upstreams, tracer: Tracer, log: Any, seen: Callable[[str], None]
+        self,
+        database: Database,
+        upstreams: Upstreams,
+        tracer: Tracer,
+        log: Any,
+        seen: Callable[[str], None],
+        *,
+        contained: Callable[[ContainmentError], None],
     ) -> None:
         self.jobs: Mapping[str, Job] = {}
         self._log, self._seen = log, seen
@@ -54,6 +63,7 @@ class Background:
             lambda: self.jobs,
             log=log,
             upstreams=upstreams,
+            contained=contained,
             outbox=lambda session, about: self.outbox(lambda: session, about),
         )
         kind = Queue if database.dialect == "postgresql" else Embedded

@@ -14,11 +14,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import event
+from sqlalchemy import TextClause, TextualSelect, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.sql.operators import custom_op
+from sqlalchemy.sql.visitors import iterate
 
 from app.patterns import ownership
+from app.patterns.containment import check_sql, trusted
 from app.patterns.database_errors import translate_values
 from app.patterns.unit_of_work import TransactionOwned
 
@@ -141,9 +145,41 @@ def _watch(engine: AsyncEngine) -> None:
             raise TransactionOwned(
                 found[1].lower(), "Remove the statement: it would end the transaction or outlive the request."
             )
+        if written_as_text(context):
+            check_sql(statement)
         allowance: Allowance | None = connection.info.get("allowance")
         if allowance is not None:
             allowance.shorten(cursor)
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def connect(dialect: Any, _record: object, arguments: Any, options: Any) -> Any:
+        with trusted():  # whoever needs the connection: where it leads is for the settings to say
+            return dialect.connect(*arguments, **options)
+
+
+_TEXTS: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+def written_as_text(context: ExecutionContext | None) -> bool:
+    """Tell whether a statement, or a piece of it, was written as text, and not put together by SQLAlchemy."""
+    compiled = getattr(context, "compiled", None)
+    if compiled is None:
+        return True
+    known = _TEXTS.get(compiled)
+    if known is None:
+        statement = compiled.statement
+        known = _TEXTS[compiled] = statement is None or any(map(_is_text, iterate(statement)))
+    return known
+
+
+def _is_text(element: Any) -> bool:
+    """Tell a piece of text from names and values: what ``text``, ``literal_column``, ``op`` and hints are made of."""
+    return (
+        isinstance(element, TextClause | TextualSelect)
+        or (bool(getattr(element, "is_literal", False)) and element.name != "*")
+        or isinstance(getattr(element, "operator", None), custom_op)
+        or any(getattr(element, name, None) for name in ("_prefixes", "_suffixes", "_hints", "_statement_hints"))
+    )
 
 
 class Allowance:

@@ -70,7 +70,10 @@ EVALUATORS: Final = _IMPORT | {
     "enum",
     "inspect",
     "pydantic._internal._typing_extra",
+    "sqlalchemy.orm.clsregistry",
+    "sqlalchemy.sql.lambdas",
     "sqlalchemy.util.langhelpers",
+    "sqlalchemy.util.typing",
     "typing",
     "typing_extensions",
 }
@@ -218,7 +221,7 @@ def contained(
         ContainmentError: something was refused, also if the code inside has swallowed that.
     """
     install()
-    inside = _Inside(_Rules(name, config or ContainmentConfig(), on_refusal, read=read, write=write, hosts=hosts))
+    inside = _Inside(_rules(name, config, on_refusal, tuple(read), tuple(write), tuple(hosts)))
     token = _INSIDE.set(inside)
     try:
         yield
@@ -226,6 +229,19 @@ def contained(
         _INSIDE.reset(token)
     if inside.refused is not None:
         raise inside.refused
+
+
+@functools.lru_cache(maxsize=1024)
+def _rules(  # noqa: PLR0917 - the arguments of ``contained``, once
+    name: str,
+    config: ContainmentConfig | None,
+    on_refusal: Callable[[ContainmentError], None] | None,
+    read: tuple[str, ...],
+    write: tuple[str, ...],
+    hosts: tuple[str, ...],
+) -> _Rules:
+    """Return rules that are resolved once, and not each time that a job is done."""
+    return _Rules(name, config or ContainmentConfig(), on_refusal, read=read, write=write, hosts=hosts)
 
 
 class Containment:
@@ -451,6 +467,8 @@ def _file(inside: _Inside, event: str, path: Any, *, writes: bool, folder: int =
     caller = _caller()
     if caller == "tempfile" and _under(real, (_temporary(),)):
         return  # a new file under a name that nobody can guess, or under none
+    if caller in _IMPORT and event == "os.listdir":
+        return  # a search for a module, in every folder of sys.path
     if caller in _IMPORT and (real.endswith(".pyc") or "__pycache__" in real) and _under(real, rules.code):
         return  # an import keeps what it has compiled
     inside.refuse("file_write" if writes else "file_read", event, real)
@@ -631,19 +649,20 @@ _LOOP: Final = {
 """Methods of an event loop that is not made of Python, such as uvloop's, whose sockets raise no event."""
 
 _installing = threading.Lock()
-_done: set[str] = set()
+_installed_hooks: list[str] = []
 
 
 def install() -> None:
     """Install the hook in this process; a second time does nothing. It cannot be taken out again."""
     with _installing:
-        if "hook" not in _done:
-            _done.add("hook")
+        if not _installed_hooks:
+            _installed_hooks.append("hook")
             _replace_functions()
             sys.addaudithook(_hook)
-        if "uvloop" in sys.modules and "uvloop" not in _done:
-            _done.add("uvloop")
-            _replace_methods(sys.modules["uvloop"].Loop, _LOOP)
+            with contextlib.suppress(ImportError):
+                import uvloop  # noqa: PLC0415 - where there is none there is nothing to replace
+
+                _replace_methods(uvloop.Loop, _LOOP)
 
 
 def _replace_methods(kind: Any, checks: Mapping[str, Callable[[_Inside, str, tuple[Any, ...]], None]]) -> None:

@@ -6,14 +6,16 @@ that are missing, closed; ``render_table`` and ``table_rows`` show what is in fo
 
 The modules: ``model`` (the types, the bounds and the defaults), ``document`` (bytes to TOML), ``locate`` (where
 a key stands), ``values``, ``names`` and ``route_key`` (the grammar), ``write`` (TOML to paste), ``report``
-(collects the mistakes), ``parse``, ``route_entry`` and ``jobs`` (TOML to the types), ``check`` (policy against routes)
-and ``table``. Nothing here runs per request.
+(collects the mistakes), ``parse``, ``route_entry``, ``files`` and ``jobs`` (TOML to the types), ``check`` (policy
+against routes) and ``table``. Nothing here runs per request.
 """
 
 from app.policy.check import check_routes, render_missing
+from app.policy.files import misplaced
 from app.policy.model import (
     CLOSED,
     Effects,
+    Files,
     Idempotency,
     JobPolicy,
     MountedRoute,
@@ -31,6 +33,7 @@ from app.policy.table import render_table, table_rows
 __all__ = [
     "CLOSED",
     "Effects",
+    "Files",
     "Idempotency",
     "JobPolicy",
     "MountedRoute",
@@ -43,6 +46,7 @@ __all__ = [
     "Stage",
     "check_routes",
     "load_policy",
+    "misplaced",
     "render_missing",
     "render_table",
     "table_rows",

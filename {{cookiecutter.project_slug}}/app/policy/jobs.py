@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.policy.files import read_files
 from app.policy.model import DEFAULT_JOB_TIMEOUT_MS, MAX_JOBS, JobPolicy
 from app.policy.report import Section
 from app.policy.values import parse_duration
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from app.policy.route_entry import RouteReader
 
-JOB_KEYS = ("timeout", "outbound")
+JOB_KEYS = ("timeout", "outbound", "files")
 
 
 def read_jobs(reader: RouteReader, table: Mapping[str, object]) -> dict[str, JobPolicy]:
@@ -35,5 +36,6 @@ def read_jobs(reader: RouteReader, table: Mapping[str, object]) -> dict[str, Job
             timeout=section.read("timeout", parse_duration, DEFAULT_JOB_TIMEOUT_MS / 1000),
             outbound=reader.outbound(section),
             line=reader.report.positions.line(path),
+            files=read_files(section),
         )
     return jobs

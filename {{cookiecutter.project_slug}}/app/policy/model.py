@@ -49,6 +49,7 @@ MAX_ROLES = 100  # more roles than people can tell apart
 MAX_ROLE_PERMISSIONS = 200  # a role that may do more is an administrator in disguise
 MAX_ALLOW = 16  # all are required: a route that needs more needs a permission of its own
 MAX_OUTBOUND = 16  # upstreams of one route
+MAX_FILES = 16  # places of one route to read, and as many to write
 MAX_NAME = 64  # characters of a role, an upstream or one half of a permission: fits a table's column
 MAX_PATH = 200  # characters of a path template: fits a line of the file
 MAX_REASON = 300  # characters: a sentence or two
@@ -62,6 +63,19 @@ CONVERTOR = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*):[A-Za-z_][A-Za-z0-9_]*\}")
 def without_convertors(path: str) -> str:
     """Return a path as the router's ``path_format`` has it: ``{name:path}`` becomes ``{name}``."""
     return CONVERTOR.sub(r"{\1}", path)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Places of the disk that may be touched: files, or folders with all that is in them.
+
+    Attributes:
+        read: to be read; relative to the project's folder, or absolute.
+        write: to be written, made and removed in; not to be read for that.
+    """
+
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +98,7 @@ class RoutePolicy:
         outbound: the upstreams that the handler may reach.
         stage: ``probation`` for a handler that has yet to earn trust.
         line: of the entry in the policy file.
+        files: what the handler may read and write; nothing unless listed.
     """
 
     method: str
@@ -100,6 +115,7 @@ class RoutePolicy:
     outbound: frozenset[str]
     stage: Stage
     line: int
+    files: Files = Files()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +127,14 @@ class JobPolicy:
         timeout: seconds for one attempt.
         outbound: the upstreams that it may reach.
         line: of the entry in the policy file.
+        files: what it may read and write; nothing unless listed.
     """
 
     name: str
     timeout: float
     outbound: frozenset[str]
     line: int
+    files: Files = Files()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.policy.files import read_files
 from app.policy.model import CLOSED, MAX_ALLOW, MAX_OUTBOUND, Effects, Idempotency, PolicyDefaults, RoutePolicy
 from app.policy.names import is_permission, nearest, nearest_permission, suggest_permission
 from app.policy.report import Report, Section
@@ -39,6 +40,7 @@ ROUTE_KEYS = (
     "idempotency_reason",
     "effects",
     "outbound",
+    "files",
     "stage",
 )
 _NOT_IDEMPOTENT = ("POST", "PATCH")
@@ -95,6 +97,7 @@ class RouteReader:
             outbound=self.outbound(section),
             stage=section.read("stage", parse_stage, self._defaults.stage),
             line=self.report.positions.line(("routes", key)),
+            files=read_files(section),
         )
 
     def _access(self, section: Section, likely: str, meant: frozenset[str]) -> tuple[bool, frozenset[str]]:

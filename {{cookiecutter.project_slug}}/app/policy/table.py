@@ -69,6 +69,7 @@ def render_table(policy: Policy, mounted: Iterable[MountedRoute]) -> str:
         for row in rows
         if row["effects"] == "external"
     ]
+    notes += [f"{row['method']} {row['path']}: may {row['files']}" for row in rows if row["files"]]
     return "\n".join([*lines, "", *notes])
 
 
@@ -80,7 +81,7 @@ def _row(
     route: MountedRoute | None,
 ) -> dict[str, str]:
     source = _NO_HANDLER if route is None else f"{handler_file(policy, route)}:{route.line}"
-    row = dict.fromkeys((*_HEADINGS, "body_timeout", "idempotency_reason", "effects", "handler", "policy"), "")
+    row = dict.fromkeys((*_HEADINGS, "body_timeout", "idempotency_reason", "effects", "files", "handler", "policy"), "")
     row |= {"method": method, "path": path, "source": source, "who": _NOBODY_YET}
     row["handler"] = "" if route is None else printable(route.name)
     if entry is not None:
@@ -95,9 +96,15 @@ def _row(
             "effects": entry.effects,
             "outbound": ", ".join(sorted(entry.outbound)) or "none",
             "stage": entry.stage,
+            "files": _files(entry),
             "policy": f"{printable(policy.source.name)}:{entry.line}",
         }
     return row
+
+
+def _files(entry: RoutePolicy) -> str:
+    said = {"read": entry.files.read, "write": entry.files.write}
+    return " and ".join(f"{what} {', '.join(map(printable, paths))}" for what, paths in said.items() if paths)
 
 
 def _who(policy: Policy, entry: RoutePolicy) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.patterns.bulkhead import Bulkhead, BulkheadConfig, BulkheadFull
 from app.patterns.circuit_breaker import CircuitBreaker, CircuitBreakerConfig, CircuitOpen, State
+from app.patterns.containment import trusted
 from app.patterns.hedging import Hedging, HedgingConfig
 from app.patterns.http_client import Answer, UpstreamBadAnswer, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from app.patterns.retry import Retry, RetryBudget, RetryConfig
@@ -117,7 +118,8 @@ class Pipeline:
 
 
 async def _transport(call: Call) -> Answer:
-    return await call.transport(call.headers)
+    with trusted():  # where it leads is declared, and was looked at
+        return await call.transport(call.headers)
 
 
 def _seen(send: Send, pipeline: Pipeline) -> Send:

@@ -191,3 +191,16 @@ def outbound(service: Service) -> None:
     headers = service.bearer("reader")
     is_problem(httpx2.get(f"{service.url}/probe/payments", headers=headers), 503, "upstream_unavailable")
     is_problem(httpx2.get(f"{service.url}/probe/payments/sideways", headers=headers), 500, "internal_error")
+
+
+@_guard
+def containment(service: Service) -> None:
+    """A handler that is talked into opening a file, or a shell, does not; its caller learns nothing by it."""
+    headers = service.bearer("writer")
+    answer = httpx2.get(f"{service.url}/probe/files", params={"path": "/etc/passwd"}, headers=headers)
+    is_problem(answer, 500, "internal_error")
+    (line,) = service.lines(event="containment_refused", entry="GET /probe/files")
+    assert (line["kind"], line["refused"], line["argument"]) == ("file_read", "open", "/etc/passwd")
+    assert (
+        httpx2.get(f"{service.url}/probe/files", params={"path": "app/errors.py"}, headers=headers).status_code == 200
+    )

@@ -29,6 +29,16 @@ def entry(load: Load, lines: str, *, name: str = "GET /x", upstreams: frozenset[
     return policy.routes[tuple(name.split(" "))]  # type: ignore[index] # two words
 
 
+def test_an_entry_opens_files_to_read_and_to_write_apart(load: Load) -> None:
+    longest = "x" * model.MAX_PATH
+    most = [f"data/{number}" for number in range(model.MAX_FILES)]
+    lines = f'public = true\nfiles = {{ read = {[*most[1:], longest]}, write = ["/var/spool/x"] }}'
+    assert entry(load, lines).files == model.Files(read=(*most[1:], longest), write=("/var/spool/x",))
+    assert entry(load, "public = true").files == model.Files()
+    job = load(f'{ROLES}[jobs."a.b"]\nfiles = {{ read = ["data"] }}\n').jobs["a.b"]
+    assert job.files == model.Files(read=("data",))
+
+
 def test_an_entry_says_everything_itself(load: Load) -> None:
     policy = load(
         ROLES

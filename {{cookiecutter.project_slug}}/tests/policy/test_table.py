@@ -70,6 +70,7 @@ def test_a_row_has_everything_that_is_in_force_as_text(load: Load, policy_file: 
         "effects": "local",
         "outbound": "payments, stock",
         "stage": "probation",
+        "files": "",
         "source": "app/handlers/orders.py:11",
         "handler": "handler_1",
         "policy": "policy.toml:12",

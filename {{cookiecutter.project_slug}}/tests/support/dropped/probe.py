@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from base64 import b64decode
 from typing import Any, get_args
 
 import structlog
@@ -132,7 +133,8 @@ async def charge(session: Session, effect_key: EffectKey, then: str = "ok"):
 
 @app.post("/probe/sql")
 async def run_sql(session: Session, sql: str = Body()):
-    result = await session.execute(text(sql))
+    # In a guise, for what a client sends is not run as it was sent: what stands behind that is what is looked at here.
+    result = await session.execute(text(b64decode(sql).decode()))
     rows = [list(map(str, row)) for row in result] if result.returns_rows else []
     return {"rows": rows, "count": getattr(result, "rowcount", None)}
 
@@ -144,6 +146,12 @@ VISITS = []
 async def visit():
     VISITS.append(1)
     return {"visits": len(VISITS)}
+
+
+@app.get("/probe/files")
+def read_file(path: str):
+    with open(path) as file:
+        return {"size": len(file.read())}
 
 
 @app.get("/probe/payments")
