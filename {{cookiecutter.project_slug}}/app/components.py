@@ -25,12 +25,14 @@ from app.patterns.client_address import ClientAddress
 from app.patterns.development_issuer import DevelopmentIssuer, KeyFileError
 from app.patterns.graceful_shutdown import Lifecycle
 from app.patterns.guarded_http import HttpGuard
+from app.patterns.loop_watchdog import Block, LoopWatchdog
 from app.patterns.metrics import EventCounter, observe_states
 from app.patterns.problem_details import Problem, ProblemDetails
 from app.patterns.rate_limit import AsyncLimiter, FailedAttempts, InvalidRate, RateLimitConfig, parse_rate
 from app.patterns.redaction import Redactor
 from app.patterns.structured_logging import Logging, LoggingConfig, configure_logging
 from app.patterns.telemetry_export import Telemetry, TelemetryConfig, configure_telemetry
+from app.patterns.thread_pool import ThreadPool, ThreadPoolConfig
 from app.patterns.tracing import RequestIds, RequestSampler, note_exception
 from app.settings import BootRefused, Settings
 from app.simulators.in_process import InProcessSimulator
@@ -72,6 +74,7 @@ class Components:
         telemetry: tracer, meter, and the way out for both.
         refusals: counts refusals by code.
         contained: told of what a handler was kept from.
+        threads: where synchronous handlers run.
         limiter: rates per caller, shared by Redis where there is one.
         flood_limiter: rates per address, always in this process.
         attempts: bounds failed authentications per address.
@@ -94,6 +97,7 @@ class Components:
     telemetry: Telemetry
     refusals: EventCounter
     contained: Callable[[ContainmentError], None]
+    threads: ThreadPool
     limiter: AsyncLimiter
     flood_limiter: AsyncLimiter
     attempts: FailedAttempts
@@ -169,6 +173,17 @@ def build_components(
         unit="{connection}",
         description="Connections of this process.",
     )
+    watchdog = _watchdog(telemetry, log)
+    checks["event_loop"] = watchdog_check(watchdog)
+    threads = ThreadPool(ThreadPoolConfig(threads=settings.threads, per_key=max(1, settings.threads // 4)))
+    observe_states(
+        telemetry.meter,
+        "breakwater.threads",
+        label="state",
+        read=lambda: {"running": float(threads.running), "waiting": float(threads.waiting)},
+        unit="{call}",
+        description="Synchronous handlers that run, and that wait for a thread.",
+    )
     accepted = AuthenticationConfig(issuer=settings.issuer, audience=settings.audience)
     return Components(
         settings=settings,
@@ -179,6 +194,7 @@ def build_components(
         telemetry=telemetry,
         refusals=refusals,
         contained=contained,
+        threads=threads,
         limiter=limiter,
         flood_limiter=flood_limiter,
         # In memory it counts on its own, so that made-up addresses cannot push callers' counts out.
@@ -198,6 +214,7 @@ def build_components(
             database.reap_answers,
             outbox.watch,
             payments.serve,
+            watchdog.run,
             *((outbox.work,) if settings.works else ()),
         ),
         closing=(database.aclose, upstreams.aclose, *closing, limiter.aclose, flood_limiter.aclose),
@@ -294,6 +311,36 @@ def _containment(telemetry: Telemetry, redactor: Redactor, log: Any) -> Callable
         )
 
     return contained
+
+
+def _watchdog(telemetry: Telemetry, log: Any) -> LoopWatchdog:
+    counter = EventCounter(
+        telemetry.meter,
+        "breakwater.event_loop.blocks",
+        label="route",
+        unit="{block}",
+        description="Times that a request held the event loop, by route.",
+    )
+
+    def blocked(block: Block) -> None:
+        counter.add(block.route or "none")
+        log.error("event_loop_blocked", entry=block.route, seconds=round(block.seconds, 3), stack=list(block.stack))
+
+    def free(seconds: float, route: str | None) -> None:
+        log.warning("event_loop_free", entry=route, seconds=round(seconds, 3))
+
+    return LoopWatchdog(on_block=blocked, on_end=free)
+
+
+def watchdog_check(watchdog: LoopWatchdog) -> Check:
+    """Return the readiness check of the event loop: who stands still too often should get no requests."""
+
+    def check() -> Mapping[str, object]:
+        seconds = watchdog.blocked()
+        state = "unavailable" if seconds > watchdog.config.bound else "ok"
+        return {"state": state, "blocked_seconds": round(seconds, 1)}
+
+    return check
 
 
 def _outbox(

@@ -28,9 +28,11 @@ from app.patterns.http_client import (
     UpstreamUnavailable,
 )
 from app.patterns.idempotency import IdempotencyError
+from app.patterns.load_shedding import Overloaded
 from app.patterns.problem_details import INTERNAL, Problem, Rule, problem_of_status, title_of
 from app.patterns.rate_limit import RateLimited
 from app.patterns.ssrf_guard import UrlRefused
+from app.patterns.thread_pool import ThreadsBusy
 from app.patterns.unit_of_work import ClientGone
 
 if TYPE_CHECKING:
@@ -126,6 +128,11 @@ def _url_refused(error: UrlRefused) -> Problem:
     return Problem(422, "url_refused", title_of(422), detail, reason=error.reason)
 
 
+def _overloaded(error: Overloaded | ThreadsBusy) -> Problem:
+    detail = "The service has more to do than it can; nothing was done. Try again."
+    return Problem(503, "overloaded", title_of(503), detail, (_retry_after(error.retry_after),), reason=error.reason)
+
+
 def _contained(error: ContainmentError) -> Problem:
     # What an intruder learns is that something failed; who runs the service has a log line of its own.
     return replace(INTERNAL, reason=f"contained: {error.kind}")
@@ -202,6 +209,8 @@ RULES: Mapping[type[BaseException], Rule] = {
     UpstreamRefused: _upstream_refused,
     UrlRefused: _url_refused,
     ContainmentError: _contained,
+    Overloaded: _overloaded,
+    ThreadsBusy: _overloaded,
     SQLAlchemyError: _database,
     RequestValidationError: _invalid,
     HTTPException: problem_of_status,

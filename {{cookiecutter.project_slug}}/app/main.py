@@ -32,10 +32,11 @@ from app.patterns.authentication import Authentication
 from app.patterns.authorization import Authorization, Roles
 from app.patterns.body_limit import BodyLimit
 from app.patterns.containment import Containment
-from app.patterns.deadline import Deadline, remaining
+from app.patterns.deadline import Deadline, remaining, requested_timeout
 from app.patterns.idempotency import Idempotency, IdempotencyConfig
 from app.patterns.idempotency_store import SqlIdempotencyStore
-from app.patterns.metrics import RequestMetrics
+from app.patterns.load_shedding import LoadShedding, LoadSheddingConfig
+from app.patterns.metrics import RequestMetrics, observe_states
 from app.patterns.ownership import TRUSTED, OwnerScope
 from app.patterns.rate_limit import FloodLimit, RateLimit
 from app.patterns.request_log import RequestLog
@@ -181,6 +182,37 @@ def _flood_limit(app: ASGIApp, parts: Components) -> ASGIApp:
     )
 
 
+def _load_shedding(app: ASGIApp, parts: Components) -> ASGIApp:
+    def is_known(scope: Scope) -> bool:
+        # Whose token was verified a while ago: a new one costs a signature, which is what a flood would buy.
+        header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        return header[:7].lower() == b"bearer " and parts.verifier.cached(header[7:].strip()) is not None
+
+    shedding = LoadShedding(
+        app,
+        config=LoadSheddingConfig(
+            most=parts.settings.max_in_flight, initial=min(LoadSheddingConfig().initial, parts.settings.max_in_flight)
+        ),
+        exempt=frozenset({"/livez", "/readyz"}),
+        is_known=is_known,
+        remaining=lambda scope: requested_timeout(scope["headers"]),
+        refuse=parts.problems.refuse,
+    )
+    observe_states(
+        parts.telemetry.meter,
+        "breakwater.load",
+        label="state",
+        read=lambda: {
+            "limit": shedding.gradient.limit,
+            "in_flight": float(shedding.in_flight),
+            "queued": float(shedding.queued),
+        },
+        unit="{request}",
+        description="Requests that run, that wait, and how many may run.",
+    )
+    return shedding
+
+
 EDGE = (
     Layer("request_log", _request_log),  # first: it names the request for everything behind it, and closes it
     Layer("tracing", _tracing),
@@ -189,6 +221,7 @@ EDGE = (
     Layer("cors", _cors),
     Layer("problem_details", _problem_details),
     Layer("flood_limit", _flood_limit),  # before authentication: checking a signature is what a flood would buy
+    Layer("load_shedding", _load_shedding),
 )
 """What every request passes, outermost first."""
 
@@ -506,7 +539,10 @@ def compose(
                     app = guard.build(app, entry, parts, grants)
             return app
 
-        return GuardedRoute(handler, wrap=wrap, openapi_extra=operation_extra(entry))
+        return GuardedRoute(handler, wrap=wrap, openapi_extra=operation_extra(entry), in_threads=in_threads)
+
+    def in_threads(route: MountedRoute, endpoint: Callable[..., Any]) -> Callable[..., Any]:
+        return parts.threads.wrap(f"{route.method} {route.path}")(endpoint)
 
     routes = [guarded(handler, policies[handler.route.method, handler.route.path]) for handler in definition.handlers]
     if settings.serves_docs:

@@ -68,6 +68,10 @@ Wrap = Callable[["ASGIApp", MountedRoute], "ASGIApp"]
 """Puts the guard chain of a route round its ASGI application."""
 
 
+InThreads = Callable[[MountedRoute, Callable[..., Any]], Callable[..., Any]]
+"""Makes a coroutine function, with the same signature, of a route's synchronous endpoint."""
+
+
 class GuardedRoute(APIRoute):
     """An ``APIRoute`` that can only be reached through its guards.
 
@@ -75,15 +79,20 @@ class GuardedRoute(APIRoute):
         handler: the route to rebuild, with one method of it.
         wrap: returns the guarded application; called once, at boot.
         openapi_extra: what the policy adds to the operation's documentation.
+        in_threads: makes a coroutine function of a synchronous endpoint; None leaves it to Starlette's threads.
     """
 
-    def __init__(self, handler: Handler, *, wrap: Wrap, openapi_extra: dict[str, Any]) -> None:
+    def __init__(
+        self, handler: Handler, *, wrap: Wrap, openapi_extra: dict[str, Any], in_threads: InThreads | None = None
+    ) -> None:
         context = handler.context
         arguments = {name: getattr(context, name) for name in _ROUTE_ARGUMENTS if name != "form_limits"}
         arguments["form_limits"] = getattr(context.original_route, "form_limits", None)
         arguments["openapi_extra"] = {**(arguments["openapi_extra"] or {}), **openapi_extra}
         endpoint = context.endpoint
         assert endpoint is not None  # noqa: S101 - an APIRoute always has one; for the type checker
+        if in_threads is not None and _is_synchronous(endpoint):
+            endpoint = in_threads(handler.route, endpoint)
         super().__init__(handler.route.path, endpoint, methods=[handler.route.method], name=context.name, **arguments)
         self.app = wrap(self.app, handler.route)
         self.allowed = handler.route.method
@@ -97,6 +106,16 @@ class GuardedRoute(APIRoute):
         if self.methods is None or scope["method"] not in self.methods:
             raise HTTPException(405, headers={"allow": self.allowed})
         await self.app(scope, receive, send)
+
+
+def _is_synchronous(endpoint: Callable[..., Any]) -> bool:
+    """Tell a function that FastAPI would run in a thread and wait for; a generator streams, piece by piece."""
+    function = inspect.unwrap(endpoint)
+    return (inspect.isfunction(function) or inspect.ismethod(function)) and not (
+        inspect.iscoroutinefunction(function)
+        or inspect.isgeneratorfunction(function)
+        or inspect.isasyncgenfunction(function)
+    )
 
 
 def find_handlers(package: str = "app.handlers") -> list[Handler]:

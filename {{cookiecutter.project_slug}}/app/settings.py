@@ -188,6 +188,13 @@ class Settings(BaseSettings):
     max_connections: int = Field(
         1000, ge=1, le=100_000, description="open connections a process; above it new ones get 503"
     )
+    max_in_flight: int = Field(
+        1000,
+        ge=10,
+        le=100_000,
+        description="requests at a time at most; the limit below that is found by itself",
+    )
+    threads: int = Field(40, ge=4, le=1000, description="threads for synchronous handlers; a route gets a quarter")
     header_timeout: float = Field(5.0, gt=0, le=60, description="seconds for a request's head to arrive")
     drain_delay: float | None = Field(
         None,

@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -104,6 +105,21 @@ def flood_limit(service: Service) -> None:
     statuses = [httpx2.get(f"{service.url}/nowhere").status_code for _ in range(service.flood + 1)]
     assert 429 in statuses
     assert httpx2.get(f"{service.url}/livez").status_code == 200
+
+
+@_edge
+def load_shedding(service: Service) -> None:
+    """What cannot be served is told so at once; a probe is answered all the while."""
+    headers = service.bearer("writer")
+    with ThreadPoolExecutor(60) as pool, httpx2.Client(timeout=10, limits=httpx2.Limits(max_connections=60)) as client:
+        hanging = [pool.submit(client.get, f"{service.url}/probe/hang", headers=headers) for _ in range(60)]
+        assert httpx2.get(f"{service.url}/livez").status_code == 200
+        answers = [future.result() for future in hanging]
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert refused
+    is_problem(refused[0], 503, "overloaded")
+    assert refused[0].headers["retry-after"] == "1"
+    assert 504 in [answer.status_code for answer in answers]
 
 
 @_guard

@@ -1,0 +1,344 @@
+"""Load shedding: when more comes than can be served, most of what can be served still is, and the rest is told at once.
+
+Threat: a service at three times its capacity takes everything in, each request waits behind all others, every one of
+them ends after its caller has given up, and the work done is a full day's for nobody. And the cure's own: a fixed bound
+that is wrong on every machine but one; a queue whose entries have expired before their turn; probes that are shed, so
+that the orchestrator restarts what was merely busy; one slow dependency that is taken for overload.
+
+What it does: so many requests run at a time, ``limit``, which is found while serving. It is Gradient2 of Netflix's
+concurrency-limits: the latency of now is compared with the latency of long; where it is more than ``tolerance`` times
+that, the limit falls, else it grows by the square root of itself. Two differences: a latency is compared with others of
+the same route only, so that a cheap and a dear route can share a limit; and of the requests that ended in a window
+the lower quartile counts, because overload makes every request slow, and a dependency only those that need it.
+
+Who finds no place waits in a queue, known callers before others and in order of arrival, for ``max_wait`` or what its
+deadline leaves, and then hears 503 with Retry-After. Where the queue is full a known caller takes the place of the
+youngest other. Unknown callers may fill ``unknown_share`` of the limit, known ones all of it.
+
+Defaults: 20 at the start (as concurrency-limits has), 10 to 1,000; tolerance 1.5; a window of 100 ms, or longer until
+it has ten requests; a queue of 100 entries for 50 ms: what waits longer adds to a latency that is past help. A
+``slack`` of 20 ms is no sign of overload: beside one millisecond a pause of the garbage collector is a multiple.
+
+What it does not do: tell who is known (``is_known`` does, and must not cost a signature), bound a single caller (a rate
+limit's work) or route (a bulkhead's), or count what streams: an answer that has begun gives its place back, so that
+a stream of an hour is not an hour of latency.
+
+To lift it: needs ``starlette`` for its types only. ``app = LoadShedding(app, exempt={"/livez"})``, outside of what
+costs; ``limit``, ``in_flight`` and ``queued`` are for a gauge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_ROUTES: Final = 2000
+"""Routes whose latencies are remembered; the one that was not seen for longest is forgotten."""
+
+IDLE_LEARNS: Final = 10
+"""Times faster that the usual latency is learnt while there is room: what is seen under load is partly the load."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSheddingConfig:
+    """How the limit is found, and who waits.
+
+    Attributes:
+        initial: requests at a time, to begin with.
+        least: that many always run.
+        most: more are never let in.
+        tolerance: times the usual latency that is still well (Gradient2: 1.5).
+        smoothing: share of a new limit in the next one (Gradient2: 0.2).
+        slack: seconds over the usual latency that say nothing.
+        window: seconds of requests that are judged together.
+        samples: requests that a window has at least.
+        long: windows over which the usual latency of a route is a mean: ten minutes of them (as Gradient2 has it).
+        queue: requests that may wait.
+        max_wait: seconds that a request waits at most.
+        unknown_share: of the limit that requests of unknown callers may fill.
+        retry_after: seconds after which to try again, for who is turned away.
+    """
+
+    initial: int = 20
+    least: int = 10
+    most: int = 1000
+    tolerance: float = 1.5
+    smoothing: float = 0.2
+    slack: float = 0.02
+    window: float = 0.1
+    samples: int = 10
+    long: int = 6000
+    queue: int = 100
+    max_wait: float = 0.05
+    unknown_share: float = 0.8
+    retry_after: float = 1.0
+
+
+class Overloaded(Exception):
+    """There is no place for this request; nothing was done.
+
+    Attributes:
+        reason: ``queue_full``, ``waited`` (no place came in time) or ``pushed_out`` (by a known caller).
+        retry_after: seconds after which to try again.
+    """
+
+    def __init__(self, reason: str, retry_after: float) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class Gradient:
+    """Finds how many requests may run at a time. Told of each that ended; belongs to one event loop.
+
+    Args:
+        config: see there.
+        clock: seconds, monotonic.
+
+    Raises:
+        ValueError: the bounds contradict each other.
+
+    Attributes:
+        limit: requests at a time.
+    """
+
+    def __init__(self, config: LoadSheddingConfig, clock: Callable[[], float] = time.monotonic) -> None:
+        if not 1 <= config.least <= config.initial <= config.most:
+            raise ValueError("1 <= least <= initial <= most must hold")
+        if not (config.tolerance >= 1 and 0 < config.smoothing <= 1 and config.long >= 1 and config.samples >= 1):
+            raise ValueError("tolerance and samples are at least 1, smoothing is above 0 and at most 1")
+        self.limit = float(config.initial)
+        self._config, self._clock = config, clock
+        self._usual: OrderedDict[str, float] = OrderedDict()
+        self._window: dict[str, list[float]] = {}
+        self._count = self._busiest = 0
+        self._began = clock()
+
+    def ended(self, route: str, seconds: float, in_flight: int) -> None:
+        """Note that a request of ``route`` took ``seconds``, while ``in_flight`` ran, itself among them."""
+        latencies = self._window.get(route)
+        if latencies is None:
+            latencies = self._window[route] = []
+        latencies.append(seconds)
+        self._count += 1
+        self._busiest = max(self._busiest, in_flight)
+        if self._count >= self._config.samples:
+            now = self._clock()
+            if now - self._began >= self._config.window:
+                self._judge()
+                self._window.clear()
+                self._count = self._busiest = 0
+                self._began = now
+
+    def _judge(self) -> None:
+        """Compare the latencies of a window with the usual ones, and set the limit by the lower quartile of that."""
+        config = self._config
+        busy = self._busiest >= self.limit / 2
+        ratios: list[float] = []
+        for route, latencies in self._window.items():
+            usual = self._usual.get(route) or _lower_quartile(latencies)
+            ratios += [max(seconds - config.slack, 0.0) / max(usual, 1e-6) for seconds in latencies]
+            self._learn(route, usual, _lower_quartile(latencies), busy=busy)
+        if not busy:
+            return  # the limit limits nothing: latencies say nothing about it
+        ratio = _lower_quartile(ratios)
+        gradient = max(0.5, min(1.0, config.tolerance / ratio)) if ratio else 1.0
+        wanted = self.limit * gradient + math.sqrt(self.limit)
+        limit = self.limit * (1 - config.smoothing) + wanted * config.smoothing
+        self.limit = max(config.least, min(config.most, limit))
+
+    def _learn(self, route: str, usual: float, seen: float, *, busy: bool) -> None:
+        """Move the usual latency of a route towards what was seen."""
+        weight = 2 / (self._config.long + 1)
+        if not busy:
+            weight = min(1.0, weight * IDLE_LEARNS)
+        usual += (seen - usual) * weight
+        # Gradient2: where the usual is far over what is seen, it is a memory of a bad time, and is let go faster.
+        self._usual[route] = usual * 0.95 if usual > 2 * seen else usual
+        self._usual.move_to_end(route)
+        if len(self._usual) > MAX_ROUTES:
+            self._usual.popitem(last=False)
+
+
+def _lower_quartile(values: list[float]) -> float:
+    return sorted(values)[len(values) // 4]
+
+
+class _Waiting:
+    """A request in the queue."""
+
+    __slots__ = ("known", "turn")
+
+    def __init__(self, turn: asyncio.Future[str], *, known: bool) -> None:
+        self.turn = turn
+        self.known = known
+
+
+class LoadShedding:
+    """Lets in what can be served. Belongs to one event loop.
+
+    Args:
+        app: the ASGI application behind it.
+        config: how the limit is found, and who waits.
+        exempt: paths that are always let in, and not counted: probes.
+        is_known: tells a caller who was verified before from one who was not; everybody is unknown by default.
+        route: names what a request was, once it ended; latencies are compared by it.
+        remaining: seconds that the caller of a request still waits, None if it does not say.
+        clock: seconds, monotonic.
+        refuse: answers who is turned away; default is a bare problem document.
+
+    Attributes:
+        gradient: has the limit.
+        in_flight: requests that run.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        config: LoadSheddingConfig | None = None,
+        exempt: frozenset[str] = frozenset(),
+        is_known: Callable[[Scope], bool] = lambda _scope: False,
+        route: Callable[[Scope], str] | None = None,
+        remaining: Callable[[Scope], float | None] = lambda _scope: None,
+        clock: Callable[[], float] = time.monotonic,
+        refuse: Callable[[Scope, Receive, Send, Overloaded], Awaitable[None]] | None = None,
+    ) -> None:
+        self.app = app
+        self.config = config or LoadSheddingConfig()
+        self.gradient = Gradient(self.config, clock)
+        self.in_flight = 0
+        self._exempt, self._is_known, self._clock = exempt, is_known, clock
+        self._route, self._remaining, self._refuse = route or _template, remaining, refuse or _refuse
+        self._queues: dict[bool, deque[_Waiting]] = {True: deque(), False: deque()}
+
+    @property
+    def queued(self) -> int:
+        """Number of requests that wait."""
+        return len(self._queues[True]) + len(self._queues[False])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application, now or when there is a place, or turn the request away."""
+        if scope["type"] != "http" or scope["path"] in self._exempt:
+            await self.app(scope, receive, send)
+            return
+        if self.in_flight < self.gradient.limit * self.config.unknown_share or (
+            self.in_flight < self.gradient.limit and self._is_known(scope)
+        ):
+            self.in_flight += 1
+        else:
+            try:
+                await self._wait(scope)
+            except Overloaded as error:
+                await self._refuse(scope, receive, send, error)
+                return
+        place = _Place(self, scope, send)
+        try:
+            await self.app(scope, receive, place.answer)
+        finally:
+            place.give_back()
+
+    async def _wait(self, scope: Scope) -> None:
+        """Wait for a place, which is this request's when this returns.
+
+        Raises:
+            Overloaded: there is none, or none in time.
+        """
+        known = self._is_known(scope)
+        patience = self.config.max_wait
+        left = self._remaining(scope)
+        if left is not None and left < patience:
+            patience = left
+        if self.queued >= self.config.queue and not (known and self._push_out()):
+            raise Overloaded("queue_full", self.config.retry_after)
+        waiting = _Waiting(asyncio.get_running_loop().create_future(), known=known)
+        queue = self._queues[known]
+        queue.append(waiting)
+        try:
+            async with asyncio.timeout(patience):
+                outcome = await waiting.turn
+        except BaseException as error:
+            if waiting.turn.done() and not waiting.turn.cancelled() and waiting.turn.result() == "place":
+                self._leave()  # the place came in the same moment: it goes on to the next
+            elif waiting in queue:
+                queue.remove(waiting)
+            if isinstance(error, TimeoutError):
+                raise Overloaded("waited", self.config.retry_after) from None
+            raise
+        if outcome != "place":
+            raise Overloaded(outcome, self.config.retry_after)
+
+    def _push_out(self) -> bool:
+        """Turn the youngest unknown caller in the queue away; tell whether there was one."""
+        queue = self._queues[False]
+        while queue:
+            waiting = queue.pop()
+            if not waiting.turn.done():
+                waiting.turn.set_result("pushed_out")
+                return True
+        return False
+
+    def ended(self, scope: Scope, seconds: float) -> None:
+        """Note that a request's answer has begun, or that it ended without one."""
+        self.gradient.ended(self._route(scope), seconds, self.in_flight)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Give a place to who waits for it, or back."""
+        self.in_flight -= 1
+        while self.in_flight < self.gradient.limit:
+            if self._queues[True]:
+                waiting = self._queues[True].popleft()
+            elif self._queues[False] and self.in_flight < self.gradient.limit * self.config.unknown_share:
+                waiting = self._queues[False].popleft()
+            else:
+                return
+            if not waiting.turn.done():  # who has left may not have been able to leave the queue yet
+                self.in_flight += 1
+                waiting.turn.set_result("place")
+
+
+class _Place:
+    """The place of one request, from when it is let in until its answer begins."""
+
+    __slots__ = ("_given", "_scope", "_send", "_shedding", "_started")
+
+    def __init__(self, shedding: LoadShedding, scope: Scope, send: Send) -> None:
+        self._shedding, self._scope, self._send = shedding, scope, send
+        self._started = shedding._clock()  # noqa: SLF001 - two halves of one thing
+        self._given = False
+
+    async def answer(self, message: Message) -> None:
+        await self._send(message)
+        if not self._given and message["type"] == "http.response.body":
+            self.give_back()
+
+    def give_back(self) -> None:
+        if not self._given:
+            self._given = True
+            self._shedding.ended(self._scope, self._shedding._clock() - self._started)  # noqa: SLF001
+
+
+def _template(scope: Scope) -> str:
+    """Return the method and the path template of the route that matched, as Starlette and FastAPI leave it."""
+    return f"{scope['method']} {getattr(scope.get('route'), 'path_format', 'unmatched')}"
+
+
+async def _refuse(_scope: Scope, _receive: Receive, send: Send, error: Overloaded) -> None:
+    body = b'{"type":"about:blank","title":"Service Unavailable","status":503,"code":"overloaded"}'
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

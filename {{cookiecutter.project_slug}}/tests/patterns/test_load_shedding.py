@@ -1,0 +1,345 @@
+"""The limit falls when everything is slow and rises when it is not; who finds no place is told so in time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import pytest
+
+from app.patterns.load_shedding import MAX_ROUTES, Gradient, LoadShedding, LoadSheddingConfig, Overloaded
+from tests.support.live import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import Receive, Scope, Send
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def fill(gradient: Gradient, clock: Clock, latency: Callable[[], float], *, windows: int, route: str = "r") -> None:
+    """End requests, with the limit always reached, for so many windows."""
+    for _ in range(windows):
+        for _ in range(10):
+            gradient.ended(route, latency(), int(gradient.limit))
+        clock.now += 0.11
+        gradient.ended(route, latency(), int(gradient.limit))
+
+
+def test_the_limit_grows_while_latencies_are_as_usual() -> None:
+    clock = Clock()
+    gradient = Gradient(LoadSheddingConfig(most=300), clock)
+    fill(gradient, clock, lambda: 0.05, windows=200)
+    assert gradient.limit == 300
+
+
+def test_the_limit_falls_to_the_least_while_everything_is_slow() -> None:
+    clock = Clock()
+    gradient = Gradient(LoadSheddingConfig(initial=200), clock)
+    fill(gradient, clock, lambda: 0.05, windows=100)
+    fill(gradient, clock, lambda: 2.0, windows=40)
+    assert gradient.limit < 60
+
+
+def test_the_limit_finds_the_capacity_of_a_server_that_queues() -> None:
+    """A server that does 20 at a time in 50 ms each, and makes the rest wait: twice 20 is left as a queue at most."""
+    clock, chance = Clock(), random.Random(1)
+    gradient = Gradient(LoadSheddingConfig(), clock)
+    fill(gradient, clock, lambda: 0.05 * chance.uniform(0.9, 1.1), windows=5)
+
+    def latency() -> float:
+        return 0.05 * max(1.0, gradient.limit / 20) * chance.uniform(0.9, 1.1)
+
+    limits = []
+    for _ in range(300):
+        fill(gradient, clock, latency, windows=1)
+        limits.append(gradient.limit)
+    assert 20 <= sum(limits[100:]) / len(limits[100:]) <= 60
+
+
+def test_one_slow_route_among_quick_ones_is_no_overload() -> None:
+    clock = Clock()
+    gradient = Gradient(LoadSheddingConfig(), clock)
+    fill(gradient, clock, lambda: 0.05, windows=10, route="GET /slow")
+    before = gradient.limit
+    for _ in range(50):
+        for _ in range(6):
+            gradient.ended("GET /slow", 5.0, int(gradient.limit))
+        for _ in range(5):
+            gradient.ended("GET /quick", 0.002, int(gradient.limit))
+        clock.now += 0.11
+    assert gradient.limit > before
+
+
+def test_a_dear_route_is_not_slow_because_a_cheap_one_is_quick() -> None:
+    clock, turn = Clock(), iter(range(10**6))
+    gradient = Gradient(LoadSheddingConfig(), clock)
+    for _ in range(100):
+        for _ in range(11):
+            dear = next(turn) % 2
+            gradient.ended("dear" if dear else "cheap", 1.0 if dear else 0.03, int(gradient.limit))
+        clock.now += 0.11
+    assert gradient.limit > 100
+
+
+def test_a_minute_under_load_does_not_make_the_load_usual() -> None:
+    """A minute of windows, each at twice the latency of an idle server: the limit stays where it limits."""
+    clock = Clock()
+    gradient = Gradient(LoadSheddingConfig(), clock)
+    for _ in range(20):
+        for _ in range(11):
+            gradient.ended("r", 0.05, 1)
+        clock.now += 0.11
+
+    def latency() -> float:
+        return 0.05 * max(1.0, gradient.limit / 20)
+
+    fill(gradient, clock, latency, windows=600)
+    assert gradient.limit < 80
+
+
+def test_what_has_become_slower_for_good_is_learnt() -> None:
+    clock = Clock()
+    gradient = Gradient(LoadSheddingConfig(initial=100), clock)
+    fill(gradient, clock, lambda: 0.05, windows=20)
+    fill(gradient, clock, lambda: 0.5, windows=20_000)
+    assert gradient.limit > 100
+
+
+def test_a_limit_that_limits_nothing_is_left_alone() -> None:
+    clock = Clock()
+    gradient = Gradient(LoadSheddingConfig(), clock)
+    for seconds in (0.05, 5.0):
+        for _ in range(100):
+            gradient.ended("r", seconds, 9)
+            clock.now += 0.11
+    assert gradient.limit == 20
+
+
+def test_a_slack_is_forgiven_and_what_is_over_it_is_not() -> None:
+    for seconds, grows in ((0.0214, True), (0.05, False)):
+        clock = Clock()
+        gradient = Gradient(LoadSheddingConfig(), clock)
+        fill(gradient, clock, lambda: 0.001, windows=2)
+        before = gradient.limit
+        fill(gradient, clock, lambda seconds=seconds: seconds, windows=5)  # type: ignore[misc]
+        assert (gradient.limit > before) is grows
+
+
+def test_so_many_routes_are_remembered() -> None:
+    clock = Clock()
+    gradient = Gradient(LoadSheddingConfig(), clock)
+    for number in range(MAX_ROUTES + 5):
+        gradient.ended(f"r{number}", 0.1, 1)
+        clock.now += 0.11
+    gradient.ended("last", 0.1, 1)
+    assert len(gradient._usual) == MAX_ROUTES
+
+
+@pytest.mark.parametrize(
+    "config", [{"least": 0}, {"initial": 5}, {"most": 10}, {"tolerance": 0.5}, {"smoothing": 0}, {"samples": 0}]
+)
+def test_bounds_that_contradict_each_other_are_refused(config: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"must hold|at least"):
+        Gradient(LoadSheddingConfig(**config))
+
+
+# Who gets in. The application ends a request when it is let go.
+
+
+class Door:
+    """A shedding application whose requests end when they are told to."""
+
+    def __init__(self, **config: Any) -> None:
+        self.running: list[asyncio.Event] = []
+        settings = {"least": 1, "initial": 2, "unknown_share": 1.0, "max_wait": 5.0} | config
+        self.shedding = LoadShedding(
+            self._app,
+            config=LoadSheddingConfig(**settings),
+            exempt=frozenset({"/livez"}),
+            is_known=lambda scope: scope["known"],
+            remaining=lambda scope: scope["remaining"],
+            refuse=self._refused,
+        )
+        self.refused: list[str] = []
+
+    async def _app(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        done = asyncio.Event()
+        self.running.append(done)
+        await done.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _refused(self, scope: Scope, _receive: Receive, _send: Send, error: Overloaded) -> None:
+        self.refused.append(f"{scope['name']}: {error.reason}")
+
+    def knock(
+        self, name: str, *, known: bool = False, remaining: float | None = None, path: str = "/"
+    ) -> asyncio.Task[None]:
+        async def send(_message: Any) -> None:
+            pass
+
+        scope = {"type": "http", "method": "GET", "path": path, "name": name, "known": known, "remaining": remaining}
+        return asyncio.create_task(self.shedding(scope, None, send))  # type: ignore[arg-type]
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_so_many_run_so_many_wait_and_the_next_is_told() -> None:
+    door = Door(queue=1)
+    tasks = [door.knock(name) for name in "abcd"]
+    await settle()
+    assert (door.shedding.in_flight, door.shedding.queued, door.refused) == (2, 1, ["d: queue_full"])
+    door.running[0].set()
+    await settle()
+    assert (door.shedding.in_flight, door.shedding.queued, len(door.running)) == (2, 0, 3)
+    for event in door.running:
+        event.set()
+    await asyncio.gather(*tasks)
+    assert door.shedding.in_flight == 0
+
+
+async def test_a_probe_is_always_let_in_and_not_counted() -> None:
+    door = Door(queue=0)
+    tasks = [door.knock("a"), door.knock("b"), door.knock("probe", path="/livez")]
+    await settle()
+    assert (len(door.running), door.shedding.in_flight) == (3, 2)
+    for event in door.running:
+        event.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_known_callers_have_places_that_others_do_not() -> None:
+    door = Door(initial=10, least=1, unknown_share=0.8, queue=0)
+    tasks = [door.knock(f"u{number}") for number in range(9)]
+    await settle()
+    assert (door.shedding.in_flight, door.refused) == (8, ["u8: queue_full"])
+    tasks += [door.knock(f"k{number}", known=True) for number in range(3)]
+    await settle()
+    assert (door.shedding.in_flight, door.refused) == (10, ["u8: queue_full", "k2: queue_full"])
+    for event in door.running:
+        event.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_known_callers_go_first_and_push_the_youngest_other_out() -> None:
+    door = Door(initial=1, queue=2)
+    tasks = [door.knock("a"), door.knock("u1"), door.knock("u2")]
+    await settle()
+    tasks.append(door.knock("k", known=True))
+    await settle()
+    assert door.refused == ["u2: pushed_out"]
+    tasks.append(door.knock("k2", known=True))
+    await settle()
+    assert door.refused == ["u2: pushed_out", "u1: pushed_out"]
+    tasks.append(door.knock("k3", known=True))
+    await settle()
+    assert door.refused[2:] == ["k3: queue_full"]
+    door.running[0].set()
+    await settle()
+    assert len(door.running) == 2
+    for _ in range(2):
+        door.running[-1].set()
+        await settle()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_wait_ends_with_its_bound_or_its_deadline() -> None:
+    for options, wait in (({"max_wait": 0.01}, None), ({"max_wait": 60.0}, 0.01)):
+        door = Door(initial=1, **options)
+        first = door.knock("a")
+        await settle()
+        await door.knock("b", remaining=wait)
+        assert (door.refused, door.shedding.queued) == (["b: waited"], 0)
+        door.running[0].set()
+        await first
+
+
+async def test_a_client_that_leaves_gives_its_place_on() -> None:
+    door = Door(initial=1)
+    first, waiting, last = door.knock("a"), door.knock("b"), door.knock("c")
+    await settle()
+    waiting.cancel()
+    await settle()
+    assert door.shedding.queued == 1
+    first.cancel()
+    await settle()
+    assert (door.shedding.in_flight, door.shedding.queued, len(door.running)) == (1, 0, 2)
+    door.running[1].set()
+    await last
+    assert door.shedding.in_flight == 0
+
+
+async def test_a_place_that_comes_as_its_client_leaves_is_not_lost() -> None:
+    door = Door(initial=1)
+    first, second, third = door.knock("a"), door.knock("b"), door.knock("c")
+    await settle()
+    first.cancel()
+    await asyncio.sleep(0)  # the place has been given to b, which has not run yet
+    second.cancel()
+    await settle()
+    assert (door.shedding.in_flight, len(door.running)) == (1, 2)
+    door.running[-1].set()
+    await third
+    assert (door.shedding.in_flight, door.shedding.queued) == (0, 0)
+
+
+async def test_an_answer_that_has_begun_gives_its_place_back() -> None:
+    streaming = asyncio.Event()
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await streaming.wait()
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(_message: Any) -> None:
+        pass
+
+    shedding = LoadShedding(app)
+    task = asyncio.create_task(shedding({"type": "http", "method": "GET", "path": "/"}, None, send))  # type: ignore[arg-type]
+    await settle()
+    assert shedding.in_flight == 0
+    streaming.set()
+    await task
+    assert shedding.in_flight == 0
+
+
+def test_over_a_socket_the_rest_is_told_when_to_come_back() -> None:
+    full, go = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        if scope["path"] == "/hang":
+            loops.append(asyncio.get_running_loop())
+            full.set()
+            await go.wait()
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = LoadSheddingConfig(least=1, initial=1, unknown_share=1.0, queue=0)
+    with serve(LoadShedding(app, config=config, exempt=frozenset({"/livez"})), lifespan="off") as url:
+        hanging = threading.Thread(target=httpx2.get, args=(f"{url}/hang",))
+        hanging.start()
+        full.wait(10)
+        answer = httpx2.get(url)
+        assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
+        assert httpx2.get(f"{url}/livez").status_code == 204
+        loops[0].call_soon_threadsafe(go.set)
+        hanging.join()
+        assert httpx2.get(url).status_code == 204

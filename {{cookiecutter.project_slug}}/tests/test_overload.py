@@ -1,0 +1,88 @@
+"""A service that is asked for too much, or whose handlers misbehave, keeps serving the others; over a real socket."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+
+from tests.guards.probes import is_problem
+from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.service import DROPPED, Service, copy_project, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[OtlpReceiver]:
+    with OtlpReceiver() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, receiver: OtlpReceiver) -> Iterator[Service]:
+    folder = copy_project(tmp_path_factory.mktemp("service"))
+    shutil.copy(DROPPED / "unruly.py", folder / "app" / "handlers" / "unruly.py")
+    with (folder / "policy.toml").open("a", encoding="utf-8") as policy:
+        policy.write((DROPPED / "unruly.toml").read_text("utf-8"))
+    with running(folder, environ={"APP_THREADS": "8"}, telemetry=receiver) as started:
+        yield started
+
+
+def test_a_handler_that_holds_the_loop_is_named_with_its_stack(service: Service) -> None:
+    assert httpx2.get(f"{service.url}/unruly/spin?seconds=0.6", timeout=20).status_code == 200
+    (line,) = service.lines(event="event_loop_blocked")
+    assert (line["level"], line["entry"]) == ("error", "GET /unruly/spin")
+    assert any("handlers/unruly.py" in frame and frame.endswith(" busy") for frame in line["stack"])
+    (over,) = service.lines(event="event_loop_free")
+    assert over["entry"] == "GET /unruly/spin"
+    assert over["seconds"] >= 0.5
+    (check,) = [httpx2.get(f"{service.url}/readyz").json()["checks"]["event_loop"]]
+    assert check["state"] == "ok"
+    assert 0.5 <= check["blocked_seconds"] < 5
+
+
+def test_a_service_that_stands_still_too_often_is_not_ready(service: Service) -> None:
+    for _ in range(2):
+        httpx2.get(f"{service.url}/unruly/sleep?seconds=2.6", timeout=20)
+    service.lines(event="event_loop_free", entry="GET /unruly/sleep", count=2)
+    answer = httpx2.get(f"{service.url}/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["event_loop"]["state"] == "unavailable"
+    assert httpx2.get(f"{service.url}/livez").status_code == 200
+
+
+def test_synchronous_handlers_that_hang_leave_threads_for_others(service: Service) -> None:
+    """Of eight threads one route gets two; its callers are answered, the threads stay taken, and others have theirs."""
+    with ThreadPoolExecutor(12) as pool, httpx2.Client(timeout=20) as client:
+        hanging = list(pool.map(lambda _: client.get(f"{service.url}/unruly/stuck"), range(12)))
+        statuses = [answer.status_code for answer in hanging]
+        assert statuses.count(504) == 2
+        assert statuses.count(503) == 10
+        busy = next(answer for answer in hanging if answer.status_code == 503)
+        is_problem(busy, 503, "overloaded")
+        assert busy.headers["retry-after"] == "1"
+        headers = service.bearer("writer")
+        assert [client.get(f"{service.url}/probe/thread", headers=headers).status_code for _ in range(5)] == [200] * 5
+        client.post(f"{service.url}/unruly/let-go")
+
+
+def test_a_synchronous_handler_is_called_as_it_was_written(service: Service) -> None:
+    answer = httpx2.get(f"{service.url}/unruly/sum", params={"left": "2", "right": "3"})
+    assert answer.json() == {"sum": 5}
+    assert httpx2.get(f"{service.url}/unruly/sum", params={"left": "x", "right": "3"}).status_code == 422
+    operation = httpx2.get(f"{service.url}/openapi.json").json()["paths"]["/unruly/sum"]["get"]
+    assert [parameter["name"] for parameter in operation["parameters"]] == ["left", "right"]
+    assert operation["description"] == "Add two numbers."
+
+
+def test_the_load_is_exported(service: Service, receiver: OtlpReceiver) -> None:
+    httpx2.get(f"{service.url}/livez")
+    seen = len(receiver.exports)
+    receiver.wait_for(lambda: len(receiver.exports) >= seen + 2)
+    metrics = receiver.metrics()
+    assert {"breakwater.load", "breakwater.threads", "breakwater.event_loop.blocks"} <= set(metrics)
