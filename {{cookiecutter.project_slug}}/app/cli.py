@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import getpass
 import json
 import sys
 from functools import wraps
@@ -148,12 +149,15 @@ def migration(name: str) -> None:
     click.echo(path or "the models and the database agree; there is nothing to migrate")
 
 
-@main.command()
+@main.group(invoke_without_command=True)
 @click.option("--missing", is_flag=True, help="Print ready, closed entries for routes that the policy does not know.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_context
 @_refuses
-def routes(missing: bool, form: str) -> None:  # noqa: FBT001 - click passes flags so
-    """Print the effective policy of every route."""
+def routes(context: click.Context, missing: bool, form: str) -> None:  # noqa: FBT001 - click passes flags so
+    """Print the effective policy of every route; the commands below take one out of service, or put it back."""
+    if context.invoked_subcommand is not None:
+        return
     from app.definition import read_definition  # noqa: PLC0415 - imports the handlers
     from app.policy import render_missing, render_table, table_rows  # noqa: PLC0415
 
@@ -165,6 +169,81 @@ def routes(missing: bool, form: str) -> None:  # noqa: FBT001 - click passes fla
         click.echo(json.dumps(table_rows(policy, mounted), indent=2))
     else:
         click.echo(render_table(policy, mounted))
+
+
+def _order(act: str, summary: str) -> None:
+    """Add the command ``app routes ACT ROUTE``."""
+
+    @routes.command(act, help=summary)
+    @click.argument("route")
+    @click.option("--why", required=True, help="The reason; it is logged, and shown to whoever looks.")
+    @click.option("--by", default=getpass.getuser, show_default="who is logged in", help="Who says so.")
+    @_refuses
+    def command(route: str, why: str, by: str) -> None:
+        import asyncio  # noqa: PLC0415
+
+        from app.policy import load_policy  # noqa: PLC0415
+        from app.stages import Act  # noqa: PLC0415
+        from app.stages.commands import order  # noqa: PLC0415
+        from app.upstreams import NAMES  # noqa: PLC0415
+
+        settings = load_settings()
+        policy = load_policy(settings.policy_path, upstreams=NAMES)
+        click.echo(asyncio.run(order(settings, policy, Act(act), route=route, by=by, why=why)))
+
+
+_order("quarantine", "Take ROUTE (such as 'GET /v1/orders') out of service in every process, until it is released.")
+_order("release", "Put ROUTE back into service at once, whoever took it out.")
+_order("promote", "Treat ROUTE, which is on probation, as active.")
+
+
+@routes.command("acts")
+@_refuses
+def routes_acts() -> None:
+    """Print what people have done with routes, newest first."""
+    import asyncio  # noqa: PLC0415
+
+    from app.stages.commands import acts  # noqa: PLC0415
+
+    click.echo(asyncio.run(acts(load_settings())))
+
+
+@main.command()
+@click.argument("route")
+@click.option("--no-gate", is_flag=True, help="Do not judge the handler by the gate, which takes a while.")
+@_refuses
+def evidence(route: str, no_gate: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Print what speaks for the promotion of ROUTE, such as 'GET /v1/orders', and what against it.
+
+    Ends with 0 if the evidence speaks for it, 1 if not.
+    """
+    import asyncio  # noqa: PLC0415
+
+    from app.definition import read_definition  # noqa: PLC0415
+    from app.stages.commands import evidence as read  # noqa: PLC0415
+
+    settings = load_settings()
+    definition = read_definition(settings)
+
+    def gate() -> bool | None:
+        found = [each.file for each in definition.mounted if f"{each.method} {each.path}" == route]
+        if no_gate or not found or not (ROOT / found[0]).is_file():
+            return None
+        return _admits(ROOT / found[0])
+
+    text, speaks_for_it = asyncio.run(read(settings, definition.policy, route, gate))
+    click.echo(text)
+    sys.exit(0 if speaks_for_it else REFUSED)
+
+
+def _admits(handler: Path) -> bool | None:
+    """Tell whether the gate admits a handler, its gauntlet included; None where there is no gate, or it could not."""
+    try:
+        from admission.gate import LAYERS, Gate  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return None
+    report = Gate(ROOT, layers=LAYERS, cached=True, progress=lambda _line: None).judge((handler,))
+    return None if report.failures else report.verdict != "refused"
 
 
 @main.command()

@@ -25,6 +25,7 @@ from app.patterns.client_address import ClientAddress
 from app.patterns.development_issuer import DevelopmentIssuer, KeyFileError
 from app.patterns.graceful_shutdown import Lifecycle
 from app.patterns.guarded_http import HttpGuard
+from app.patterns.load_shedding import Gradient, LoadSheddingConfig
 from app.patterns.loop_watchdog import Block, LoopWatchdog
 from app.patterns.metrics import EventCounter, observe_states
 from app.patterns.problem_details import Problem, ProblemDetails
@@ -36,6 +37,7 @@ from app.patterns.thread_pool import ThreadPool, ThreadPoolConfig
 from app.patterns.tracing import RequestIds, RequestSampler, note_exception
 from app.settings import BootRefused, Settings
 from app.simulators.in_process import InProcessSimulator
+from app.stages import Stages, make_control
 from app.upstreams import DECLARED, Fallbacks, Upstreams, UpstreamTelemetry
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ class Components:
         refusals: counts refusals by code.
         contained: told of what a handler was kept from.
         threads: where synchronous handlers run.
+        gradient: finds how many requests may run at a time.
+        stages: what each route has earned.
         limiter: rates per caller, shared by Redis where there is one.
         flood_limiter: rates per address, always in this process.
         attempts: bounds failed authentications per address.
@@ -98,6 +102,8 @@ class Components:
     refusals: EventCounter
     contained: Callable[[ContainmentError], None]
     threads: ThreadPool
+    gradient: Gradient
+    stages: Stages
     limiter: AsyncLimiter
     flood_limiter: AsyncLimiter
     attempts: FailedAttempts
@@ -145,7 +151,17 @@ def build_components(
         template = getattr(scope.get("route"), "path_format", "unmatched")
         log.error("unhandled_exception", route=template, exc_info=error)
 
-    contained = _containment(telemetry, redactor, log)
+    most = settings.max_in_flight
+    gradient = Gradient(LoadSheddingConfig(most=most, initial=min(LoadSheddingConfig().initial, most)))
+    stages = Stages(make_control(settings), log, lambda: gradient.limit)
+    observe_states(
+        telemetry.meter,
+        "breakwater.routes.quarantined",
+        label="route",
+        read=stages.states,
+        description="1 where a route is out of service.",
+    )
+    contained = _containment(telemetry, redactor, log, stages.strike)
     database = Database(settings, lambda what, facts: log.info(what, **facts))
     limiter, flood_limiter = _limiters(settings, log)
     client = ClientAddress(settings.trusted_proxies)
@@ -174,6 +190,7 @@ def build_components(
         description="Connections of this process.",
     )
     watchdog = _watchdog(telemetry, log)
+    checks["routes"] = stages.check
     checks["event_loop"] = watchdog_check(watchdog)
     threads = ThreadPool(ThreadPoolConfig(threads=settings.threads, per_key=max(1, settings.threads // 4)))
     observe_states(
@@ -195,6 +212,8 @@ def build_components(
         refusals=refusals,
         contained=contained,
         threads=threads,
+        gradient=gradient,
+        stages=stages,
         limiter=limiter,
         flood_limiter=flood_limiter,
         # In memory it counts on its own, so that made-up addresses cannot push callers' counts out.
@@ -215,9 +234,17 @@ def build_components(
             outbox.watch,
             payments.serve,
             watchdog.run,
+            stages.watch,
             *((outbox.work,) if settings.works else ()),
         ),
-        closing=(database.aclose, upstreams.aclose, *closing, limiter.aclose, flood_limiter.aclose),
+        closing=(
+            database.aclose,
+            upstreams.aclose,
+            stages.control.aclose,
+            *closing,
+            limiter.aclose,
+            flood_limiter.aclose,
+        ),
     )
 
 
@@ -290,7 +317,9 @@ def _upstreams(
     return Upstreams(settings, seen, declared=DECLARED, simulators=simulators), fallbacks
 
 
-def _containment(telemetry: Telemetry, redactor: Redactor, log: Any) -> Callable[[ContainmentError], None]:
+def _containment(
+    telemetry: Telemetry, redactor: Redactor, log: Any, strike: Callable[[str], None]
+) -> Callable[[ContainmentError], None]:
     counter = EventCounter(
         telemetry.meter,
         "breakwater.containment.refusals",
@@ -301,6 +330,7 @@ def _containment(telemetry: Telemetry, redactor: Redactor, log: Any) -> Callable
 
     def contained(error: ContainmentError) -> None:
         counter.add(error.kind)
+        strike(error.name)
         log.error(
             "containment_refused",
             entry=error.name,

@@ -30,6 +30,7 @@ from app.patterns.http_client import (
 from app.patterns.idempotency import IdempotencyError
 from app.patterns.load_shedding import Overloaded
 from app.patterns.problem_details import INTERNAL, Problem, Rule, problem_of_status, title_of
+from app.patterns.quarantine import Quarantined, RouteBusy
 from app.patterns.rate_limit import RateLimited
 from app.patterns.ssrf_guard import UrlRefused
 from app.patterns.thread_pool import ThreadsBusy
@@ -128,9 +129,20 @@ def _url_refused(error: UrlRefused) -> Problem:
     return Problem(422, "url_refused", title_of(422), detail, reason=error.reason)
 
 
+def _quarantined(error: Quarantined) -> Problem:
+    detail = "This route is out of service for now, and others are not; Retry-After says when to try again."
+    headers = (_retry_after(error.retry_after),)
+    return Problem(503, "route_quarantined", title_of(503), detail, headers, reason=error.reason)
+
+
+def _route_busy(error: RouteBusy) -> Problem:
+    detail = "As many requests run on this route as may; nothing was done. Try again."
+    return Problem(503, "route_busy", title_of(503), detail, (_retry_after(error.retry_after),))
+
+
 def _overloaded(error: Overloaded | ThreadsBusy) -> Problem:
     detail = "The service has more to do than it can; nothing was done. Try again."
-    return Problem(503, "overloaded", title_of(503), detail, (_retry_after(error.retry_after),), reason=error.reason)
+    return Problem(503, "overloaded", title_of(503), detail, (_retry_after(error.retry_after),), reason=str(error))
 
 
 def _contained(error: ContainmentError) -> Problem:
@@ -211,6 +223,8 @@ RULES: Mapping[type[BaseException], Rule] = {
     ContainmentError: _contained,
     Overloaded: _overloaded,
     ThreadsBusy: _overloaded,
+    RouteBusy: _route_busy,
+    Quarantined: _quarantined,
     SQLAlchemyError: _database,
     RequestValidationError: _invalid,
     HTTPException: problem_of_status,

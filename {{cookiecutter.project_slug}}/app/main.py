@@ -35,9 +35,10 @@ from app.patterns.containment import Containment
 from app.patterns.deadline import Deadline, remaining, requested_timeout
 from app.patterns.idempotency import Idempotency, IdempotencyConfig
 from app.patterns.idempotency_store import SqlIdempotencyStore
-from app.patterns.load_shedding import LoadShedding, LoadSheddingConfig
+from app.patterns.load_shedding import LoadShedding
 from app.patterns.metrics import RequestMetrics, observe_states
 from app.patterns.ownership import TRUSTED, OwnerScope
+from app.patterns.quarantine import Quarantine, Quarantined, RouteBusy
 from app.patterns.rate_limit import FloodLimit, RateLimit
 from app.patterns.request_log import RequestLog
 from app.patterns.row_security import principal as row_principal
@@ -123,7 +124,19 @@ def _tracing(app: ASGIApp, parts: Components) -> ASGIApp:
     config = TracingConfig(
         ratio=parts.settings.trace_sample_ratio, trust_remote_sampling=parts.settings.trust_remote_sampling
     )
-    return Tracing(app, tracer=parts.telemetry.tracer, config=config, redact=parts.redactor.text)
+    on_probation = any(staged.policy.stage == "probation" for staged in parts.stages.routes.values())
+
+    def keep(scope: Scope) -> bool:
+        return "probation" in scope.get("state", ())
+
+    return Tracing(
+        app,
+        tracer=parts.telemetry.tracer,
+        config=config,
+        redact=parts.redactor.text,
+        # Asked at the end of each request, so only where a route may be on probation; a reload may put one there.
+        keep=keep if on_probation or not parts.settings.production else None,
+    )
 
 
 def _metrics(app: ASGIApp, parts: Components) -> ASGIApp:
@@ -177,7 +190,7 @@ def _flood_limit(app: ASGIApp, parts: Components) -> ASGIApp:
         limiter=parts.flood_limiter,
         rate=parts.settings.flood_rate,
         client=_client(parts),
-        exempt=frozenset({"/livez", "/readyz"}),
+        exempt=PROBES,
         refuse=parts.problems.refuse,
     )
 
@@ -190,10 +203,8 @@ def _load_shedding(app: ASGIApp, parts: Components) -> ASGIApp:
 
     shedding = LoadShedding(
         app,
-        config=LoadSheddingConfig(
-            most=parts.settings.max_in_flight, initial=min(LoadSheddingConfig().initial, parts.settings.max_in_flight)
-        ),
-        exempt=frozenset({"/livez", "/readyz"}),
+        gradient=parts.gradient,
+        exempt=PROBES,
         is_known=is_known,
         remaining=lambda scope: requested_timeout(scope["headers"]),
         refuse=parts.problems.refuse,
@@ -203,7 +214,7 @@ def _load_shedding(app: ASGIApp, parts: Components) -> ASGIApp:
         "breakwater.load",
         label="state",
         read=lambda: {
-            "limit": shedding.gradient.limit,
+            "limit": parts.gradient.limit,
             "in_flight": float(shedding.in_flight),
             "queued": float(shedding.queued),
         },
@@ -226,8 +237,55 @@ EDGE = (
 """What every request passes, outermost first."""
 
 
+PROBES = frozenset({"/livez", "/readyz"})
+"""Paths that an orchestrator asks for: never shed, never quarantined."""
+
+NOT_ITS_FAULT = frozenset({"database_timeout", "upstream_bad_answer", "upstream_refused", "upstream_timeout"})
+"""Codes of refusals that say of something behind a route that it fails; so does every 503."""
+
+
+def _stage(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants) -> ASGIApp:
+    staged = parts.stages.routes.get(f"{policy.method} {policy.path}")
+    if staged is None:
+        return app
+    evidence = staged.evidence
+
+    def judge(status: int, scope: Scope) -> bool | None:
+        if status in {503, 499} or scope["state"].get("code") in NOT_ITS_FAULT:
+            return None
+        return status >= 500  # noqa: PLR2004 - RFC 9110, section 15.6
+
+    async def refuse(scope: Scope, receive: Receive, send: Send, error: Quarantined | RouteBusy) -> None:
+        evidence.shed += 1
+        await parts.problems.refuse(scope, receive, send, error)
+
+    guard = Quarantine(
+        parts.problems.wrap(app),  # what escapes is judged by what its caller is told
+        staged.budget,
+        concurrency=partial(parts.stages.concurrency, staged),
+        judge=judge,
+        observe=evidence.ended,
+        refuse=refuse,
+    )
+    if policy.stage == "active":
+        return guard
+
+    async def sampled(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["probation"] = True
+        await guard(scope, receive, send)
+
+    return sampled
+
+
 def _deadline(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants) -> ASGIApp:
-    return Deadline(app, timeout=policy.timeout, refuse=parts.problems.refuse)
+    timeout = parts.stages.timeout(policy, policy.stage)
+    guard = Deadline(app, timeout=timeout, refuse=parts.problems.refuse)
+    staged = parts.stages.routes.get(f"{policy.method} {policy.path}")
+    if staged is not None and timeout < policy.timeout:
+        staged.on_promotion.append(lambda: setattr(guard, "timeout", policy.timeout))
+        if staged.promoted:
+            guard.timeout = policy.timeout
+    return guard
 
 
 def _body_limit(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants) -> ASGIApp:
@@ -354,6 +412,7 @@ def _anonymous(parts: Components, scope: Scope) -> str:
 
 
 GUARDS = (
+    Guard("stage", _stage),  # outside of all that costs: what is out of service is refused for nothing
     Guard("deadline", _deadline),  # outside of everything that may wait
     Guard("body_limit", _body_limit),  # a declared length that is too large is refused before a token is looked at
     Guard("authentication", _authentication),
@@ -532,7 +591,12 @@ def compose(
     service.state.upstreams, service.state.fallbacks = parts.upstreams, parts.fallbacks
     service.state.background = parts.outbox
 
+    parts.stages.keep(frozenset(f"{entry.method} {entry.path}" for entry in policies.values()))
+
     def guarded(handler: Handler, entry: RoutePolicy) -> GuardedRoute:
+        if entry.line and entry.path not in PROBES:  # without a line it is development's documentation
+            parts.stages.enter(entry)
+
         def wrap(app: ASGIApp, _route: MountedRoute) -> ASGIApp:
             for guard in reversed(guards):
                 if guard.needed is None or guard.needed(handler, entry):

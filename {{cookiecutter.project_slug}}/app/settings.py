@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     )
     policy_path: Path = Field(ROOT / "policy.toml", description="the policy file")
 
+    routes_path: Path = Field(
+        ROOT / ".routes",
+        description="folder of people's words about routes, and of the evidence; where Redis is set they lie there",
+    )
+
     issuer: str = Field(
         DEVELOPMENT_ISSUER,
         min_length=1,

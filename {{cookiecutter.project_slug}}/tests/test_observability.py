@@ -116,7 +116,16 @@ def test_a_handlers_own_span_belongs_to_the_request(service: Service, receiver: 
 
 def test_boot_logs_what_stands_in_front_of_what(service: Service) -> None:
     (line,) = service.lines(event="composed")
-    names = ["deadline", "body_limit", "authentication", "authorization", "rate_limit", "unit_of_work", "idempotency"]
+    names = [
+        "stage",
+        "deadline",
+        "body_limit",
+        "authentication",
+        "authorization",
+        "rate_limit",
+        "unit_of_work",
+        "idempotency",
+    ]
     assert line["guards"] == [*names, "outbound", "containment"]
     routes = service.lines(event="route", count=line["routes"])
     assert {"POST /probe/echo", "GET /livez"} <= {f"{route['method']} {route['path']}" for route in routes}

@@ -15,7 +15,8 @@ Who finds no place waits in a queue, known callers before others and in order of
 deadline leaves, and then hears 503 with Retry-After. Where the queue is full a known caller takes the place of the
 youngest other. Unknown callers may fill ``unknown_share`` of the limit, known ones all of it.
 
-Defaults: 20 at the start (as concurrency-limits has), 10 to 1,000; tolerance 1.5; a window of 100 ms, or longer until
+Defaults: 100 at the start, 20 to 1,000 (requests that wait for a database cost little; what cost much are shed within
+a second or two); tolerance 1.5; a window of 100 ms, or longer until
 it has ten requests; a queue of 100 entries for 50 ms: what waits longer adds to a latency that is past help. A
 ``slack`` of 20 ms is no sign of overload: beside one millisecond a pause of the garbage collector is a multiple.
 
@@ -68,8 +69,8 @@ class LoadSheddingConfig:
         retry_after: seconds after which to try again, for who is turned away.
     """
 
-    initial: int = 20
-    least: int = 10
+    initial: int = 100
+    least: int = 20
     most: int = 1000
     tolerance: float = 1.5
     smoothing: float = 0.2
@@ -189,6 +190,7 @@ class LoadShedding:
     Args:
         app: the ASGI application behind it.
         config: how the limit is found, and who waits.
+        gradient: finds the limit, where others want to know it too; one of its own by default.
         exempt: paths that are always let in, and not counted: probes.
         is_known: tells a caller who was verified before from one who was not; everybody is unknown by default.
         route: names what a request was, once it ended; latencies are compared by it.
@@ -206,6 +208,7 @@ class LoadShedding:
         app: ASGIApp,
         *,
         config: LoadSheddingConfig | None = None,
+        gradient: Gradient | None = None,
         exempt: frozenset[str] = frozenset(),
         is_known: Callable[[Scope], bool] = lambda _scope: False,
         route: Callable[[Scope], str] | None = None,
@@ -215,7 +218,7 @@ class LoadShedding:
     ) -> None:
         self.app = app
         self.config = config or LoadSheddingConfig()
-        self.gradient = Gradient(self.config, clock)
+        self.gradient = gradient or Gradient(self.config, clock)
         self.in_flight = 0
         self._exempt, self._is_known, self._clock = exempt, is_known, clock
         self._route, self._remaining, self._refuse = route or _template, remaining, refuse or _refuse

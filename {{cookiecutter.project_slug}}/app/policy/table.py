@@ -25,12 +25,11 @@ _HEADINGS = {
     "max_body": "MAX BODY",
     "idempotency": "IDEMPOTENCY",
     "outbound": "OUTBOUND",
-    "stage": "STAGE*",
+    "stage": "STAGE",
     "source": "SOURCE",
 }
 _WRAPPED_FIRST = ("who", "rate", "outbound", "source", "path")
 
-_NOT_YET = "* parsed, checked and shown, but not enforced by this release."
 _NOBODY_YET = "NO ENTRY: does not boot"
 _NO_HANDLER = "NO HANDLER: does not boot"
 
@@ -58,8 +57,7 @@ def render_table(policy: Policy, mounted: Iterable[MountedRoute]) -> str:
     widths = _widths([_HEADINGS, *rows])
     lines = [_line(_HEADINGS, widths)]
     lines += [_line(row, widths) for row in rows]
-    notes = [_NOT_YET]
-    notes += [
+    notes = [
         f"{row['method']} {row['path']}: idempotency is off: {row['idempotency_reason']}"
         for row in rows
         if row["idempotency_reason"]
@@ -70,7 +68,7 @@ def render_table(policy: Policy, mounted: Iterable[MountedRoute]) -> str:
         if row["effects"] == "external"
     ]
     notes += [f"{row['method']} {row['path']}: may {row['files']}" for row in rows if row["files"]]
-    return "\n".join([*lines, "", *notes])
+    return "\n".join([*lines, *(["", *notes] if notes else [])])
 
 
 def _row(

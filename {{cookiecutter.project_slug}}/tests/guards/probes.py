@@ -111,15 +111,34 @@ def flood_limit(service: Service) -> None:
 def load_shedding(service: Service) -> None:
     """What cannot be served is told so at once; a probe is answered all the while."""
     headers = service.bearer("writer")
-    with ThreadPoolExecutor(60) as pool, httpx2.Client(timeout=10, limits=httpx2.Limits(max_connections=60)) as client:
-        hanging = [pool.submit(client.get, f"{service.url}/probe/hang", headers=headers) for _ in range(60)]
-        assert httpx2.get(f"{service.url}/livez").status_code == 200
-        answers = [future.result() for future in hanging]
+    with ThreadPoolExecutor(24) as pool, httpx2.Client(timeout=10, limits=httpx2.Limits(max_connections=30)) as client:
+        hang = [f"{service.url}/probe/hang", f"{service.url}/probe/hang/too"] * 12  # a route may have half of the limit
+        hanging = [pool.submit(client.get, url, headers=headers) for url in hang]
+        answers = []
+        while not all(future.done() for future in hanging):
+            answers.append(client.get(f"{service.url}/probe/open"))
+            assert client.get(f"{service.url}/livez").status_code == 200
     refused = [answer for answer in answers if answer.status_code == 503]
     assert refused
     is_problem(refused[0], 503, "overloaded")
     assert refused[0].headers["retry-after"] == "1"
-    assert 504 in [answer.status_code for answer in answers]
+    assert client.is_closed
+    assert {future.result().status_code for future in hanging} == {503, 504}
+
+
+@_guard
+def stage(service: Service) -> None:
+    """A route on probation that is kept from something is out of service; the others are not."""
+    headers = service.bearer("writer")
+    url = f"{service.url}/probe/trial"
+    assert httpx2.get(url, headers=headers).status_code == 200
+    is_problem(httpx2.get(url, params={"path": "/etc/passwd"}, headers=headers), 500, "internal_error")
+    answer = httpx2.get(url, headers=headers)
+    is_problem(answer, 503, "route_quarantined")
+    assert 1 <= int(answer.headers["retry-after"]) <= 30
+    assert httpx2.get(f"{service.url}/probe/open").status_code == 200
+    routes = httpx2.get(f"{service.url}/readyz").json()["checks"]["routes"]
+    assert (routes["state"], routes["quarantined"]) == ("degraded", ["GET /probe/trial"])
 
 
 @_guard

@@ -20,7 +20,11 @@ FLOOD = 60
 """Requests per minute in the service that is flooded: few, so that the probe is short."""
 
 ALL = {**probes.EDGE, **probes.GUARDS}
-SETTINGS = {"APP_CORS_ORIGINS": "https://app.example", "APP_PAYMENTS_URL": "http://127.0.0.1:9"}
+SETTINGS = {
+    "APP_CORS_ORIGINS": "https://app.example",
+    "APP_PAYMENTS_URL": "http://127.0.0.1:9",
+    "APP_MAX_IN_FLIGHT": "20",
+}
 
 
 @pytest.fixture(scope="module")

@@ -38,14 +38,14 @@ def fill(gradient: Gradient, clock: Clock, latency: Callable[[], float], *, wind
 
 def test_the_limit_grows_while_latencies_are_as_usual() -> None:
     clock = Clock()
-    gradient = Gradient(LoadSheddingConfig(most=300), clock)
+    gradient = Gradient(LoadSheddingConfig(initial=20, least=10, most=300), clock)
     fill(gradient, clock, lambda: 0.05, windows=200)
     assert gradient.limit == 300
 
 
 def test_the_limit_falls_to_the_least_while_everything_is_slow() -> None:
     clock = Clock()
-    gradient = Gradient(LoadSheddingConfig(initial=200), clock)
+    gradient = Gradient(LoadSheddingConfig(initial=200, least=10), clock)
     fill(gradient, clock, lambda: 0.05, windows=100)
     fill(gradient, clock, lambda: 2.0, windows=40)
     assert gradient.limit < 60
@@ -54,7 +54,7 @@ def test_the_limit_falls_to_the_least_while_everything_is_slow() -> None:
 def test_the_limit_finds_the_capacity_of_a_server_that_queues() -> None:
     """A server that does 20 at a time in 50 ms each, and makes the rest wait: twice 20 is left as a queue at most."""
     clock, chance = Clock(), random.Random(1)
-    gradient = Gradient(LoadSheddingConfig(), clock)
+    gradient = Gradient(LoadSheddingConfig(initial=20, least=10), clock)
     fill(gradient, clock, lambda: 0.05 * chance.uniform(0.9, 1.1), windows=5)
 
     def latency() -> float:
@@ -69,7 +69,7 @@ def test_the_limit_finds_the_capacity_of_a_server_that_queues() -> None:
 
 def test_one_slow_route_among_quick_ones_is_no_overload() -> None:
     clock = Clock()
-    gradient = Gradient(LoadSheddingConfig(), clock)
+    gradient = Gradient(LoadSheddingConfig(initial=20, least=10), clock)
     fill(gradient, clock, lambda: 0.05, windows=10, route="GET /slow")
     before = gradient.limit
     for _ in range(50):
@@ -83,7 +83,7 @@ def test_one_slow_route_among_quick_ones_is_no_overload() -> None:
 
 def test_a_dear_route_is_not_slow_because_a_cheap_one_is_quick() -> None:
     clock, turn = Clock(), iter(range(10**6))
-    gradient = Gradient(LoadSheddingConfig(), clock)
+    gradient = Gradient(LoadSheddingConfig(initial=20, least=10), clock)
     for _ in range(100):
         for _ in range(11):
             dear = next(turn) % 2
@@ -95,7 +95,7 @@ def test_a_dear_route_is_not_slow_because_a_cheap_one_is_quick() -> None:
 def test_a_minute_under_load_does_not_make_the_load_usual() -> None:
     """A minute of windows, each at twice the latency of an idle server: the limit stays where it limits."""
     clock = Clock()
-    gradient = Gradient(LoadSheddingConfig(), clock)
+    gradient = Gradient(LoadSheddingConfig(initial=20, least=10), clock)
     for _ in range(20):
         for _ in range(11):
             gradient.ended("r", 0.05, 1)
@@ -118,7 +118,7 @@ def test_what_has_become_slower_for_good_is_learnt() -> None:
 
 def test_a_limit_that_limits_nothing_is_left_alone() -> None:
     clock = Clock()
-    gradient = Gradient(LoadSheddingConfig(), clock)
+    gradient = Gradient(LoadSheddingConfig(initial=20, least=10), clock)
     for seconds in (0.05, 5.0):
         for _ in range(100):
             gradient.ended("r", seconds, 9)
@@ -129,7 +129,7 @@ def test_a_limit_that_limits_nothing_is_left_alone() -> None:
 def test_a_slack_is_forgiven_and_what_is_over_it_is_not() -> None:
     for seconds, grows in ((0.0214, True), (0.05, False)):
         clock = Clock()
-        gradient = Gradient(LoadSheddingConfig(), clock)
+        gradient = Gradient(LoadSheddingConfig(initial=20, least=10), clock)
         fill(gradient, clock, lambda: 0.001, windows=2)
         before = gradient.limit
         fill(gradient, clock, lambda seconds=seconds: seconds, windows=5)  # type: ignore[misc]
@@ -138,7 +138,7 @@ def test_a_slack_is_forgiven_and_what_is_over_it_is_not() -> None:
 
 def test_so_many_routes_are_remembered() -> None:
     clock = Clock()
-    gradient = Gradient(LoadSheddingConfig(), clock)
+    gradient = Gradient(LoadSheddingConfig(initial=20, least=10), clock)
     for number in range(MAX_ROUTES + 5):
         gradient.ended(f"r{number}", 0.1, 1)
         clock.now += 0.11
@@ -147,7 +147,7 @@ def test_so_many_routes_are_remembered() -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [{"least": 0}, {"initial": 5}, {"most": 10}, {"tolerance": 0.5}, {"smoothing": 0}, {"samples": 0}]
+    "config", [{"least": 0}, {"initial": 5}, {"most": 50}, {"tolerance": 0.5}, {"smoothing": 0}, {"samples": 0}]
 )
 def test_bounds_that_contradict_each_other_are_refused(config: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"must hold|at least"):

@@ -33,6 +33,18 @@ async def hang():
     return {"done": True}
 
 
+@app.get("/probe/hang/too")
+async def hang_too():
+    await asyncio.sleep(60)
+    return {"done": True}
+
+
+@app.get("/probe/trial")
+def on_trial(path: str = "app/errors.py"):
+    with open(path) as file:
+        return {"size": len(file.read())}
+
+
 @app.get("/probe/crash")
 async def crash():
     raise RuntimeError("could not connect to postgresql://admin:hunter2@db/orders")

@@ -1,0 +1,135 @@
+"""A person's word reaches every process, probation is tighter than service, and the evidence is there to see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+
+from tests.guards.probes import is_problem
+from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.service import Service, copy_project, run_to_end, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TRIAL = "GET /probe/trial"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = copy_project(tmp_path_factory.mktemp("service"))
+    policy = folder / "policy.toml"
+    text = policy.read_text("utf-8").replace(
+        '[routes."GET /probe/hang/too"]', '[routes."GET /probe/hang/too"]\nstage = "probation"'
+    )
+    policy.write_text(text.replace('timeout = "300ms"', 'timeout = "2s"'), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[OtlpReceiver]:
+    with OtlpReceiver() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def service(project: Path, receiver: OtlpReceiver) -> Iterator[Service]:
+    with running(project, telemetry=receiver, environ={"APP_TRACE_SAMPLE_RATIO": "0"}) as started:
+        yield started
+
+
+def get(service: Service, path: str, **options: str) -> httpx2.Response:
+    return httpx2.get(f"{service.url}{path}", headers=service.bearer("writer"), params=options, timeout=20)
+
+
+def test_a_route_on_probation_is_traced_whole_and_has_half_its_time(service: Service, receiver: OtlpReceiver) -> None:
+    answer = get(service, "/probe/trial")
+    trace = answer.headers["traceparent"].split("-")[1]
+    receiver.wait_for(lambda: any(span.trace_id.hex() == trace for span in receiver.spans()))
+    plain = get(service, "/probe/items/1").headers["traceparent"].split("-")[1]
+    hangs = get(service, "/probe/hang/too")
+    is_problem(hangs, 504, "deadline_exceeded")
+    assert "within 1 seconds" in hangs.json()["detail"]
+    assert "within 2 seconds" in get(service, "/probe/hang").json()["detail"]
+    assert not any(span.trace_id.hex() == plain for span in receiver.spans())
+
+
+def test_a_person_takes_a_route_out_and_puts_it_back(service: Service, project: Path) -> None:
+    done = run_to_end(project, "routes", "quarantine", "GET /probe/items/{number}", "--why", "it leaks", "--by", "ann")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "quarantine: GET /probe/items/{number}, by ann: it leaks" in done.stdout
+    (line,) = service.lines(event="route_order", entry="GET /probe/items/{number}")
+    assert (line["act"], line["by"], line["why"]) == ("quarantine", "ann", "it leaks")
+    is_problem(get(service, "/probe/items/1"), 503, "route_quarantined")
+    assert get(service, "/probe/span").status_code == 200
+    assert httpx2.get(f"{service.url}/readyz").json()["checks"]["routes"]["quarantined"] == [
+        "GET /probe/items/{number}"
+    ]
+    run_to_end(project, "routes", "release", "GET /probe/items/{number}", "--why", "mended", "--by", "bob")
+    service.lines(event="route_order", act="release")
+    assert get(service, "/probe/items/1").status_code == 200
+    acts = run_to_end(project, "routes", "acts").stdout.splitlines()
+    assert "release     GET /probe/items/{number}  by bob: mended" in acts[0]
+    assert "quarantine  GET /probe/items/{number}  by ann: it leaks" in acts[1]
+
+
+def test_a_route_that_fails_is_out_and_others_are_not(service: Service) -> None:
+    """An active route has to fail for nearly everybody: 90 % of fifty."""
+    statuses = [get(service, "/probe/crash").status_code for _ in range(51)]
+    assert statuses == [500] * 50 + [503]
+    (line,) = service.lines(event="route_state", entry="GET /probe/crash")
+    assert (line["state"], line["reason"]) == ("quarantined", "failures")
+    assert get(service, "/probe/items/1").status_code == 200
+
+
+def test_evidence_is_added_up_and_judged(service: Service, project: Path) -> None:
+    for _ in range(3):
+        assert get(service, "/probe/span").status_code == 200
+    service.stop()  # it reports as it ends
+    done = run_to_end(project, "evidence", "GET /probe/span", "--no-gate")
+    assert done.returncode == 1
+    said = done.stdout.splitlines()
+    assert said[0] == "GET /probe/span"
+    assert "  requests      4" in said
+    assert "  errors        0 (0.00%)" in said
+    assert "  gate          not asked" in said
+    assert "against promotion: 4 requests are fewer than 1000" in said
+    crash = run_to_end(project, "evidence", "GET /probe/crash", "--no-gate").stdout
+    assert "  errors        50 (100.00%)" in crash
+    assert "  shed          1" in crash
+    assert "against promotion: it was quarantined 1 times" in crash
+    quarantined = run_to_end(project, "evidence", "GET /probe/items/{number}", "--no-gate").stdout
+    assert "  last word     release by bob" in quarantined
+
+
+def test_what_is_no_route_is_said_with_the_nearest(project: Path) -> None:
+    for command in (("routes", "release", "--why", "x"), ("evidence",)):
+        done = run_to_end(project, *command, "GET /probe/trail")
+        assert done.returncode == 1
+        assert "did you mean 'GET /probe/trial'?" in done.stderr
+    done = run_to_end(project, "routes", "promote", "GET /probe/span", "--why", "x")
+    assert "is not on probation" in done.stderr
+    assert run_to_end(project, "routes", "promote", TRIAL).returncode == 2  # without a reason
+
+
+def test_a_promotion_holds_in_every_process_that_shares_redis(project: Path, redis_url: str) -> None:
+    environ = {"APP_REDIS_URL": redis_url}
+    with running(project, environ=environ, workers=2) as service:
+        assert "within 1 seconds" in get(service, "/probe/hang/too").json()["detail"]
+        done = run_to_end(project, "routes", "promote", "GET /probe/hang/too", "--why", "a good week", environ=environ)
+        assert 'To make it last, write stage = "active" at policy.toml:' in done.stdout
+        service.lines(event="route_order", act="promote", count=2)
+        told = {get(service, "/probe/hang/too").json()["detail"] for _ in range(4)}
+        assert told == {"The request did not end within 2 seconds."}
+
+
+def test_a_store_that_is_away_is_a_degraded_mode(project: Path) -> None:
+    with running(project, environ={"APP_ROUTES_PATH": "pyproject.toml/routes"}) as service:
+        get(service, "/probe/span")
+        service.lines(event="route_control", state="unavailable")
+        routes = httpx2.get(f"{service.url}/readyz").json()["checks"]["routes"]
+        assert (routes["state"], routes["control"]) == ("degraded", "unavailable")
+        assert httpx2.get(f"{service.url}/readyz").status_code == 200
