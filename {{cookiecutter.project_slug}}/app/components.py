@@ -20,12 +20,13 @@ from app.background import Background
 from app.database import Database
 from app.errors import RULES
 from app.health import Check, Health
+from app.ops import Operations
 from app.patterns.authentication import AuthenticationConfig, KeySource, TokenVerifier
 from app.patterns.client_address import ClientAddress
 from app.patterns.development_issuer import DevelopmentIssuer, KeyFileError
 from app.patterns.graceful_shutdown import Lifecycle
 from app.patterns.guarded_http import HttpGuard
-from app.patterns.load_shedding import Gradient, LoadSheddingConfig
+from app.patterns.load_shedding import Gradient, LoadShedding, LoadSheddingConfig
 from app.patterns.loop_watchdog import Block, LoopWatchdog
 from app.patterns.metrics import EventCounter, observe_states
 from app.patterns.problem_details import Problem, ProblemDetails
@@ -79,6 +80,8 @@ class Components:
         threads: where synchronous handlers run.
         gradient: finds how many requests may run at a time.
         stages: what each route has earned.
+        operations: what the operator's page shows.
+        loads: the load shedding of the edge, once it is composed.
         limiter: rates per caller, shared by Redis where there is one.
         flood_limiter: rates per address, always in this process.
         attempts: bounds failed authentications per address.
@@ -104,6 +107,8 @@ class Components:
     threads: ThreadPool
     gradient: Gradient
     stages: Stages
+    operations: Operations
+    loads: list[LoadShedding]
     limiter: AsyncLimiter
     flood_limiter: AsyncLimiter
     attempts: FailedAttempts
@@ -143,8 +148,13 @@ def build_components(
 
     http_guard.on_refusal = refusals.add
 
-    def refused(_scope: Scope, problem: Problem) -> None:
+    def refused(scope: Scope, problem: Problem) -> None:
         refusals.add(problem.code)
+        if settings.ops:
+            template = getattr(scope.get("route"), "path_format", "unmatched")
+            request_id = str(scope["state"].get("request_id"))
+            route = f"{scope['method']} {template}"
+            operations.refused(code=problem.code, status=problem.status, route=route, request_id=request_id)
 
     def unhandled(scope: Scope, error: BaseException) -> None:
         note_exception(scope, error)  # the span of this request is ended by the edge, which sees only a 500
@@ -201,6 +211,21 @@ def build_components(
         unit="{call}",
         description="Synchronous handlers that run, and that wait for a thread.",
     )
+    loads: list[LoadShedding] = []
+
+    def load() -> Mapping[str, float]:
+        in_flight, queued = sum(each.in_flight for each in loads), sum(each.queued for each in loads)
+        return {"limit": gradient.limit, "in_flight": float(in_flight), "queued": float(queued)}
+
+    observe_states(
+        telemetry.meter,
+        "breakwater.load",
+        label="state",
+        read=load,
+        unit="{request}",
+        description="Requests that run, that wait, and how many may run.",
+    )
+    operations = Operations(settings.service_name, stages, upstreams, checks=checks, load=load)
     accepted = AuthenticationConfig(issuer=settings.issuer, audience=settings.audience)
     return Components(
         settings=settings,
@@ -214,6 +239,8 @@ def build_components(
         threads=threads,
         gradient=gradient,
         stages=stages,
+        operations=operations,
+        loads=loads,
         limiter=limiter,
         flood_limiter=flood_limiter,
         # In memory it counts on its own, so that made-up addresses cannot push callers' counts out.
@@ -235,6 +262,7 @@ def build_components(
             payments.serve,
             watchdog.run,
             stages.watch,
+            *((operations.watch,) if settings.ops else ()),
             *((outbox.work,) if settings.works else ()),
         ),
         closing=(

@@ -22,13 +22,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from app import docs
+from app import docs, ops
 from app.components import Components, build_components, running
 from app.definition import READING, Definition, asks_for, read_definition
 from app.dependencies import look_of, outbox_of, session_of
 from app.models.base import IDEMPOTENCY
 from app.openapi import complete, operation_extra
-from app.patterns.authentication import Authentication
+from app.patterns.authentication import Authentication, AuthenticationError, KeysUnavailableError
 from app.patterns.authorization import Authorization, Roles
 from app.patterns.body_limit import BodyLimit
 from app.patterns.containment import Containment
@@ -36,13 +36,13 @@ from app.patterns.deadline import Deadline, remaining, requested_timeout
 from app.patterns.idempotency import Idempotency, IdempotencyConfig
 from app.patterns.idempotency_store import SqlIdempotencyStore
 from app.patterns.load_shedding import LoadShedding
-from app.patterns.metrics import RequestMetrics, observe_states
+from app.patterns.metrics import RequestMetrics
 from app.patterns.ownership import TRUSTED, OwnerScope
 from app.patterns.quarantine import Quarantine, Quarantined, RouteBusy
 from app.patterns.rate_limit import FloodLimit, RateLimit
 from app.patterns.request_log import RequestLog
 from app.patterns.row_security import principal as row_principal
-from app.patterns.security_headers import DOCS_POLICY, HSTS, SecurityHeaders, SecurityHeadersConfig
+from app.patterns.security_headers import DOCS_POLICY, HSTS, OPS_POLICY, SecurityHeaders, SecurityHeadersConfig
 from app.patterns.structured_logging import REQUEST_CONTEXT
 from app.patterns.tracing import Tracing, TracingConfig
 from app.patterns.unit_of_work import UnitOfWork
@@ -147,7 +147,10 @@ def _metrics(app: ASGIApp, parts: Components) -> ASGIApp:
 
 def _security_headers(app: ASGIApp, parts: Components) -> ASGIApp:
     config = SecurityHeadersConfig(
-        path_policies={"/docs": DOCS_POLICY} if parts.settings.serves_docs else {},
+        path_policies={
+            **({"/docs": DOCS_POLICY} if parts.settings.serves_docs else {}),
+            **(dict.fromkeys(("/ops", "/ops/act", "/ops/login"), OPS_POLICY) if parts.settings.ops else {}),
+        },
         strict_transport_security=HSTS if parts.settings.hsts else None,
     )
     return SecurityHeaders(app, config=config)
@@ -209,18 +212,7 @@ def _load_shedding(app: ASGIApp, parts: Components) -> ASGIApp:
         remaining=lambda scope: requested_timeout(scope["headers"]),
         refuse=parts.problems.refuse,
     )
-    observe_states(
-        parts.telemetry.meter,
-        "breakwater.load",
-        label="state",
-        read=lambda: {
-            "limit": parts.gradient.limit,
-            "in_flight": float(shedding.in_flight),
-            "queued": float(shedding.queued),
-        },
-        unit="{request}",
-        description="Requests that run, that wait, and how many may run.",
-    )
+    parts.loads.append(shedding)
     return shedding
 
 
@@ -388,6 +380,8 @@ def _outbound(app: ASGIApp, policy: RoutePolicy, _parts: Components, _grants: Gr
 
 
 def _containment(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants) -> ASGIApp:
+    if not policy.line:
+        return app  # people's own: the documentation, the operator's page
     return Containment(
         app,
         name=f"{policy.method} {policy.path}",
@@ -610,7 +604,13 @@ def compose(
 
     routes = [guarded(handler, policies[handler.route.method, handler.route.path]) for handler in definition.handlers]
     if settings.serves_docs:
-        routes += [guarded(handler, _docs_policy(handler)) for handler in handlers_of_router(docs.router)]
+        routes += [guarded(handler, _own_policy(handler)) for handler in handlers_of_router(docs.router)]
+    if settings.ops:
+        service.state.desk = _desk(parts, grants)
+        routes += [
+            guarded(handler, _own_policy(handler, rate="600/minute", max_body=16_384))
+            for handler in handlers_of_router(ops.router)
+        ]
     name_allowed_methods(routes)
     service.mount_routes(routes)
     return service
@@ -623,16 +623,29 @@ def _entry(policy: Policy, handler: Handler) -> RoutePolicy:
     return entry
 
 
-def _docs_policy(handler: Handler) -> RoutePolicy:
-    """Return the built-in policy of development's documentation, which production refuses to serve."""
+def _desk(parts: Components, grants: Grants) -> ops.Desk:
+    """Return what the operator's page needs: it tells its visitors by a cookie, and so by itself."""
+
+    async def visitor(token: str) -> ops.Visitor | None:
+        try:
+            principal = await parts.verifier.verify(token)
+        except (AuthenticationError, KeysUnavailableError):
+            return None
+        return ops.Visitor(parts.redactor.text(principal.subject), grants.roles.permissions(principal.roles))
+
+    return ops.Desk(parts.operations, visitor, structlog.get_logger("app"), secure=parts.settings.production)
+
+
+def _own_policy(handler: Handler, *, rate: str | None = None, max_body: int = 0) -> RoutePolicy:
+    """Return the built-in policy of what is no handler: development's documentation, the operator's page."""
     return RoutePolicy(
         method=handler.route.method,
         path=handler.route.path,
         public=True,
         allow=frozenset(),
-        rate=None,
+        rate=rate,
         timeout=5.0,
-        max_body=0,
+        max_body=max_body,
         body_timeout=5.0,
         idempotency="none",
         idempotency_reason="",

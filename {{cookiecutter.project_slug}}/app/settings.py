@@ -186,6 +186,7 @@ class Settings(BaseSettings):
         False, description="follow the sampled flag of an incoming traceparent; only behind a gateway that sets it"
     )
 
+    ops: bool = Field(False, description="serve /ops, the operator's page, to who has ops:read; acts want ops:write")
     docs: bool | None = Field(None, description="serve /docs and /openapi.json; default: in development only")
     hsts: bool = Field(False, description="send Strict-Transport-Security (two years); once every caller comes by TLS")
     allow_plain_jwks: bool = Field(False, description="accept http:// for the JWKS URL; development only")

@@ -35,10 +35,10 @@ def service(tmp_path_factory: pytest.TempPathFactory, receiver: OtlpReceiver) ->
 
 def test_a_handler_that_holds_the_loop_is_named_with_its_stack(service: Service) -> None:
     assert httpx2.get(f"{service.url}/unruly/spin?seconds=0.6", timeout=20).status_code == 200
-    (line,) = service.lines(event="event_loop_blocked")
+    (line,) = service.lines(event="event_loop_blocked", entry="GET /unruly/spin")
     assert (line["level"], line["entry"]) == ("error", "GET /unruly/spin")
     assert any("handlers/unruly.py" in frame and frame.endswith(" busy") for frame in line["stack"])
-    (over,) = service.lines(event="event_loop_free")
+    (over,) = service.lines(event="event_loop_free", entry="GET /unruly/spin")
     assert over["entry"] == "GET /unruly/spin"
     assert over["seconds"] >= 0.5
     (check,) = [httpx2.get(f"{service.url}/readyz").json()["checks"]["event_loop"]]

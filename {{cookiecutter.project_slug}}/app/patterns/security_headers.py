@@ -42,6 +42,12 @@ DOCS_POLICY = (
 )
 """Policy for development's Swagger UI from local files; it sets inline styles, but needs no inline script."""
 
+OPS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+"""Policy for a page with a style, a script and forms of its own, and nothing inline."""
+
 HSTS = "max-age=63072000; includeSubDomains"
 """Two years, the value that the HSTS preload list recommends; seconds."""
 

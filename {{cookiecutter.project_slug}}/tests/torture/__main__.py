@@ -23,6 +23,7 @@ from tests.torture.duplicates import storm
 from tests.torture.kills import campaign, recovery
 from tests.torture.ledger import audit_charges
 from tests.torture.outage import outage
+from tests.torture.overload import MISBEHAVIOUR, beside, overload, slow_clients, soak
 from tests.torture.upstream import attempts_on_a_dead_one, cost, flap, suffer
 
 if TYPE_CHECKING:
@@ -198,9 +199,46 @@ def upstream(arguments: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
+def overloaded(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Ask for three times the capacity; hold connections open; let handlers misbehave."""
+    report: dict[str, Any] = {}
+    for what, path in (("a processor", "/unruly/work?milliseconds=8"), ("a backend", "/unruly/backend")):
+        tell(f"three times what {what} can, for {arguments.seconds:g} s")
+        found = asyncio.run(overload(path, seconds=arguments.seconds))
+        faults = []
+        if found.goodput < 0.9 * found.peak:
+            faults.append(f"goodput {found.goodput} of {found.peak}")
+        if found.p99 > 2 * found.unloaded_p99 + 50:
+            faults.append(f"p99 {found.p99} ms, unloaded {found.unloaded_p99} ms")
+        if 0 in found.statuses:
+            faults.append(f"{found.statuses[0]} without an answer")
+        report[f"three times what {what} can"] = {
+            "unloaded p99, ms": found.unloaded_p99,
+            "peak, answers/s": found.peak,
+            "goodput at three times that": found.goodput,
+            "share of the peak": round(found.goodput / found.peak, 3),
+            "p99 of what was accepted, ms": found.p99,
+            "refusals, ms (median, p99)": found.refused,
+            "answers": found.statuses,
+            "p99 five seconds after, ms": found.back,
+            "faults": faults,
+        }
+    tell("1,000 silent connections and 500 slow bodies")
+    report["slow clients"] = asyncio.run(slow_clients(silent=1000, bodies=500, seconds=20))
+    for name in MISBEHAVIOUR:
+        tell(f"a handler that misbehaves: {name}")
+        report[f"beside one that {name}"] = asyncio.run(beside(name, seconds=20))
+    return report
+
+
+def soaked(arguments: argparse.Namespace) -> dict[str, Any]:
+    tell(f"soak: {arguments.minutes:g} minutes at 70 % load")
+    return {"soak": asyncio.run(soak(minutes=arguments.minutes))}
+
+
 CAMPAIGNS = {
     "kills": kills, "recovery": recover, "duplicates": duplicates, "outage": away, "outbox": outbox,
-    "upstream": upstream, "wide": wide,
+    "upstream": upstream, "overload": overloaded, "soak": soaked, "wide": wide,
 }  # fmt: skip
 
 
@@ -212,6 +250,8 @@ def main() -> int:
     parser.add_argument("--points", type=int, default=50, help="kills at each of the five places")
     parser.add_argument("--keys", type=int, default=200)
     parser.add_argument("--copies", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=30, help="of three times the load")
+    parser.add_argument("--minutes", type=float, default=20, help="of the soak")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     arguments = parser.parse_args()
     report: dict[str, Any] = {}

@@ -29,12 +29,15 @@ def die_if_asked(point: str) -> None:
     folder = os.environ.get("TORTURE_TICKETS")
     if folder is None:
         return
+    from app.patterns.containment import trusted
+
     ticket = Path(folder) / point
-    try:
-        ticket.rename(ticket.with_suffix(f".{os.getpid()}"))
-    except FileNotFoundError:
-        return
-    os.kill(os.getpid(), signal.SIGKILL)
+    with trusted():  # it dies on our behalf, in the middle of a handler
+        try:
+            ticket.rename(ticket.with_suffix(f".{os.getpid()}"))
+        except FileNotFoundError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class AfterClaim:

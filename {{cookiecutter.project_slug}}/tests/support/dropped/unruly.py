@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 
@@ -49,6 +50,29 @@ def add(left: int, right: int) -> dict[str, int]:
     return {"sum": left + right}
 
 
+BACKEND = asyncio.Semaphore(10)
+
+
+@app.get("/unruly/work")
+async def work(milliseconds: float):
+    """Costs the processor so much."""
+    busy(milliseconds / 1000)
+    return {"done": True}
+
+
+@app.get("/unruly/backend")
+async def backend():
+    """Waits for something that does ten at a time in 50 ms each: 200 a second."""
+    async with BACKEND:
+        await asyncio.sleep(0.05)
+    return {"done": True}
+
+
+@app.get("/unruly/census")
+async def census() -> dict[str, int]:
+    return {"tasks": len(asyncio.all_tasks()), "threads": threading.active_count()}
+
+
 @app.get("/unruly/raise")
 async def raise_always():
     raise RuntimeError("always")
@@ -62,6 +86,4 @@ async def leak():
 
 @app.get("/unruly/hang")
 async def hang():
-    import asyncio
-
     await asyncio.Event().wait()
