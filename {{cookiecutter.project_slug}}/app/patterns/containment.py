@@ -467,6 +467,8 @@ def _file(inside: _Inside, event: str, path: Any, *, writes: bool, folder: int =
     caller = _caller()
     if caller == "tempfile" and _under(real, (_temporary(),)):
         return  # a new file under a name that nobody can guess, or under none
+    if caller == "tokenize" and not writes and real.endswith(".py"):
+        return  # a traceback shows the lines that it passed
     if caller in _IMPORT and event == "os.listdir":
         return  # a search for a module, in every folder of sys.path
     if caller in _IMPORT and (real.endswith(".pyc") or "__pycache__" in real) and _under(real, rules.code):

@@ -107,8 +107,10 @@ def create(
     secret = os.environ["GAUNTLET_SECRET"]
     event.listen(Engine, "before_cursor_execute", _refuse_when_away)
     edge = tuple(layer for layer in EDGE if layer.name != without)
-    guards = [guard for guard in GUARDS if guard.name != without]
-    if without is not None and len(edge) + len(guards) != len(EDGE) + len(GUARDS) - 1:
+    # Without quarantine: what fails because it is attacked would be out of service, and pass every attack after that.
+    known = [guard for guard in GUARDS if guard.name != "stage"]
+    guards = [guard for guard in known if guard.name != without]
+    if without is not None and len(edge) + len(guards) != len(EDGE) + len(known) - 1:
         raise SystemExit(f"there is no layer or guard named {without!r}")
     place = next((index for index, guard in enumerate(guards) if guard.name == "unit_of_work"), len(guards))
     guards.insert(place, Guard("outage", lambda inner, *_: Outage(inner, secret)))

@@ -13,6 +13,7 @@ import http.client
 import importlib.machinery
 import importlib.util
 import json
+import linecache
 import marshal
 import os
 import pickle
@@ -24,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 import urllib.request
 import zoneinfo
 from pathlib import Path
@@ -666,15 +668,27 @@ def reach_a_declared_name(yard: Yard) -> bool:
 
 @honest
 def tell_of_an_error(_yard: Yard) -> bool:
-    import traceback
-
     try:
         int("x")
     except ValueError:
-        import linecache
-
         linecache.clearcache()
         return "ValueError" in traceback.format_exc()
+    return False
+
+
+@honest
+def tell_of_an_error_in_a_file_of_its_own(yard: Yard) -> bool:
+    """Whose lines the traceback shows, wherever it lies."""
+    code: Any = None
+    path = yard.folder / "plugin.py"
+    with trusted():
+        path.write_text("def fail():\n    raise ValueError('x')\n")
+        code = {}
+        exec(compile(path.read_text(), str(path), "exec"), code)
+    try:
+        code["fail"]()
+    except ValueError:
+        return "raise ValueError('x')" in traceback.format_exc()
     return False
 
 

@@ -31,7 +31,7 @@ def unruly(**environ: str) -> Iterator[Service]:
         shutil.copy(DROPPED / "unruly.py", project / "app" / "handlers" / "unruly.py")
         with (project / "policy.toml").open("a", encoding="utf-8") as policy:
             policy.write((DROPPED / "unruly.toml").read_text("utf-8"))
-        with running(project, environ={"APP_LOG_LEVEL": "warning", **environ}, flood=900_000) as service:
+        with running(project, environ=environ, flood=900_000) as service:
             yield service
 
 
