@@ -210,6 +210,7 @@ def _load_shedding(app: ASGIApp, parts: Components) -> ASGIApp:
         exempt=PROBES,
         is_known=is_known,
         remaining=lambda scope: requested_timeout(scope["headers"]),
+        arrived=lambda scope: scope["state"].get("arrived"),
         refuse=parts.problems.refuse,
     )
     parts.loads.append(shedding)

@@ -39,6 +39,7 @@ import json
 import logging
 import re
 import secrets
+import time
 import urllib.parse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -524,7 +525,7 @@ class GuardedHttp(HttpToolsProtocol):
                 "raw_path": self.root_path.encode("ascii") + raw_path,
                 "query_string": query,
                 "headers": headers,
-                "state": self.app_state.copy(),
+                "state": {**self.app_state, "arrived": time.monotonic()},
             },
             keep_alive=version == "1.1" and not guard.draining and parser.should_keep_alive(),
         )

@@ -11,11 +11,16 @@ that, the limit falls, else it grows by the square root of itself. Two differenc
 the same route only, so that a cheap and a dear route can share a limit; and of the requests that ended in a window
 the lower quartile counts, because overload makes every request slow, and a dependency only those that need it.
 
+That sees what waits for something else. What computes on the event loop runs one after the other, and never at a time:
+there the loop is looked at. Where its timer has been late by ``lag`` for a whole window, a request that has waited for
+its turn longer than ``sojourn`` since it was read is turned away: CoDel's two numbers. One block or one burst makes one
+turn late, and nobody is turned away for it. (The server has to say when a request was read: ``arrived``.)
+
 Who finds no place waits in a queue, known callers before others and in order of arrival, for ``max_wait`` or what its
 deadline leaves, and then hears 503 with Retry-After. Where the queue is full a known caller takes the place of the
 youngest other. Unknown callers may fill ``unknown_share`` of the limit, known ones all of it.
 
-Defaults: 100 at the start, 20 to 1,000 (requests that wait for a database cost little; what cost much are shed within
+Defaults: 50 at the start, 20 to 1,000 (requests that wait for a database cost little; what cost much are shed within
 a second or two); tolerance 1.5; a window of 100 ms, or longer until
 it has ten requests; a queue of 100 entries for 50 ms: what waits longer adds to a latency that is past help. A
 ``slack`` of 20 ms is no sign of overload: beside one millisecond a pause of the garbage collector is a multiple.
@@ -42,6 +47,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_CLIENT_ERROR, _SERVER_ERROR, _UNAVAILABLE = 400, 500, 503
+
 MAX_ROUTES: Final = 2000
 """Routes whose latencies are remembered; the one that was not seen for longest is forgotten."""
 
@@ -58,28 +65,34 @@ class LoadSheddingConfig:
         least: that many always run.
         most: more are never let in.
         tolerance: times the usual latency that is still well (Gradient2: 1.5).
-        smoothing: share of a new limit in the next one (Gradient2: 0.2).
+        smoothing: share of a new limit in the next one, where it is higher (Gradient2: 0.2).
+        falls: the same where it is lower: what is too much is let in for a second and not for three.
         slack: seconds over the usual latency that say nothing.
         window: seconds of requests that are judged together.
         samples: requests that a window has at least.
         long: windows over which the usual latency of a route is a mean: ten minutes of them (as Gradient2 has it).
         queue: requests that may wait.
         max_wait: seconds that a request waits at most.
+        lag: seconds that the loop's timer is late, again and again for a window, where it is overloaded.
+        sojourn: seconds that a request may then have waited since it was read; twice that for known callers.
         unknown_share: of the limit that requests of unknown callers may fill.
         retry_after: seconds after which to try again, for who is turned away.
     """
 
-    initial: int = 100
+    initial: int = 50
     least: int = 20
     most: int = 1000
     tolerance: float = 1.5
     smoothing: float = 0.2
+    falls: float = 0.5
     slack: float = 0.02
     window: float = 0.1
     samples: int = 10
     long: int = 6000
     queue: int = 100
     max_wait: float = 0.05
+    lag: float = 0.005
+    sojourn: float = 0.02
     unknown_share: float = 0.8
     retry_after: float = 1.0
 
@@ -88,7 +101,8 @@ class Overloaded(Exception):
     """There is no place for this request; nothing was done.
 
     Attributes:
-        reason: ``queue_full``, ``waited`` (no place came in time) or ``pushed_out`` (by a known caller).
+        reason: ``queue_full``, ``waited`` (no place came in time), ``pushed_out`` (by a known caller), or ``late`` (the
+            loop has more to do than it can).
         retry_after: seconds after which to try again.
     """
 
@@ -154,7 +168,8 @@ class Gradient:
         ratio = _lower_quartile(ratios)
         gradient = max(0.5, min(1.0, config.tolerance / ratio)) if ratio else 1.0
         wanted = self.limit * gradient + math.sqrt(self.limit)
-        limit = self.limit * (1 - config.smoothing) + wanted * config.smoothing
+        smoothing = config.smoothing if wanted > self.limit else config.falls
+        limit = self.limit * (1 - smoothing) + wanted * smoothing
         self.limit = max(config.least, min(config.most, limit))
 
     def _learn(self, route: str, usual: float, seen: float, *, busy: bool) -> None:
@@ -172,6 +187,64 @@ class Gradient:
 
 def _lower_quartile(values: list[float]) -> float:
     return sorted(values)[len(values) // 4]
+
+
+TICKS: Final = 5
+"""Looks at the loop's timer in a window."""
+
+LATE: Final = 2
+"""Looks in a row that have to be late, for a loop to be overloaded: after one block the next is in time."""
+
+IN_TIME: Final = 3
+"""Looks in a row that have to be in time, for it not to be any more: under a steady load some are by chance."""
+
+
+class LoopLag:
+    """Tells whether the running event loop has more to do than it can. Looks only while there are requests.
+
+    Args:
+        config: ``lag`` and ``window``.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, config: LoadSheddingConfig, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lag, self._window, self._interval = config.lag, config.window, config.window / TICKS
+        self._clock = clock
+        self._expected: float | None = None
+        self._requests = self._late = self._in_time = 0
+        self._since = 0.0
+
+    def request(self) -> None:
+        """Note that there are requests."""
+        self._requests += 1
+        if self._expected is None:
+            self._arm(self._clock())
+
+    def _arm(self, now: float) -> None:
+        self._expected = now + self._interval
+        asyncio.get_running_loop().call_later(self._interval, self.tick)
+
+    def tick(self) -> None:
+        """Note whether the timer is late; go on as long as there are requests."""
+        now = self._clock()
+        if self._expected is not None and now - self._expected > self._lag:
+            if not self._late:
+                self._since = now
+            self._late, self._in_time = self._late + 1, 0
+        else:
+            self._in_time += 1
+            if self._in_time >= IN_TIME:
+                self._late = 0
+        if self._requests:
+            self._requests = 0
+            self._arm(now)
+        else:
+            self._expected, self._late = None, 0
+
+    @property
+    def overloaded(self) -> bool:
+        """True where the timer has been late for a window, at each look."""
+        return self._late >= LATE and self._clock() - self._since >= self._window
 
 
 class _Waiting:
@@ -195,6 +268,7 @@ class LoadShedding:
         is_known: tells a caller who was verified before from one who was not; everybody is unknown by default.
         route: names what a request was, once it ended; latencies are compared by it.
         remaining: seconds that the caller of a request still waits, None if it does not say.
+        arrived: when a request was read, by ``time.monotonic``; None if the server does not say.
         clock: seconds, monotonic.
         refuse: answers who is turned away; default is a bare problem document.
 
@@ -213,6 +287,7 @@ class LoadShedding:
         is_known: Callable[[Scope], bool] = lambda _scope: False,
         route: Callable[[Scope], str] | None = None,
         remaining: Callable[[Scope], float | None] = lambda _scope: None,
+        arrived: Callable[[Scope], float | None] = lambda _scope: None,
         clock: Callable[[], float] = time.monotonic,
         refuse: Callable[[Scope, Receive, Send, Overloaded], Awaitable[None]] | None = None,
     ) -> None:
@@ -222,6 +297,8 @@ class LoadShedding:
         self.in_flight = 0
         self._exempt, self._is_known, self._clock = exempt, is_known, clock
         self._route, self._remaining, self._refuse = route or _template, remaining, refuse or _refuse
+        self._arrived = arrived
+        self.loop_lag = LoopLag(self.config, clock)
         self._queues: dict[bool, deque[_Waiting]] = {True: deque(), False: deque()}
 
     @property
@@ -233,6 +310,11 @@ class LoadShedding:
         """Run the application, now or when there is a place, or turn the request away."""
         if scope["type"] != "http" or scope["path"] in self._exempt:
             await self.app(scope, receive, send)
+            return
+        self.loop_lag.request()
+        arrived = self._arrived(scope)
+        if arrived is not None and self.loop_lag.overloaded and self._is_late(scope, arrived):
+            await self._refuse(scope, receive, send, Overloaded("late", self.config.retry_after))
             return
         if self.in_flight < self.gradient.limit * self.config.unknown_share or (
             self.in_flight < self.gradient.limit and self._is_known(scope)
@@ -249,6 +331,10 @@ class LoadShedding:
             await self.app(scope, receive, place.answer)
         finally:
             place.give_back()
+
+    def _is_late(self, scope: Scope, arrived: float) -> bool:
+        waited = self._clock() - arrived
+        return waited > self.config.sojourn and (waited > 2 * self.config.sojourn or not self._is_known(scope))
 
     async def _wait(self, scope: Scope) -> None:
         """Wait for a place, which is this request's when this returns.
@@ -290,9 +376,11 @@ class LoadShedding:
                 return True
         return False
 
-    def ended(self, scope: Scope, seconds: float) -> None:
+    def ended(self, scope: Scope, status: int, seconds: float) -> None:
         """Note that a request's answer has begun, or that it ended without one."""
-        self.gradient.ended(self._route(scope), seconds, self.in_flight)
+        if not _CLIENT_ERROR <= status < _SERVER_ERROR and status != _UNAVAILABLE:
+            # A refusal costs nothing and takes no time: it would make every other answer slow.
+            self.gradient.ended(self._route(scope), seconds, self.in_flight)
         self._leave()
 
     def _leave(self) -> None:
@@ -313,14 +401,16 @@ class LoadShedding:
 class _Place:
     """The place of one request, from when it is let in until its answer begins."""
 
-    __slots__ = ("_given", "_scope", "_send", "_shedding", "_started")
+    __slots__ = ("_given", "_scope", "_send", "_shedding", "_started", "_status")
 
     def __init__(self, shedding: LoadShedding, scope: Scope, send: Send) -> None:
         self._shedding, self._scope, self._send = shedding, scope, send
         self._started = shedding._clock()  # noqa: SLF001 - two halves of one thing
-        self._given = False
+        self._given, self._status = False, 0
 
     async def answer(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
         await self._send(message)
         if not self._given and message["type"] == "http.response.body":
             self.give_back()
@@ -328,7 +418,7 @@ class _Place:
     def give_back(self) -> None:
         if not self._given:
             self._given = True
-            self._shedding.ended(self._scope, self._shedding._clock() - self._started)  # noqa: SLF001
+            self._shedding.ended(self._scope, self._status, self._shedding._clock() - self._started)  # noqa: SLF001
 
 
 def _template(scope: Scope) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
-from app.patterns.load_shedding import MAX_ROUTES, Gradient, LoadShedding, LoadSheddingConfig, Overloaded
+from app.patterns.load_shedding import MAX_ROUTES, Gradient, LoadShedding, LoadSheddingConfig, LoopLag, Overloaded
 from tests.support.live import serve
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def test_so_many_routes_are_remembered() -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [{"least": 0}, {"initial": 5}, {"most": 50}, {"tolerance": 0.5}, {"smoothing": 0}, {"samples": 0}]
+    "config", [{"least": 0}, {"initial": 5}, {"most": 49}, {"tolerance": 0.5}, {"smoothing": 0}, {"samples": 0}]
 )
 def test_bounds_that_contradict_each_other_are_refused(config: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"must hold|at least"):
@@ -316,6 +316,94 @@ async def test_an_answer_that_has_begun_gives_its_place_back() -> None:
     streaming.set()
     await task
     assert shedding.in_flight == 0
+
+
+# A loop that has more to do than it can.
+
+
+async def test_a_loop_that_is_late_for_a_window_is_overloaded_until_it_is_in_time_again() -> None:
+    clock = Clock()
+    lag = LoopLag(LoadSheddingConfig(window=0.1, lag=0.005), clock)
+    lag.request()
+    seen = []
+    for late in (0.05, 0.05, 0.05, 0.004, 0.004, 0.05, 0.004, 0.004, 0.004):
+        lag.request()
+        clock.now += 0.02 + late
+        lag.tick()
+        seen.append(lag.overloaded)
+    assert seen == [False, False, True, True, True, True, True, True, False]
+
+
+async def test_one_block_is_no_overload() -> None:
+    clock = Clock()
+    lag = LoopLag(LoadSheddingConfig(window=0.1, lag=0.005), clock)
+    lag.request()
+    for late in (5.0, 0.001, 0.001, 0.001, 5.0):
+        lag.request()
+        clock.now += 0.02 + late
+        lag.tick()
+        clock.now += 0.2  # what had piled up runs
+        assert not lag.overloaded
+        clock.now -= 0.2
+
+
+async def test_where_nobody_comes_nobody_looks_and_nothing_is_remembered() -> None:
+    clock = Clock()
+    lag = LoopLag(LoadSheddingConfig(window=0.1, lag=0.005), clock)
+    lag.request()
+    for _ in range(3):
+        lag.request()
+        clock.now += 0.5
+        lag.tick()
+    before = lag.overloaded
+    clock.now += 0.5
+    lag.tick()
+    assert (before, lag.overloaded) == (True, False)
+    assert lag._expected is None
+
+
+async def test_who_has_waited_for_an_overloaded_loop_is_told_and_known_callers_wait_twice_as_long() -> None:
+    clock, refused = Clock(), []
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        refused.append("let in")
+
+    async def refuse(_scope: Scope, _receive: Receive, _send: Send, error: Overloaded) -> None:
+        refused.append(error.reason)
+
+    shedding = LoadShedding(
+        app, config=LoadSheddingConfig(sojourn=0.02), clock=clock, refuse=refuse,
+        arrived=lambda scope: scope["arrived"], is_known=lambda scope: scope["known"],
+    )  # fmt: skip
+
+    async def ask(waited: float | None, *, known: bool = False) -> str:
+        arrived = None if waited is None else clock.now - waited
+        scope = {"type": "http", "method": "GET", "path": "/", "arrived": arrived, "known": known}
+        await shedding(scope, None, None)  # type: ignore[arg-type]
+        return refused[-1]
+
+    assert await ask(10) == "let in"
+    shedding.loop_lag._late, shedding.loop_lag._since = 5, 0.0
+    assert [await ask(waited) for waited in (0.019, 0.021, None)] == ["let in", "late", "let in"]
+    assert [await ask(waited, known=True) for waited in (0.039, 0.041)] == ["let in", "late"]
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"), [(200, True), (404, False), (429, False), (500, True), (503, False), (504, True)]
+)
+async def test_a_refusal_is_no_sample(status: int, *, counts: bool) -> None:
+    """It takes no time, and would make every other answer slow beside it."""
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(_message: Any) -> None:
+        pass
+
+    shedding = LoadShedding(app, config=LoadSheddingConfig(samples=1, window=0))
+    await shedding({"type": "http", "method": "GET", "path": "/"}, None, send)  # type: ignore[arg-type]
+    assert bool(shedding.gradient._usual) is counts
 
 
 def test_over_a_socket_the_rest_is_told_when_to_come_back() -> None:

@@ -183,8 +183,8 @@ async def slow_clients(*, silent: int, bodies: int, seconds: float) -> dict[str,
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     with unruly(APP_MAX_CONNECTIONS="3000") as service:
-        await closed(service, "/probe/open", clients=4, seconds=2)
-        idle = await offered(service, "/probe/open", rate=100, seconds=10)
+        await closed(service, "/unruly/fine", clients=4, seconds=2)
+        idle = await offered(service, "/unruly/fine", rate=100, seconds=10)
         held: list[asyncio.StreamWriter] = []
         token = service.token("writer")
         head = f"POST /probe/echo HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}"
@@ -197,7 +197,7 @@ async def slow_clients(*, silent: int, bodies: int, seconds: float) -> dict[str,
                     held.append(writer)
                     writer.write(start)
                     for _ in range(900):
-                        await asyncio.sleep(1)
+                        await asyncio.sleep(4)  # within the time that a body has, and far too slow
                         writer.write(b"x")
                         await writer.drain()
 
@@ -205,7 +205,7 @@ async def slow_clients(*, silent: int, bodies: int, seconds: float) -> dict[str,
         holding += [asyncio.create_task(hold(b"")) for _ in range(silent - silent // 2)]
         holding += [asyncio.create_task(hold(body)) for _ in range(bodies)]
         await asyncio.sleep(3)
-        loaded = await offered(service, "/probe/open", rate=100, seconds=seconds)
+        loaded = await offered(service, "/unruly/fine", rate=100, seconds=seconds)
         for task in holding:
             task.cancel()
         await asyncio.gather(*holding, return_exceptions=True)
@@ -237,18 +237,18 @@ async def beside(name: str, *, seconds: float) -> dict[str, Any]:
     """Have one handler misbehave under load, and look how all others fare."""
     path, rate = MISBEHAVIOUR[name]
     with unruly() as service:
-        await closed(service, "/probe/open", clients=4, seconds=2)
-        before = await offered(service, "/probe/open", rate=100, seconds=10)
+        await closed(service, "/unruly/fine", clients=4, seconds=2)
+        before = await offered(service, "/unruly/fine", rate=100, seconds=10)
         bad, good = await asyncio.gather(
             offered(service, path, rate=rate, seconds=seconds),
-            offered(service, "/probe/open", rate=100, seconds=seconds),
+            offered(service, "/unruly/fine", rate=100, seconds=seconds),
         )
         held = [line["seconds"] for line in service.parsed() if line["event"] == "event_loop_free"]
         states = [f"{line['state']} ({line['reason']})" for line in service.parsed() if line["event"] == "route_state"]
     usual = before.goodput(10) or 1.0
-    # Requests that began while the loop was held, or in the deadline before, are the spinning one's.
-    free = seconds - sum(held) - DEADLINE * len(held) if held else seconds
-    share = round(good.goodput(seconds) * seconds / (usual * max(free, 0.1)), 3)
+    # What was to be answered while the loop was held is the spinning one's: so many of them as that took.
+    free = max(seconds - sum(held), 0.1)
+    share = round(good.goodput(seconds) * seconds / (usual * free), 3)
     return {
         "others' goodput, share of before": min(share, 1.0),
         "others' p99, ms (before, meanwhile)": (quantile(before.well, 0.99), quantile(good.well, 0.99)),
@@ -261,7 +261,7 @@ async def beside(name: str, *, seconds: float) -> dict[str, Any]:
 
 async def soak(*, minutes: float, share: float = 0.7) -> dict[str, Any]:
     """Keep a service at a share of its capacity with mixed traffic; resident memory and all that may grow must not."""
-    paths = ("/probe/open", "/unruly/work?milliseconds=4", "/unruly/sum?left=1&right=2", "/nowhere")
+    paths = ("/unruly/fine", "/unruly/work?milliseconds=4", "/unruly/sum?left=1&right=2", "/nowhere")
     with unruly() as service:
         peak = (await closed(service, paths[1], clients=8, seconds=5)).goodput(5)
         samples: list[dict[str, int]] = []

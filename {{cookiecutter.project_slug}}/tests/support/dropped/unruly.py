@@ -68,6 +68,11 @@ async def backend():
     return {"done": True}
 
 
+@app.get("/unruly/fine")
+async def fine():
+    return {"done": True}
+
+
 @app.get("/unruly/census")
 async def census() -> dict[str, int]:
     return {"tasks": len(asyncio.all_tasks()), "threads": threading.active_count()}
