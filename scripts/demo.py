@@ -40,6 +40,7 @@ PATIENCE = 60.0
 HANDLER = '''"""Reports, as a model wrote them an hour ago: nothing here knows of any guard."""
 
 import asyncio
+import time
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -63,6 +64,22 @@ async def slow_report() -> Report:
     return Report(title="never", pages=0)
 
 
+@router.get("/template")
+def read_template(name: str) -> Report:
+    return Report(title=open(name).read(), pages=1)
+
+
+@router.get("/sum")
+async def sum_pages(formula: str) -> Report:
+    return Report(title="sum", pages=eval(formula))
+
+
+@router.get("/crunch")
+async def crunch() -> Report:
+    time.sleep(0.5)
+    return Report(title="crunched", pages=1)
+
+
 @router.get("/broken")
 async def broken_report() -> Report:
     raise RuntimeError("cannot connect to postgresql://admin:hunter2@db/reports")
@@ -79,6 +96,16 @@ allow = ["orders:read"]
 timeout = "500ms"
 
 [routes."GET /v1/reports/broken"]
+allow = ["orders:read"]
+
+[routes."GET /v1/reports/template"]
+allow = ["orders:read"]
+
+[routes."GET /v1/reports/sum"]
+allow = ["orders:read"]
+stage = "probation"
+
+[routes."GET /v1/reports/crunch"]
 allow = ["orders:read"]
 """
 
@@ -622,9 +649,76 @@ class Demonstration:
             good=answer.headers.get("x-content-type-options") == "nosniff",
         )
 
+    def misbehaviour(self, uv: str) -> None:
+        """Show what becomes of handlers that the gate was not asked about."""
+        self.stage.act("10. What the gate missed is contained")
+        reader = self.bearer("customer")
+        self.provoke(
+            "containment: a handler that is talked into reading a file does not",
+            "GET",
+            "/v1/reports/template?name=/etc/passwd",
+            500,
+            "internal_error",
+            headers=reader,
+            must_not_say="root:",
+        )
+        self.stage.say(f"log: {self.service.wait_for('containment_refused')[:300]}")
+        formula = "/v1/reports/sum?formula=__import__('os').getpid()"
+        self.provoke(
+            "containment: nor one that is to evaluate text", "GET", formula, 500, "internal_error", headers=reader
+        )
+        self.provoke(
+            "stage: a route on probation is out of service at the first strike, and the others are not",
+            "GET",
+            "/v1/reports/sum?formula=1",
+            503,
+            "route_quarantined",
+            headers=reader,
+            header="retry-after",
+        )
+        act = ("routes", "release", "GET /v1/reports/sum", "--why", "the demonstration goes on")
+        run(self.stage, uv, "run", "--frozen", "app", *act, cwd=self.service.folder)
+        line = self.service.wait_for('"act":"release"')
+        self.stage.say(f"log: {line[:260]}")
+        self.stage.verdict(
+            "stage: a person's word reaches every process, with who and why",
+            good="the demonstration goes on" in line,
+            why=line,
+        )
+        self.service.request("GET", "/v1/reports/crunch", headers=reader)
+        line = self.service.wait_for("event_loop_blocked")
+        self.stage.say(f"log: ...{line[-180:]}")
+        self.stage.verdict(
+            "watchdog: what holds the event loop is named, with its stack", good="reports.py" in line, why=line
+        )
+        statuses = self.crowd(reader)
+        self.stage.say(f"GET /v1/reports/slow, 60 at a time  ->  {statuses}")
+        self.stage.verdict(
+            "load shedding: one route has half of all places, the rest is told at once",
+            good=set(statuses) == {503, 504} and statuses[503] >= 10,
+            why=str(statuses),
+        )
+
+    def crowd(self, headers: Headers) -> dict[int, int]:
+        """Return the answers to sixty requests at a time, for what takes half a second."""
+        statuses: dict[int, int] = {}
+        lock = threading.Lock()
+
+        def one() -> None:
+            status = self.service.request("GET", "/v1/reports/slow", headers=headers).status
+            with lock:
+                statuses[status] = statuses.get(status, 0) + 1
+
+        threads = [threading.Thread(target=one) for _ in range(60)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return statuses
+
     def server(self) -> None:
         """Show what does not get as far as a route."""
-        self.stage.act("10. What does not get as far as a route")
+        self.stage.act("11. What does not get as far as a route")
         for what, data, status in (
             ("server: two Host headers", b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", "400"),
             ("server: a header of 64 KiB", b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"x" * 65_536 + b"\r\n\r\n", "431"),
@@ -644,7 +738,7 @@ class Demonstration:
 
     def end(self) -> None:
         """Show an orderly end."""
-        self.stage.act("11. The end")
+        self.stage.act("12. The end")
         self.stage.say("$ kill -TERM ...")
         os.kill(child_of(self.service.process.pid), signal.SIGTERM)
         status = self.service.process.wait(timeout=PATIENCE)
@@ -711,6 +805,7 @@ def show(stage: Stage, target: Path, uv: str) -> None:
         demonstration.effects()
         demonstration.payments()
         demonstration.failures()
+        demonstration.misbehaviour(uv)
         demonstration.server()
         demonstration.end()
 

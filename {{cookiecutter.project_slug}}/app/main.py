@@ -252,11 +252,19 @@ def _stage(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants
         evidence.shed += 1
         await parts.problems.refuse(scope, receive, send, error)
 
+    def status_of(error: Exception, scope: Scope) -> int:
+        problem = parts.problems.problem(error)  # what escapes is judged by what its caller will be told
+        if problem is None:
+            return 500
+        scope["state"]["code"] = problem.code
+        return problem.status
+
     guard = Quarantine(
-        parts.problems.wrap(app),  # what escapes is judged by what its caller is told
+        app,
         staged.budget,
         concurrency=partial(parts.stages.concurrency, staged),
         judge=judge,
+        status_of=status_of,
         observe=evidence.ended,
         refuse=refuse,
     )

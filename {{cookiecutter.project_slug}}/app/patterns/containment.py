@@ -53,7 +53,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -294,10 +294,10 @@ class Containment:
                 inside.size += len(part)
             return message
 
-        async def answer(message: Message) -> None:
+        def answer(message: Message) -> Awaitable[None]:  # no coroutine of its own: it would cost as much as the rest
             if inside.refused is not None and message["type"] == "http.response.start":
                 raise inside.refused
-            await send(message)
+            return send(message)
 
         token = _INSIDE.set(inside)
         try:

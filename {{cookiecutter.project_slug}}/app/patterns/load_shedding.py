@@ -408,12 +408,12 @@ class _Place:
         self._started = shedding._clock()  # noqa: SLF001 - two halves of one thing
         self._given, self._status = False, 0
 
-    async def answer(self, message: Message) -> None:
+    def answer(self, message: Message) -> Awaitable[None]:  # no coroutine of its own: it would cost as much as the rest
         if message["type"] == "http.response.start":
             self._status = message["status"]
-        await self._send(message)
-        if not self._given and message["type"] == "http.response.body":
+        elif not self._given and message["type"] == "http.response.body":
             self.give_back()
+        return self._send(message)
 
     def give_back(self) -> None:
         if not self._given:

@@ -266,6 +266,7 @@ class Quarantine:
         budget: what it may get wrong.
         concurrency: returns how many requests may run in it at a time.
         judge: tells from status and scope whether a request failed by its own fault; None says nothing.
+        status_of: the status that an exception will be answered with, by whoever stands outside.
         observe: told of each request that was let in: status (0 where none was sent) and seconds.
         refuse: answers who is turned away; default is a bare problem document.
         clock: seconds, monotonic.
@@ -278,13 +279,14 @@ class Quarantine:
         *,
         concurrency: Callable[[], float] = lambda: math.inf,
         judge: Callable[[int, Scope], bool | None] = own_fault,
+        status_of: Callable[[Exception, Scope], int] = lambda _error, _scope: 500,
         observe: Callable[[int, float], None] = lambda _status, _seconds: None,
         refuse: Callable[[Scope, Receive, Send, Quarantined | RouteBusy], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.app, self.budget = app, budget
         self._concurrency, self._judge, self._observe = concurrency, judge, observe
-        self._refuse, self._clock = refuse or _refuse, clock
+        self._status_of, self._refuse, self._clock = status_of, refuse or _refuse, clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, or turn the request away."""
@@ -300,28 +302,37 @@ class Quarantine:
         except Quarantined as error:
             await self._refuse(scope, receive, send, error)
             return
-        status = 0
-
-        async def watch(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        watch = _Watch(send)
         budget.in_flight += 1
         started = self._clock()
         failed: bool | None = None
         try:
-            await self.app(scope, receive, watch)
-            failed = self._judge(status, scope)
-        except Exception:
-            failed = True  # a cancellation is none: its client has left
+            await self.app(scope, receive, watch.answer)
+            failed = self._judge(watch.status, scope)
+        except Exception as error:  # a cancellation is none: its client has left
+            watch.status = watch.status or self._status_of(error, scope)
+            failed = self._judge(watch.status, scope)
             raise
         finally:
             budget.in_flight -= 1
             seconds = self._clock() - started
             budget.ended(generation, failed=failed, seconds=seconds)
-            self._observe(status, seconds)
+            self._observe(watch.status, seconds)
+
+
+class _Watch:
+    """Sees the status of one answer pass. Slots and a bound method cost less than a closure and its cells."""
+
+    __slots__ = ("send", "status")
+
+    def __init__(self, send: Send) -> None:
+        self.send = send
+        self.status = 0
+
+    def answer(self, message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        return self.send(message)
 
 
 async def _refuse(_scope: Scope, _receive: Receive, send: Send, error: Quarantined | RouteBusy) -> None:
