@@ -20,7 +20,7 @@ LOCK := env -u UV_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS "$(UV)" --no-conf
 PYTHON_FOLDERS := $(wildcard benchmarks hooks scripts tests)
 ARGS ?=
 
-.PHONY: help demo test test-template test-service test-bare-service bench torture lint types imports fmt lock clean
+.PHONY: help demo test test-template test-service test-bare-service bench torture lift lift-diff lint types imports fmt lock clean
 
 help:  ## show this list
 	@echo 'Targets:'
@@ -47,6 +47,12 @@ bench: | $(UV_READY)  ## measure the hardened service against bare FastAPI and t
 
 torture: | $(UV_READY)  ## kill the service, flood it, take its database away, and count; about an hour; ARGS: see --help
 	@$(RUN_IN_SERVICE) python -m tests.torture $(ARGS)
+
+lift: | $(UV_READY)  ## copy one pattern and its test into a service that exists: PATTERN=retry INTO=../svc PACKAGE=svc.patterns
+	@$(RUN) python scripts/lift.py lift --pattern "$(PATTERN)" --into "$(INTO)" --package "$(or $(PACKAGE),patterns)"
+
+lift-diff: | $(UV_READY)  ## show what has changed here since patterns were lifted INTO a service
+	@$(RUN) python scripts/lift.py diff --into "$(INTO)"
 
 lint: | $(UV_READY)  ## check style and formatting, of the template and of the service
 	@$(RUN) ruff check $(PYTHON_FOLDERS)
