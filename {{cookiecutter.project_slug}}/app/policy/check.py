@@ -138,6 +138,7 @@ def _closed_entry(policy: Policy, route: MountedRoute) -> str:
         *how,
         toml_header("routes", f"{method} {path}"),
         toml_line("allow", [CLOSED]),
+        f"{toml_line('stage', 'probation')}  # until `app evidence` speaks for it",
     ]
     return "\n".join(lines)
 

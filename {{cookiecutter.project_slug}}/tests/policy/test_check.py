@@ -76,7 +76,8 @@ def test_a_route_without_an_entry_names_its_handler_and_the_entry_to_add(load: L
         '# To open it: allow = ["refunds:write"], and in [roles] for example:\n'
         '#   admin = ["orders:delete", "orders:read", "refunds:write"]\n'
         '[routes."POST /v1/refunds"]\n'
-        f'allow = ["{CLOSED}"]'
+        f'allow = ["{CLOSED}"]\n'
+        'stage = "probation"  # until `app evidence` speaks for it'
     ) == problem.fix
 
 
