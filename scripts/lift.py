@@ -20,6 +20,10 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "{{cookiecutter.project_slug}}"
@@ -147,8 +151,8 @@ def plan(name: str, package: str) -> Lift:
         files[place] = _renamed((SOURCE / place).read_text("utf-8"), package)
     if tests:
         files[Path("tests/lifted/conftest.py")] = CONFTEST + (FIXTURES if "support.databases" in helpers else "")
-    needs = _distributions([text for place, text in files.items() if place.parts[0] != "tests" and place.stem == name])
-    all_needs = _distributions(files.values())
+    needs = _distributions([files[folder / f"{name}.py"]], package)
+    all_needs = _distributions(files.values(), package)
     all_needs = all_needs.union(*(FOR_HELPERS.get(helper, ()) for helper in helpers))
     return Lift(
         name,
@@ -194,10 +198,11 @@ def _renamed(text: str, package: str) -> str:
     return text.replace("tests.patterns", "tests.lifted").replace("tests/patterns", "tests/lifted")
 
 
-def _distributions(texts: object) -> set[str]:
-    """Return what the imports of these files want installed."""
+def _distributions(texts: Iterable[str], package: str) -> set[str]:
+    """Return what the imports of these files want installed; those of the package that they go to are none."""
+    ours = {"app", "tests", package.partition(".")[0]}
     found = set()
-    for text in texts:  # type: ignore[attr-defined]
+    for text in texts:
         for node in ast.walk(ast.parse(text)):
             names = []
             if isinstance(node, ast.Import):
@@ -206,9 +211,9 @@ def _distributions(texts: object) -> set[str]:
                 names = [node.module]
             found |= {INNER[inner] for name in names for inner in INNER if name.startswith(inner)}
             for module in (name.split(".")[0] for name in names):
-                if module not in sys.stdlib_module_names and module not in {"app", "tests"}:
+                if module not in sys.stdlib_module_names | ours:
                     found.add(DISTRIBUTIONS.get(module, module.replace("_", "-")))
-    return {name for name in found if not (ROOT / name).exists()} - {"patterns", "svc"}
+    return found
 
 
 @functools.cache
