@@ -236,6 +236,10 @@ def _subjects(options: argparse.Namespace, scratch: Path, issuer: Issuer, issuer
         os.environ |= built.environment
         os.chdir(built.directory)
         sys.path.insert(0, str(built.directory))
+        # As ``app run`` does in development: the service does not start behind its migrations.
+        importlib.import_module("app.cli").migrate_in_development(
+            importlib.import_module("app.settings").load_settings()
+        )
         without = importlib.import_module("contestants.breakwater_without")
         left_out = [None, *without.names()] if options.guards else [options.without]
         found += [

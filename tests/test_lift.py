@@ -17,20 +17,24 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-RUN_HERE = ("retry", "quarantine", "load_shedding", "thread_pool")
+RUN_HERE = ("retry", "load_shedding")
 """Patterns whose own tests run at their new place with every run; all of them with ``LIFT_ALL=1``: minutes."""
 
 
-@pytest.mark.parametrize("name", lift.patterns())
-def test_a_pattern_stands_alone(name: str, tmp_path: Path, tools: Path) -> None:
+def test_every_pattern_stands_alone(tmp_path: Path, tools: Path) -> None:
     """Imported from an empty package, by an interpreter that has no module of ours."""
-    done = lift.lift(name, tmp_path, "svc.patterns")
-    program = f"import svc.patterns.{name}, sys; assert not [m for m in sys.modules if m.split('.')[0] == 'app']"
+    for name in lift.patterns():
+        done = lift.lift(name, tmp_path, "svc.patterns")
+        assert done.files
+        assert lift.wiring(name), name
+        imports = _imports(tmp_path / "svc" / "patterns" / f"{name}.py")
+        assert not [line for line in imports if "app." in line], name
+    program = (
+        f"import importlib, sys\nfor name in {lift.patterns()!r}: importlib.import_module('svc.patterns.' + name)\n"
+        "assert not [module for module in sys.modules if module.split('.')[0] == 'app']"
+    )
     said = run(tools / "python", "-c", program, cwd=tmp_path, env=environment({}))
     assert said.returncode == 0, said.stdout
-    assert "app." not in "\n".join(line for line in _imports(tmp_path / "svc" / "patterns" / f"{name}.py"))
-    assert lift.wiring(name)
-    assert done.files
 
 
 def _imports(path: Path) -> list[str]:

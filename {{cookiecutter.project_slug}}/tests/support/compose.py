@@ -1,6 +1,6 @@
-"""Runs the service with one layer or guard left out, to see what is lost without it.
+"""Runs the service with a layer or guard left out, or several, to see what is lost without it.
 
-``python -m tests.support.compose NAME PORT``, from a copy of the project.
+``python -m tests.support.compose NAME[,NAME] PORT``, from a copy of the project.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 def create(*, lifecycle: Lifecycle, http_guard: HttpGuard, without: str) -> ASGIApp:
     from app.main import EDGE, GUARDS, create_app
 
-    edge = tuple(layer for layer in EDGE if layer.name != without)
-    guards = tuple(guard for guard in GUARDS if guard.name != without)
-    if len(edge) + len(guards) != len(EDGE) + len(GUARDS) - 1:
+    names = set(without.split(","))
+    edge = tuple(layer for layer in EDGE if layer.name not in names)
+    guards = tuple(guard for guard in GUARDS if guard.name not in names)
+    if len(edge) + len(guards) != len(EDGE) + len(GUARDS) - len(names):
         raise SystemExit(f"there is no layer or guard named {without!r}")
     return create_app(lifecycle=lifecycle, http_guard=http_guard, edge=edge, guards=guards)
 

@@ -23,7 +23,8 @@ from tests.torture.duplicates import storm
 from tests.torture.kills import campaign, recovery
 from tests.torture.ledger import audit_charges
 from tests.torture.outage import outage
-from tests.torture.overload import MISBEHAVIOUR, beside, overload, slow_clients, soak
+from tests.torture.overload import MISBEHAVIOUR, beside, curve, overload, slow_clients, soak
+from tests.torture.plot import lines
 from tests.torture.upstream import attempts_on_a_dead_one, cost, flap, suffer
 
 if TYPE_CHECKING:
@@ -231,6 +232,26 @@ def overloaded(arguments: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
+def curves(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Draw goodput against what is offered, with load shedding and without."""
+    report: dict[str, Any] = {}
+    for what, path, peak in (("computes", "/unruly/work?milliseconds=8", 108), ("waits", "/unruly/backend", 190)):
+        series = {}
+        for name, without in (("with load shedding", None), ("without", "load_shedding,stage")):
+            tell(f"goodput of what {what}, {name}")
+            series[name] = asyncio.run(curve(path, peak, without=without, seconds=arguments.seconds / 2))
+        report[what] = {**series, "faults": []}
+        if arguments.plots is not None:
+            drawn = lines(
+                f"A route that {what}: answers in time",
+                f"offered, as a multiple of {peak} a second",
+                "answers a second",
+                series,
+            )
+            (arguments.plots / f"overload-{what}.svg").write_text(drawn, "utf-8")
+    return report
+
+
 def soaked(arguments: argparse.Namespace) -> dict[str, Any]:
     tell(f"soak: {arguments.minutes:g} minutes at 70 % load")
     return {"soak": asyncio.run(soak(minutes=arguments.minutes))}
@@ -238,7 +259,7 @@ def soaked(arguments: argparse.Namespace) -> dict[str, Any]:
 
 CAMPAIGNS = {
     "kills": kills, "recovery": recover, "duplicates": duplicates, "outage": away, "outbox": outbox,
-    "upstream": upstream, "overload": overloaded, "soak": soaked, "wide": wide,
+    "upstream": upstream, "overload": overloaded, "curves": curves, "soak": soaked, "wide": wide,
 }  # fmt: skip
 
 
@@ -252,6 +273,7 @@ def main() -> int:
     parser.add_argument("--copies", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=30, help="of three times the load")
     parser.add_argument("--minutes", type=float, default=20, help="of the soak")
+    parser.add_argument("--plots", type=Path, help="folder for the curves")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     arguments = parser.parse_args()
     report: dict[str, Any] = {}

@@ -24,14 +24,14 @@ DEADLINE = 1.0
 
 
 @contextlib.contextmanager
-def unruly(**environ: str) -> Iterator[Service]:
+def unruly(*, without: str | None = None, **environ: str) -> Iterator[Service]:
     """Run the service, whole, with handlers beside its own that work, wait and misbehave."""
     with tempfile.TemporaryDirectory(prefix="torture-overload-") as folder:
         project = copy_project(Path(folder) / "service")
         shutil.copy(DROPPED / "unruly.py", project / "app" / "handlers" / "unruly.py")
         with (project / "policy.toml").open("a", encoding="utf-8") as policy:
             policy.write((DROPPED / "unruly.toml").read_text("utf-8"))
-        with running(project, environ=environ, flood=900_000) as service:
+        with running(project, environ=environ, flood=900_000, without=without) as service:
             yield service
 
 
@@ -176,6 +176,21 @@ async def overload(path: str, *, seconds: float, **environ: str) -> Overload:
         statuses=dict(loaded.statuses),
         back=quantile(after.well, 0.99),
     )
+
+
+FACTORS = (0.5, 1.0, 1.5, 2.0, 3.0)
+"""Of the peak, that are offered for a curve."""
+
+
+async def curve(path: str, peak: float, *, without: str | None, seconds: float) -> list[tuple[float, float]]:
+    """Return the goodput at each factor of the peak, each on a fresh service."""
+    points = []
+    for factor in FACTORS:
+        with unruly(without=without) as service:
+            await closed(service, path, clients=4, seconds=2)
+            seen = await offered(service, path, rate=factor * peak, seconds=seconds)
+        points.append((factor, round(seen.goodput(seconds), 1)))
+    return points
 
 
 async def slow_clients(*, silent: int, bodies: int, seconds: float) -> dict[str, Any]:
