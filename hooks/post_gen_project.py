@@ -31,7 +31,7 @@ BLOCK = re.compile(r"^# example: begin\n.*?^# example: end\n\n?", re.MULTILINE |
 # What work in the template's own service leaves behind, and cookiecutter copies from a local folder.
 LITTER = (
     ".venv", ".uv", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis",
-    ".admission-cache", ".coverage", ".development-issuer.json", "app.db*", "build", "dist", "*.egg-info",
+    ".admission-cache", ".coverage", ".development-issuer.json", ".routes", "app.db*", "build", "dist", "*.egg-info",
     "**/__pycache__",
 )  # fmt: skip
 

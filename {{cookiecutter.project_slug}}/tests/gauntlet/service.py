@@ -174,6 +174,7 @@ def _settings(folder: Path, endpoint: str, candidates: Path | None) -> dict[str,
         "PYTHONUNBUFFERED": "1",
         "APP_POLICY_PATH": str(policy),
         "APP_DATABASE_URL": f"sqlite:///{folder / 'gauntlet.db'}",
+        "APP_ROUTES_PATH": str(folder / "routes"),  # what an attack provokes is no evidence against a route
         "APP_DEVELOPMENT_KEY_PATH": str(folder / "issuer.json"),
         "APP_LOG_FORMAT": "json",
         # What a request has done later is an effect of its own; here the message that says so is what is looked for.
