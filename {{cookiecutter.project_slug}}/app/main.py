@@ -421,9 +421,8 @@ GUARDS = (
     Guard("authentication", _authentication),
     Guard("authorization", _authorization),
     Guard("rate_limit", _rate_limit),  # counts known callers; who is unknown was counted by address
-    Guard(
-        "unit_of_work", _unit_of_work, _has_a_transaction
-    ),  # inside of what refuses: who gets no further takes no connection
+    # Inside of what refuses: who gets no further takes no connection.
+    Guard("unit_of_work", _unit_of_work, _has_a_transaction),
     Guard("idempotency", _idempotency),  # its record is part of the transaction, so it stands in it
     Guard("outbound", _outbound),
     Guard("containment", _containment),  # innermost: the guards are people's, what they hold is not

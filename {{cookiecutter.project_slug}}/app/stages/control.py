@@ -145,14 +145,14 @@ class FolderControl:
     def _evidence(self) -> list[dict[str, Any]]:
         found = []
         try:
-            files = sorted(self._folder.glob("evidence-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+            files = sorted(((_changed(path), path) for path in self._folder.glob("evidence-*.json")), reverse=True)
         except OSError as error:
             raise ControlUnavailable(f"{self._folder}: {error.strerror}") from error
-        for number, path in enumerate(files):
-            with contextlib.suppress(OSError):
-                if number >= KEPT_PROCESSES or time.time() - path.stat().st_mtime > KEPT_SECONDS:
+        for number, (changed, path) in enumerate(files):
+            if number >= KEPT_PROCESSES or time.time() - changed > KEPT_SECONDS:
+                with contextlib.suppress(OSError):  # another process may have been first
                     path.unlink()
-                    continue
+                continue
             value = self._read(path)
             if isinstance(value, dict):
                 found.append(value)
@@ -269,6 +269,14 @@ def make_control(settings: Settings) -> Control:
     if settings.redis_url is None:
         return FolderControl(settings.routes_path)
     return RedisControl(settings.redis_url.get_secret_value(), settings.service_name, settings.redis_timeout)
+
+
+def _changed(path: Path) -> float:
+    """Return when a file was written, seconds since the epoch; 0 if another process has removed it since."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _plain(text: str) -> str:

@@ -103,6 +103,13 @@ async def test_evidence_of_a_week_ago_is_forgotten(tmp_path: Path) -> None:
     assert not (tmp_path / "evidence-old.json").exists()
 
 
+async def test_evidence_that_another_process_removes_meanwhile_is_no_failure(tmp_path: Path) -> None:
+    folder = FolderControl(tmp_path)
+    await folder.report("there", {"GET /a": {"requests": 2}})
+    (tmp_path / "evidence-gone.json").symlink_to(tmp_path / "gone")  # listed, and not there when it is looked at
+    assert await folder.evidence() == [{"GET /a": {"requests": 2}}]
+
+
 async def test_evidence_of_so_many_processes_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "KEPT_PROCESSES", 2)
     folder = FolderControl(tmp_path)
