@@ -1,4 +1,4 @@
-"""Every pattern is lifted into an empty package and imported there; some run their own test there, all with LIFT_ALL=1."""
+"""Every pattern is lifted into an empty package and imported; some run their own test there, all with LIFT_ALL=1."""
 
 from __future__ import annotations
 
