@@ -23,6 +23,7 @@ from app.health import Check, Health
 from app.ops import Operations
 from app.patterns.authentication import AuthenticationConfig, KeySource, TokenVerifier
 from app.patterns.client_address import ClientAddress
+from app.patterns.containment import KINDS
 from app.patterns.development_issuer import DevelopmentIssuer, KeyFileError
 from app.patterns.graceful_shutdown import Lifecycle
 from app.patterns.guarded_http import HttpGuard
@@ -354,6 +355,7 @@ def _containment(
         label="kind",
         unit="{refusal}",
         description="What handlers were kept from, by kind.",
+        known=KINDS,
     )
 
     def contained(error: ContainmentError) -> None:

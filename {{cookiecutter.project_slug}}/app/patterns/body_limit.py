@@ -116,8 +116,12 @@ def _declared(headers: list[tuple[bytes, bytes]]) -> tuple[bytes | None, bool, b
         elif name == b"transfer-encoding":
             chunked = True
         elif name == b"content-type":
-            json = b"json" in value.lower()
+            json = json or b"json" in value.lower()  # of several lines any may be the one that the handler's side reads
     return length, chunked, json
+
+
+_FRAMED = frozenset({"1.0", "1.1"})
+"""Versions in which a body is declared (RFC 9112, 6.3); HTTP/2 may send one without a word about its length."""
 
 
 class BodyLimit:
@@ -152,12 +156,12 @@ class BodyLimit:
         self.refuse = refuse or _refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with a bounded ``receive``; a request without a body passes untouched."""
+        """Pass the request on with a bounded ``receive``; what HTTP/1.1 says has no body passes untouched."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         length, chunked, json = _declared(scope["headers"])
-        if not chunked and (length is None or length == b"0"):
+        if length == b"0" or (length is None and not chunked and scope.get("http_version", "1.1") in _FRAMED):
             await self.app(scope, receive, send)
             return
         if length is not None:

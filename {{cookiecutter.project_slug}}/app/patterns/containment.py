@@ -28,9 +28,10 @@ Defaults: nothing may be written, and read only what Python itself reads while i
 time zones. Code from text may be made by the few modules of the standard library and of others that do it for a living
 (``dataclasses``, ``collections.namedtuple``, ``typing``) and by ``import`` of what is in those folders.
 
-To lift it: needs nothing. ``app = Containment(app, name="POST /orders", on_refusal=log_it)``, with ``read``, ``write``
-and ``hosts`` for what it may; ``with contained(...)`` round any other code. The hook is installed with the first of
-them and stays as long as the process; outside of contained calls it costs one look into a table.
+To lift it: needs ``starlette`` for its types only. ``app = Containment(app, name="POST /orders", on_refusal=log_it)``,
+with ``read``, ``write`` and ``hosts`` for what it may; ``with contained(...)`` round any other code. The hook is
+installed with the first of them and stays as long as the process; outside of contained calls it costs one look into a
+table.
 """
 
 from __future__ import annotations
@@ -58,6 +59,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+KINDS: Final = ("process", "code", "file_read", "file_write", "socket", "native", "deserialisation", "sql")
+"""What may be refused."""
 
 _IMPORT: Final = frozenset({"importlib._bootstrap", "importlib._bootstrap_external", "zipimport"})
 
@@ -129,8 +133,7 @@ class ContainmentError(PermissionError):
 
     Attributes:
         name: of the contained call, such as a route.
-        kind: ``process``, ``code``, ``file_read``, ``file_write``, ``socket``, ``native``, ``deserialisation`` or
-            ``sql``.
+        kind: one of :data:`KINDS`.
         event: the audit event, or the function, that was refused.
         argument: what it was about: a path, a host, a module. May hold what a client sent.
     """

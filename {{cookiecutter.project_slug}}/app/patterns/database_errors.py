@@ -50,6 +50,7 @@ _BY_STATE: Final = {
     "40001": Fault.BUSY,  # serialization_failure
     "40P01": Fault.BUSY,  # deadlock_detected
     "55P03": Fault.BUSY,  # lock_not_available: lock_timeout
+    "23001": Fault.CONFLICT,  # restrict_violation: ON DELETE RESTRICT, since PostgreSQL 18
     "23503": Fault.CONFLICT,  # foreign_key_violation
     "23505": Fault.CONFLICT,  # unique_violation
     "23P01": Fault.CONFLICT,  # exclusion_violation

@@ -13,7 +13,8 @@ When time is up the handler is cancelled and the caller gets 504. A handler that
 goes out all the same, and whatever the handler sends later is dropped.
 
 What it does not do: stop a handler that blocks the event loop, or undo what it already did: that is the
-transaction's work. Once the response has begun, time running out can only end the connection.
+transaction's work. Once the response has begun, time running out can only end the connection, and
+only if the handler lets its cancellation through.
 
 To lift it: needs ``starlette`` for its types only. ``app.add_middleware(Deadline, timeout=5.0)``; what is left
 for a call downstream is ``remaining(request.scope)``.

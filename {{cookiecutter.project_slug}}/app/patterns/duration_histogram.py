@@ -78,7 +78,11 @@ class DurationHistogram:
         self._overflow: list[float] | None = None
 
     def record(self, labels: Labels, seconds: float) -> None:
-        """Count one duration."""
+        """Count one duration.
+
+        Raises:
+            ValueError: these are not as many values as there are labels; nothing is counted.
+        """
         series = self._series.get(labels) or self._new_series(labels)
         at = self._sum
         series[at] += seconds
@@ -101,6 +105,8 @@ class DurationHistogram:
         return [Metric(self.name, self.description, "s", data)]
 
     def _new_series(self, labels: Labels) -> list[float]:
+        if len(labels) != len(self._labels):
+            raise ValueError(f"{self.name} has the labels {self._labels}, not {labels!r}")
         if len(self._series) < self._max_series:
             return self._series.setdefault(labels, self._empty())
         if self._overflow is None:

@@ -11,8 +11,8 @@ What it does:
 * :class:`UrlFetcher` takes URLs from outside, once somebody has checked their addresses (``ssrf_guard.py`` does). It
   connects to such an address and never to the name, so that a second answer of the DNS changes nothing.
 * No redirect is followed, no cookie kept, no proxy or certificate file taken from the environment.
-* The whole exchange has a time limit, from the wait for a connection to the last byte; connecting (DNS and TLS
-  included) has its own. The head and the body have a size limit, which holds for the decompressed body too.
+* The whole exchange has a time limit, from the wait for a connection to the last byte; each step of connecting
+  has its own. The head and the body have a size limit, which holds for the decompressed body too.
 * What goes wrong is one of four errors, each with a ``reason`` for the log and never with a byte of the answer. An
   answer of 400 or more is an error as well, unless the call says that it can use it (``accept``).
 
@@ -79,7 +79,7 @@ class HttpClientConfig:
     """For the whole exchange (the attempt timeout of .NET's standard resilience handler). None only where something
     outside bounds every call."""
     connect_timeout: float = 2.0
-    """For DNS, TCP and TLS together, and for a free connection: one lost SYN is sent again after 1 s (RFC 6298)."""
+    """For each of these: a free connection, DNS and TCP, TLS. One lost SYN is sent again after 1 s (RFC 6298)."""
     max_response: int = 1024 * 1024
     """Of the body, decompressed. JSON that a handler works with stays far below."""
     max_headers: int = 32 * 1024

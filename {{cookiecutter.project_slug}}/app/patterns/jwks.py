@@ -78,7 +78,8 @@ class JwksConfig:
             is the default of Spring Security and of PyJWKClient.
         max_stale_seconds: keys are used that long after the last good fetch, while fetches fail; an hour is
             time to repair an issuer, and a bound on how long a withdrawn key can be kept alive by blocking us.
-        cooldown_seconds: least time between two fetches. A flood of made-up kids costs the issuer 6 a minute.
+        cooldown_seconds: least time between two fetches. A flood of made-up kids costs the issuer 6 a minute,
+            of ``attempts`` requests each while it fails.
         attempt_seconds: for one attempt, from connecting to the last byte.
         attempts: for one fetch, with jittered waits of at most half a second between.
         max_bytes: of the response; 64 KiB holds more than max_keys RSA-4096 keys.

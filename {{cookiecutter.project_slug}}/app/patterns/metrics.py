@@ -248,6 +248,7 @@ class EventCounter:
         unit: what is counted, in braces (UCUM annotation).
         description: one sentence for dashboards.
         max_values: values of the label counted apart; more of them are counted together.
+        known: values that are exported as 0 before the first event: an increase is only seen from a figure before it.
     """
 
     def __init__(
@@ -259,10 +260,11 @@ class EventCounter:
         unit: str = "{event}",
         description: str = "",
         max_values: int = 200,
+        known: Iterable[str] = (),
     ) -> None:
         self._label, self._max_values = label, max_values
         self._lock = threading.Lock()
-        self._counts: dict[str, int] = {}
+        self._counts = dict.fromkeys(known, 0)
         self._overflow = 0
         meter.create_observable_counter(name, [self._observe], unit, description)
 
@@ -292,7 +294,7 @@ def observe_states(
     *,
     label: str,
     read: Callable[[], Mapping[str, float]],
-    unit: str = "1",
+    unit: str = "{state}",
     description: str = "",
 ) -> None:
     """Register a gauge that reads its values when collected.
@@ -304,7 +306,7 @@ def observe_states(
         name: name of the metric.
         label: name of its one attribute.
         read: returns the value of each state, from the exporter's thread: it must not block.
-        unit: UCUM unit; 1 is a dimensionless figure.
+        unit: UCUM unit; with 1 a name that is derived from it would call the figure a ratio.
         description: one sentence for dashboards.
     """
 

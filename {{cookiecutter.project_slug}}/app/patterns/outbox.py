@@ -306,7 +306,7 @@ class OutboxConfig:
     poll: float = 1.0
     """Between two looks for messages, if nobody nudges."""
     attempts: int = 12
-    """Until a message is dead: with the delays below, half an hour of the other side being away."""
+    """Until a message is dead: with the delays below nine to nineteen minutes, and the attempts' own time."""
     base: float = 1.0
     """The first delay; each is twice the one before."""
     cap: float = 300.0
@@ -340,7 +340,6 @@ class OutboxWorker:
         store: where they are.
         deliver: does what a message says. Returning means that it is done, raising that it is to be tried again.
         config: how.
-        sleep: waits between looks.
         uniform: a number between two others, for the jitter of delays.
         observe: sees what becomes of messages.
     """

@@ -10,7 +10,9 @@ there: ``get`` returns None, and the handler's 404 is the same as for a row that
 
 What cannot be scoped is refused, with what to write instead: statements on the bare table, textual statements that name
 an owned table where the database has no row security of its own, ON CONFLICT DO UPDATE, the legacy bulk methods, and
-flushing changes of an object that no scoped query has loaded. A session that nobody bound refuses everything owned.
+flushing changes of an object that no scoped query has loaded. A session that nobody bound refuses every statement.
+For what goes past the session's events (the legacy bulk methods, a statement on ``session.connection()``) the engine
+has to be guarded as well.
 
 What it does not do: hide that a primary key is taken from who inserts the same one; stop code that works on a session
 or an engine of its own. Behind it, on PostgreSQL, belongs row security.
@@ -18,7 +20,7 @@ or an engine of its own. Behind it, on PostgreSQL, belongs row security.
 Costs: a lookup in a cache and one condition a statement.
 
 To lift it: needs ``sqlalchemy`` 2.1. ``class Order(Owned, Base)``; ``guard_sessions(MySession)`` once, and
-``bind(session, OwnerScope(...))`` for each request.
+``guard_engine(engine)`` for each engine, and ``bind(session, OwnerScope(...))`` for each request.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ them, and returns the counts. The sliding window counter is the one that limits 
 rate_limit.py, whose ``shared`` argument it is made for, which also hashes callers before they get here). Redis
 must not evict the counters: use ``maxmemory-policy noeviction`` or a database of their own. No Redis Cluster.
 
-**How to lift it.** Copy this file; ``limits>=5.8``, ``redis>=8.1`` (server 4 or later)::
+**How to lift it.** Copy this file; ``limits>=5.8``, ``redis>=8.1`` (server 5 or later)::
 
     limiter = AsyncLimiter(shared=RedisWindowStorage("redis://:password@127.0.0.1:6379/0"))
 """

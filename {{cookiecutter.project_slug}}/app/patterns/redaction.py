@@ -176,7 +176,10 @@ class Redactor:
         The argument and what it holds stay untouched. Values beyond ``max_nodes`` or ``max_depth`` are replaced by a
         text that says so: what was not examined is not passed on.
         """
-        return self._mapping(event_dict, 0, [self.config.max_nodes])
+        try:
+            return self._mapping(event_dict, 0, [self.config.max_nodes])
+        except Exception as error:  # noqa: BLE001 - a key's own code may run here, and a log call must not fail
+            return {"...": f"[{type(event_dict).__name__} not readable: {type(error).__name__}]"}
 
     def text(self, value: str) -> str:
         """Return ``value`` with everything of a secret's shape replaced, cut to ``max_text`` characters."""

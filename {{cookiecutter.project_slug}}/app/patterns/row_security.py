@@ -17,12 +17,13 @@ row.
 key.
 
 What it does not do: hide that a row exists from a foreign key that points at it, or from a unique constraint; bind a
-superuser, or a role with BYPASSRLS: :func:`service_role_problems` finds these.
+superuser, or a role with BYPASSRLS: :func:`service_role_problems` finds these. A proof of who calls has no end of its
+own: whoever has seen one may send it again until the key is changed, so no statement is logged with its parameters.
 
 Costs: one statement when a transaction begins; the function runs once a statement and field, not once a row.
 
 To lift it: needs ``sqlalchemy``. In a migration run :func:`install_statements` and :func:`enable_statements`; as the
-owner :func:`set_key` and :func:`grant_statements`; at the beginning of each transaction the statement of
+owner :func:`set_key` and :func:`grant`; at the beginning of each transaction the statement of
 :class:`CallerProof`.
 """
 

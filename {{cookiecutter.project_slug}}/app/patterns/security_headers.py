@@ -61,7 +61,7 @@ class SecurityHeadersConfig:
         path_policies: exact path -> policy, for the few paths that serve pages.
         strict_transport_security: value of that header, or None to leave it out.
         cache_control: value where the application set none.
-        extra: further headers, added where the application did not set them.
+        extra: further headers, in place of the application's own.
     """
 
     content_security_policy: str = API_POLICY

@@ -124,7 +124,7 @@ class ThreadPool:
         Raises:
             ThreadsBusy: there is no thread, or none in time.
         """
-        if self._has_place(key) and not self._waiting:
+        if self._has_place(key):  # nobody who waits could have it: whoever may is served as soon as a place comes back
             self._take(key)
         else:
             await self._wait(key)

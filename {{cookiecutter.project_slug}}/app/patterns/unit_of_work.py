@@ -10,8 +10,9 @@ or a client that has gone roll back. ``commit``, ``rollback``, ``close`` and ``b
 text that says why; savepoints (``begin_nested``) are the handler's own.
 
 * The transaction begins with the first statement: a request that needs no database takes no connection.
-* GET and HEAD get a session for reading; what they write is refused by the database. Their connection goes back
-  before the answer leaves, except where the answer is a stream, which may read on.
+* GET and HEAD get a session for reading (``read_only``): one on an engine, or in a transaction, where the database
+  refuses to write. What they write is rolled back in any case. Their connection goes back before the answer leaves,
+  except where the answer is a stream, which may read on.
 * The answer to a writing method is held back, so it has a bound: 1 MiB by default, ample for a document and small
   enough that a hundred at a time do no harm. Past it the request fails and nothing is kept.
 * After the commit the session is closed for good: a background task that uses it gets an error, not a transaction
@@ -23,7 +24,8 @@ lost has happened. For both a caller needs an idempotency key, whose record belo
 To lift it: needs ``sqlalchemy[asyncio]`` and, for types only, ``starlette``::
 
     engine = create_async_engine(url)
-    app.add_middleware(UnitOfWork, sessions=lambda scope, read_only: UnitSession(engine))
+    engines = {False: engine, True: engine_for_reading}
+    app.add_middleware(UnitOfWork, sessions=lambda scope, read_only: UnitSession(engines[read_only]))
 
 and in a dependency ``request.scope["state"]["session"]()`` returns the request's session. Put it inside of whatever
 turns exceptions into answers, or a failed COMMIT becomes the server's bare 500.

@@ -12,7 +12,8 @@ What it does:
   worker is ready ends the whole with that worker's message and exit code. Later it is restarted, as one that dies
   is, after a pause that doubles up to a bound, while the others serve;
 * SIGTERM or SIGINT: closes its own copy of the listener (``on_stop``), sends SIGTERM to all, waits ``stop_timeout``,
-  kills what is left. The exit code is 0 if all ended with 0. A second signal kills all at once: 128 + its number;
+  kills what is left. The exit code is 0 if all ended with 0, or by that SIGTERM. A second signal kills all at once:
+  128 + its number;
 * a worker whose supervisor has gone reads the end of its pipe, in a thread, so even while it is blocked: it drains,
   and ends after ``orphan_timeout`` in any case.
 

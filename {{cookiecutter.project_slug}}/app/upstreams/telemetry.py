@@ -81,7 +81,9 @@ class UpstreamTelemetry:
         for histogram in (self._calls, self._attempts, self._queues):
             add_producer(histogram.produce)
 
-    def observe(self, name: str, description: str, read: Callable[[], Mapping[str, float]], unit: str = "1") -> None:
+    def observe(
+        self, name: str, description: str, read: Callable[[], Mapping[str, float]], unit: str = "{state}"
+    ) -> None:
         """Export a figure of each upstream, read when it is collected."""
         observe_states(self._meter, name, label=UPSTREAM, read=read, unit=unit, description=description)
 

@@ -184,6 +184,29 @@ def test_brackets_in_strings_are_not_depth() -> None:
     assert answer.status_code == 200
 
 
+def test_depth_cannot_be_hidden_behind_a_second_content_type() -> None:
+    with serve(guarded(max_depth=8)) as url:
+        for types in (["application/json", "text/plain"], ["text/plain", "application/json"]):
+            headers = [("content-type", value) for value in types]
+            assert httpx2.post(f"{url}/json", content=b"[" * 9 + b"]" * 9, headers=headers).status_code == 400
+
+
+async def test_a_body_that_http_2_need_not_declare_is_counted() -> None:
+    """Without a length, and without a word about chunks: only HTTP/1.1 says that there is none then."""
+    pending = [{"type": "http.request", "body": b"x" * LIMIT, "more_body": True}] * 2
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> Any:
+        return pending.pop()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "http_version": "2", "method": "POST", "path": "/raw", "query_string": b"", "headers": []}
+    await guarded()(scope, receive, send)
+    assert sent[0]["status"] == 413
+
+
 def test_depth_cannot_be_hidden_in_another_encoding() -> None:
     body = ('["\u2220",' + "[" * 15 + "]" * 15 + "]").encode("utf-16")
     with serve(guarded(max_depth=8)) as url:

@@ -29,6 +29,13 @@ def test_nothing_counted_is_an_empty_metric_in_seconds() -> None:
     assert (metric.name, metric.unit, list(metric.data.data_points)) == ("calls", "s", [])
 
 
+def test_values_that_are_not_those_of_the_labels_are_refused_and_spoil_nothing() -> None:
+    calls = histogram()
+    with pytest.raises(ValueError, match="has the labels"):
+        calls.record(("payments",), 0.02)
+    assert points(calls) == {}
+
+
 def test_durations_are_counted_by_their_labels() -> None:
     calls = histogram(now=lambda: 7)
     calls.record(("payments", "ok"), 0.02)

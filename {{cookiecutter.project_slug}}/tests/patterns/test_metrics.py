@@ -401,6 +401,14 @@ def test_events_are_counted_by_their_label() -> None:
     assert meters.read("breakwater.refusals") == {"rate_limited": 4, "deadline_exceeded": 1}
 
 
+def test_what_is_known_to_come_is_there_as_nothing_before() -> None:
+    """An increase is one over a figure that was seen before: the first event of a kind would be none."""
+    meters = Meters()
+    counter = EventCounter(meters.meter, "refusals", label="kind", known=("process", "sql"))
+    counter.add("sql")
+    assert meters.read("refusals") == {"process": 0, "sql": 1}
+
+
 def test_labels_beyond_the_cap_are_counted_together() -> None:
     meters = Meters()
     refusals = EventCounter(meters.meter, "refusals", label="code", max_values=2)

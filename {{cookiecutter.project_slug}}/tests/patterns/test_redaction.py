@@ -236,6 +236,7 @@ def test_an_object_that_cannot_be_read_is_named_and_nothing_raises(redactor: Red
         "password": M,
         "d": "[dict not readable: KeyError]",
     }
+    assert redactor.redact({"v": 1, Hostile(KeyError()): 2}) == {"...": "[dict not readable: KeyError]"}  # type: ignore[dict-item]
 
 
 # -- by shape

@@ -104,17 +104,18 @@ async def test_so_many_wait_and_the_next_is_told_at_once() -> None:
 
 
 async def test_who_may_not_have_a_thread_does_not_hold_up_who_may() -> None:
-    pool = ThreadPool(ThreadPoolConfig(threads=3, per_key=1, max_wait=60))
+    pool = ThreadPool(ThreadPoolConfig(threads=2, per_key=1, max_wait=60))
     stuck, other = threading.Event(), threading.Event()
-    tasks = [asyncio.create_task(pool.run("stuck", stuck.wait))]
-    await until(lambda: pool.running == 1)
-    tasks.append(asyncio.create_task(pool.run("stuck", stuck.wait)))
+    tasks: list[asyncio.Task[object]] = [asyncio.create_task(pool.run("stuck", stuck.wait)) for _ in range(2)]
+    await until(lambda: pool.waiting == 1)
+    assert await pool.run("other", lambda: "at once") == "at once"  # although somebody waits, who may not
     tasks.append(asyncio.create_task(pool.run("other", other.wait)))
+    await until(lambda: pool.running == 2)
+    tasks.append(asyncio.create_task(pool.run("third", lambda: "third")))
     await until(lambda: pool.waiting == 2)
-    tasks.append(asyncio.create_task(pool.run("third", other.wait)))
-    await until(lambda: pool.waiting == 3)
-    # Nobody who waits is looked at before a place comes back; the first that may have it gets it.
     other.set()
+    assert await tasks[-1] == "third"  # past the one before it, who still may not
+    assert pool.waiting == 1
     stuck.set()
     await asyncio.gather(*tasks)
     pool.close()
