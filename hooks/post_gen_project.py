@@ -18,6 +18,10 @@ ANSWERS = json.loads({{cookiecutter | jsonify | jsonify}})  # type: ignore[name-
 
 SOURCE_NAME = "breakwater-service"  # the distribution's name in the template
 
+# Beside pyproject.toml and uv.lock it stands in the files that deploy the service, which are copied as they are too:
+# what they hold in braces is for a workflow, a dashboard or an alert, and not for cookiecutter.
+NAMED = ("deploy", ".github")
+
 # The worked example, all of it: files, and blocks between two marker lines.
 EXAMPLE_FILES = (
     "app/handlers/inventory.py", "app/handlers/orders.py", "app/models/orders.py", "migrations/versions/0002_orders.py",
@@ -25,8 +29,11 @@ EXAMPLE_FILES = (
     "tests/handlers/test_orders_attacked.py", "tests/torture/*.py", "app/jobs/orders.py",
     "app/handlers/notifications.py", "tests/handlers/test_orders_paid.py",
 )  # fmt: skip
-EXAMPLE_BLOCKS = ("policy.toml", "Makefile")
-BLOCK = re.compile(r"^# example: begin\n.*?^# example: end\n\n?", re.MULTILINE | re.DOTALL)
+EXAMPLE_BLOCKS = (
+    "policy.toml", "Makefile", "deploy/compose.yaml", "deploy/kubernetes/base/network.yaml",
+    "deploy/kubernetes/base/settings.yaml",
+)  # fmt: skip
+BLOCK = re.compile(r"^ *# example: begin\n.*?^ *# example: end\n\n?", re.MULTILINE | re.DOTALL)
 
 # What work in the template's own service leaves behind, and cookiecutter copies from a local folder.
 LITTER = (
@@ -79,6 +86,11 @@ def name_distribution(slug: str, description: str) -> None:
     # A JSON string is a TOML basic string where every character prints; pre_gen_project.py has seen to that.
     quoted = json.dumps(description, ensure_ascii=False)
     replace_once(pyproject, r"^description = .*$", f"description = {quoted}")
+    for folder in NAMED:
+        for path in filter(Path.is_file, Path(folder).rglob("*")):
+            text = path.read_text("utf-8")
+            if SOURCE_NAME in text:
+                path.write_text(text.replace(SOURCE_NAME, slug), "utf-8", newline="\n")
 
 
 def remove_example() -> None:

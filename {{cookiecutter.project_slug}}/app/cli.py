@@ -310,8 +310,13 @@ def explain(rule: str | None) -> None:
 
 
 @main.command()
+@click.option(
+    "--heartbeat",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file that is touched every five seconds while it works, for `app healthcheck --heartbeat`.",
+)
 @_refuses
-def worker() -> None:
+def worker(heartbeat: Path | None) -> None:
     """Do jobs, and serve nothing: as many of these as are wanted, on as many machines."""
     import asyncio  # noqa: PLC0415 - only this command and the next run a loop of their own
 
@@ -319,7 +324,25 @@ def worker() -> None:
 
     settings = load_settings()
     migrate_in_development(settings)
-    asyncio.run(work(settings))
+    asyncio.run(work(settings, heartbeat))
+
+
+@main.command()
+@click.option("--url", default="http://127.0.0.1:8000/livez", show_default=True, help="What has to answer 200.")
+@click.option(
+    "--heartbeat",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Ask a worker instead: the file that it touches has to be younger than thirty seconds.",
+)
+@click.option("--timeout", default=2.0, show_default=True, type=click.FloatRange(0.1, 60), help="Seconds to wait.")
+def healthcheck(url: str, heartbeat: Path | None, timeout: float) -> None:
+    """Tell whether a process of this service is well: 0, or 1 and the reason. For images without a shell."""
+    from app.healthcheck import beats, why_unwell  # noqa: PLC0415 - asks by HTTP, which other commands do not
+
+    problem = why_unwell(url, timeout) if heartbeat is None else beats(heartbeat)
+    if problem is not None:
+        click.echo(problem, err=True)
+        sys.exit(1)
 
 
 @main.group(invoke_without_command=True)
@@ -373,10 +396,9 @@ def simulate() -> None:
 
 
 @simulate.command("payments")
-@click.option(
-    "--port", default=8001, show_default=True, type=click.IntRange(0, 65535), help="Port on the loopback address."
-)
-def simulate_payments(port: int) -> None:
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8001, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on.")
+def simulate_payments(host: str, port: int) -> None:
     """Charge cards that do not exist, and misbehave when told to: PUT /behaviour."""
     import asyncio  # noqa: PLC0415 - only this command runs a loop of its own
     import contextlib  # noqa: PLC0415
@@ -385,7 +407,7 @@ def simulate_payments(port: int) -> None:
 
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(payments.run(port, ready=lambda url: click.echo(f"payments simulator on {url}")))
+            asyncio.run(payments.run(port, host=host, ready=lambda url: click.echo(f"payments simulator on {url}")))
     except OSError as error:
         click.echo(f"cannot listen on port {port}: {error.strerror or error}", err=True)
         sys.exit(COULD_NOT_RUN)

@@ -26,6 +26,7 @@ from app import docs, ops
 from app.components import Components, build_components, running
 from app.definition import READING, Definition, asks_for, read_definition
 from app.dependencies import look_of, outbox_of, session_of
+from app.healthcheck import keep_beating
 from app.models.base import IDEMPOTENCY
 from app.openapi import complete, operation_extra
 from app.patterns.authentication import Authentication, AuthenticationError, KeysUnavailableError
@@ -60,6 +61,7 @@ from app.settings import ROOT, BootRefused, Settings, load_settings, unknown_set
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -185,9 +187,20 @@ def _client(parts: Components) -> Callable[[Scope], str]:
     return client
 
 
+def _noting_client(app: ASGIApp, client: Callable[[Scope], str]) -> ASGIApp:
+    """Have the log name the client and not the proxy, where no flood limit asks for it."""
+
+    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            client(scope)
+        await app(scope, receive, send)
+
+    return noting
+
+
 def _flood_limit(app: ASGIApp, parts: Components) -> ASGIApp:
     if parts.settings.flood_rate == "unlimited":
-        return app
+        return app if not parts.settings.trusted_proxies else _noting_client(app, _client(parts))
     return FloodLimit(
         app,
         limiter=parts.flood_limiter,
@@ -521,8 +534,12 @@ def create_app(
     return app
 
 
-async def work(settings: Settings) -> None:
+async def work(settings: Settings, heartbeat: Path | None = None) -> None:
     """Do jobs until the process is told to stop (SIGTERM, SIGINT); those that are being done have ten seconds to end.
+
+    Args:
+        settings: of this process.
+        heartbeat: a file to touch while the loop turns, for who asks whether this process is well.
 
     Raises:
         BootRefused: with everything that keeps the service from starting.
@@ -534,7 +551,8 @@ async def work(settings: Settings) -> None:
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    async with running(parts):
+    beat = () if heartbeat is None else (partial(keep_beating, heartbeat),)
+    async with running(parts, *beat):
         structlog.get_logger("app").info("working", jobs=sorted(definition.jobs))
         await stopping.wait()
 

@@ -124,9 +124,9 @@ class PaymentsSimulator:
         self._clock = clock
         self._since = clock()
 
-    async def serve(self, port: int = DEFAULT_PORT) -> asyncio.Server:
-        """Listen on the loopback address; port 0 lets the kernel choose."""
-        return await asyncio.start_server(self.connection, HOST, port, limit=MAX_HEAD)
+    async def serve(self, port: int = DEFAULT_PORT, host: str = HOST) -> asyncio.Server:
+        """Listen; port 0 lets the kernel choose."""
+        return await asyncio.start_server(self.connection, host, port, limit=MAX_HEAD)
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection, until it ends or has to be broken."""
@@ -254,14 +254,15 @@ async def _respond(writer: asyncio.StreamWriter, answer: _Answer) -> None:
     await writer.drain()
 
 
-async def run(port: int = DEFAULT_PORT, *, ready: Callable[[str], None] = print) -> None:
+async def run(port: int = DEFAULT_PORT, *, host: str = HOST, ready: Callable[[str], None] = print) -> None:
     """Serve until cancelled.
 
     Args:
         port: 0 lets the kernel choose.
+        host: address to listen on; it charges nobody, and still is nothing for a network of strangers.
         ready: told the URL.
     """
-    server = await PaymentsSimulator().serve(port)
-    ready(f"http://{HOST}:{server.sockets[0].getsockname()[1]}")
+    server = await PaymentsSimulator().serve(port, host)
+    ready(f"http://{host}:{server.sockets[0].getsockname()[1]}")
     async with server:
         await server.serve_forever()
