@@ -20,11 +20,14 @@ LOCK := env -u UV_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS "$(UV)" --no-conf
 PYTHON_FOLDERS := $(wildcard benchmarks hooks scripts tests)
 ARGS ?=
 
-.PHONY: help demo test test-template test-service test-bare-service bench torture lift lift-diff lint types imports fmt lock clean
+.PHONY: help generate demo test test-template test-service test-bare-service bench torture lift lift-diff lint types imports fmt lock clean
 
 help:  ## show this list
 	@echo 'Targets:'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
+
+generate: | $(UV_READY)  ## make a service from this template, with the default answers, in the folder INTO
+	@$(RUN) cookiecutter --no-input --output-dir "$(or $(INTO),generated)" .
 
 demo: | $(UV_READY)  ## generate a service, run it, and show each guard fire
 	@$(RUN) python scripts/demo.py

@@ -30,8 +30,8 @@ EXAMPLE_FILES = (
     "app/handlers/notifications.py", "tests/handlers/test_orders_paid.py",
 )  # fmt: skip
 EXAMPLE_BLOCKS = (
-    "policy.toml", "Makefile", "deploy/compose.yaml", "deploy/kubernetes/base/network.yaml",
-    "deploy/kubernetes/base/settings.yaml",
+    "policy.toml", "Makefile", "deploy/compose.yaml", "deploy/.compose-lint.yml",
+    "deploy/kubernetes/base/network.yaml", "deploy/kubernetes/base/settings.yaml",
 )  # fmt: skip
 BLOCK = re.compile(r"^ *# example: begin\n.*?^ *# example: end\n\n?", re.MULTILINE | re.DOTALL)
 

@@ -24,6 +24,10 @@ EXAMPLE = {
     "app/models/orders.py",
     "migrations/versions/0002_orders.py",
     "Makefile",
+    "deploy/.compose-lint.yml",
+    "deploy/compose.yaml",
+    "deploy/kubernetes/base/network.yaml",
+    "deploy/kubernetes/base/settings.yaml",
     "policy.toml",
     "tests/handlers/test_inventory.py",
     "tests/handlers/test_orders.py",
@@ -31,7 +35,10 @@ EXAMPLE = {
     "tests/handlers/test_orders_paid.py",
     "tests/handlers/test_orders_schema.py",
 }
-BLOCKS = {"policy.toml", "Makefile"}  # of these a part goes
+BLOCKS = {  # of these a part goes
+    "policy.toml", "Makefile", "deploy/compose.yaml", "deploy/.compose-lint.yml",
+    "deploy/kubernetes/base/network.yaml", "deploy/kubernetes/base/settings.yaml",
+}  # fmt: skip
 TORTURE = "tests/torture/"  # places orders, and so goes with them
 
 
@@ -45,7 +52,15 @@ def test_app_and_its_tests_are_the_source_byte_for_byte(template: Path, service:
 def test_everything_else_is_the_source_except_what_carries_the_name(template: Path, service: Path) -> None:
     source, baked = files(template / SERVICE), files(service, ".git")
     assert source.keys() == baked.keys()
-    assert {path for path in source if source[path] != baked[path]} == RENDERED | NAMED
+    deployed = {
+        path
+        for path, text in source.items()
+        if path.startswith(("deploy/", ".github/")) and b"breakwater-service" in text
+    }
+    assert "deploy/Dockerfile" in deployed
+    assert {path for path in source if source[path] != baked[path]} == RENDERED | NAMED | deployed
+    for path in deployed:
+        assert baked[path] == source[path].replace(b"breakwater-service", b"order-service")
 
 
 def test_nothing_of_the_template_language_is_left_in_what_is_rendered(service: Path) -> None:
@@ -77,7 +92,10 @@ def test_a_service_without_the_example_lacks_that_and_nothing_else(service: Path
     torture = {path for path in whole if path.startswith(TORTURE)}
     assert EXAMPLE - BLOCKS | torture == whole.keys() - bare.keys()
     assert set() == bare.keys() - whole.keys()
-    assert {path for path in whole if whole[path] != bare.get(path)} == EXAMPLE | torture | RENDERED | NAMED
+    named = {
+        path for path, text in whole.items() if path.startswith(("deploy/", ".github/")) and b"order-service" in text
+    }
+    assert {path for path in whole if whole[path] != bare.get(path)} == EXAMPLE | torture | RENDERED | NAMED | named
     assert b"/v1/orders" in whole["policy.toml"]
     assert b"/v1/orders" not in bare["policy.toml"]
     assert not [path for path in BLOCKS if b"# example:" in bare[path]]

@@ -1,7 +1,8 @@
 """Runs ``make check`` and ``make test`` in services fresh from the template, as whoever starts one would.
 
 With the worked example everything runs. Without it, what could hang on the example: that it boots, that every test
-loads, the gauntlet and the documentation. The rest cannot differ: app/ is the same byte for byte but for the example.
+loads, the gauntlet, the documentation, and what deploys it. The rest cannot differ: app/ is the same byte for byte but
+for the example.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from tests.support.commands import environment
 from tests.support.template import bake, copy_template
 
-LEAN = "tests/gauntlet tests/test_documentation.py"
+LEAN = "tests/gauntlet tests/test_documentation.py tests/deploy"
 PLAN = {
     # The suite runs mypy, and the gauntlet too, which are the other two layers of the gate.
     "with-example": (True, (("check", "ARGS=--layer source --layer lint --layer boot"), ("test",))),
