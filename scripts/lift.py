@@ -50,12 +50,11 @@ FOR_HELPERS = {
 }
 """What a helper of the tests wants installed and does not import: servers from wheels, drivers named by a URL."""
 
-DATABASES = re.compile(r"\b(database_url|postgres_url|sqlite_url|postgres_database|postgres)\b[:,)]")
-"""A test that asks for one of these fixtures."""
-
-FIXTURES = """
-from tests.support.databases import database_url, postgres, postgres_database, postgres_url, sqlite_url  # noqa: F401
-"""
+FIXTURES = {
+    "support.databases": ("database_url", "postgres", "postgres_database", "postgres_url", "sqlite_url"),
+    "support.redis_server": ("redis_url",),
+}
+"""Helper -> its fixtures, which a test asks for by name and imports from nowhere."""
 
 FOR_TESTS = ("anyio", "httptools", "httpx2", "hypothesis", "pytest", "uvicorn", "uvloop")
 
@@ -150,7 +149,11 @@ def plan(name: str, package: str) -> Lift:
         place = Path("tests", *helper.split(".")).with_suffix(".py")
         files[place] = _renamed((SOURCE / place).read_text("utf-8"), package)
     if tests:
-        files[Path("tests/lifted/conftest.py")] = CONFTEST + (FIXTURES if "support.databases" in helpers else "")
+        files[Path("tests/lifted/conftest.py")] = CONFTEST + "".join(
+            f"\nfrom tests.{helper} import {', '.join(names)}  # noqa: E402, F401\n"
+            for helper, names in FIXTURES.items()
+            if helper in helpers
+        )
     needs = _distributions([files[folder / f"{name}.py"]], package)
     all_needs = _distributions(files.values(), package)
     all_needs = all_needs.union(*(FOR_HELPERS.get(helper, ()) for helper in helpers))
@@ -167,9 +170,11 @@ def plan(name: str, package: str) -> Lift:
 def _used_by(tests: list[Path], name: str) -> tuple[set[str], set[str]]:
     """Return the other patterns and the helpers that tests use, and what these use in turn."""
     companions, helpers, pending = set[str](), set[str](), [*tests]
-    if any(DATABASES.search(test.read_text("utf-8")) for test in tests):
-        helpers.add("support.databases")
-        pending.append(SOURCE / "tests" / "support" / "databases.py")
+    for helper, fixtures in FIXTURES.items():
+        asked = re.compile(rf"\b({'|'.join(fixtures)})\b[:,)]")
+        if any(asked.search(test.read_text("utf-8")) for test in tests):
+            helpers.add(helper)
+            pending.append(SOURCE / "tests" / f"{helper.replace('.', '/')}.py")
     while pending:
         for module in _ours(pending.pop().read_text("utf-8")):
             parts = module.split(".")
@@ -250,8 +255,10 @@ def lift(name: str, into: Path, package: str) -> Lift:
         raise CannotLiftError(f"would overwrite {', '.join(different)}; move it away, or see `make lift-diff`")
     for place, text in found.files.items():
         path = into / place
-        if place.name == "conftest.py" and path.exists() and len(path.read_text("utf-8")) > len(text):
-            continue  # it has the fixtures of another pattern's test, too
+        if place.name == "conftest.py" and path.exists():  # that of another pattern: it keeps its fixtures
+            known = path.read_text("utf-8")
+            missing = [line for line in text.removeprefix(CONFTEST).splitlines() if line and line not in known]
+            text = known + "".join(f"\n{line}\n" for line in missing)  # noqa: PLW2901 - as it is written
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
         for folder in [parent for parent in place.parents if parent != Path()]:

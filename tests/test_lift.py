@@ -67,6 +67,14 @@ def test_its_own_test_passes_there_with_what_it_declares(name: str, tmp_path: Pa
     assert " passed" in said.stdout
 
 
+def test_tests_that_want_other_servers_are_lifted_into_one_folder(tmp_path: Path) -> None:
+    for name in ("idempotency", "rate_limit", "idempotency"):
+        lift.lift(name, tmp_path, "svc.patterns")
+    conftest = (tmp_path / "tests" / "lifted" / "conftest.py").read_text("utf-8")
+    for fixture in ("database_url", "redis_url"):
+        assert len([line for line in conftest.splitlines() if line.startswith("from tests") and fixture in line]) == 1
+
+
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     return run("make", "--no-print-directory", *arguments, cwd=ROOT, env=environment({"UV": UV}))
 

@@ -16,6 +16,13 @@ def test_all_ten_risks_have_a_row_with_a_test() -> None:
     assert all("::" in shown for _, _, shown, _ in rows)
 
 
+def test_every_section_of_asvs_has_a_row_with_a_test() -> None:
+    rows = re.findall(r"^\| (V\d+[^|]*)\|([^|]+)\|([^|]+)\|([^|]+)\|$", TEXT, re.MULTILINE)
+    chapters = {int(number) for name, *_ in rows for number in re.findall(r"V(\d+)", name)}
+    assert chapters == {1, 2, 4, 8, 9, 11, 12, 13, 14, 15, 16}
+    assert all("::" in shown for _, _, shown, _ in rows)
+
+
 def test_every_test_that_is_named_is_there() -> None:
     assert len(NAMED) > 25
     missing = []

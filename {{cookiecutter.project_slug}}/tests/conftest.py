@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from tests.support.databases import database_url, postgres, postgres_database, postgres_url, sqlite_url
-from tests.support.redis_server import redis_server
+from tests.support.redis_server import redis_url
 from tests.support.wide import VARIABLE
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["database_url", "postgres", "postgres_database", "postgres_url", "sqlite_url"]  # fixtures, found by name
+# Fixtures, found by name.
+__all__ = ["database_url", "postgres", "postgres_database", "postgres_url", "redis_url", "sqlite_url"]
 
 # The same examples each time, and no time limit for one of them: a loaded machine is no fault of the code.
 settings.register_profile("reproducible", derandomize=True, deadline=None)
@@ -37,10 +34,3 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if item.get_closest_marker("wide")]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if not item.get_closest_marker("wide")]
-
-
-@pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    """URL of a real Redis that the whole run shares: use keys of your own, and do not stop it."""
-    with redis_server() as server:
-        yield server.url
