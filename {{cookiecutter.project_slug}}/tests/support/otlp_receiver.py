@@ -68,6 +68,12 @@ class OtlpReceiver:
         self._server.server_close()
         self._thread.join(timeout=PATIENCE)
 
+    def forget(self) -> None:
+        """Keep the last export only: for whoever receives for hours."""
+        with self._arrival:
+            self.traces.clear()
+            del self.exports[:-1], self.headers[:-1]
+
     def hold(self) -> None:
         """Take requests and do not answer them until :meth:`release`."""
         self._gate.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import resource
 import shutil
 import statistics
@@ -14,24 +15,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.service import DROPPED, Service, copy_project, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 DEADLINE = 1.0
 """Seconds that a client waits; what comes later is no goodput."""
 
 
 @contextlib.contextmanager
-def unruly(*, without: str | None = None, **environ: str) -> Iterator[Service]:
+def unruly(
+    environ: Mapping[str, str] | None = None, *, without: str | None = None, telemetry: OtlpReceiver | None = None
+) -> Iterator[Service]:
     """Run the service, whole, with handlers beside its own that work, wait and misbehave."""
     with tempfile.TemporaryDirectory(prefix="torture-overload-") as folder:
         project = copy_project(Path(folder) / "service")
         shutil.copy(DROPPED / "unruly.py", project / "app" / "handlers" / "unruly.py")
         with (project / "policy.toml").open("a", encoding="utf-8") as policy:
             policy.write((DROPPED / "unruly.toml").read_text("utf-8"))
-        with running(project, environ=environ, flood=900_000, without=without) as service:
+        with running(project, environ=environ, flood=900_000, without=without, telemetry=telemetry) as service:
             yield service
 
 
@@ -62,11 +66,14 @@ def quantile(values: list[float], share: float) -> float:
 
 
 class Client:
-    """Sends one request over and over, over connections that are kept; as little work as can be."""
+    """Sends one request over and over, over connections that are kept; as little work as can be.
+
+    A ``#`` in the path is another number each time.
+    """
 
     def __init__(self, port: int, path: str) -> None:
         head = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nx-request-timeout-ms: {DEADLINE * 1000:.0f}\r\n\r\n"
-        self._request, self._port = head.encode(), port
+        self._request, self._port, self._numbers = head.encode(), port, itertools.count()
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def send(self, seen: Seen, start: float) -> None:
@@ -75,7 +82,7 @@ class Client:
         try:
             async with asyncio.timeout(10):
                 reader, writer = self._idle.pop() if self._idle else await self._connect()
-                writer.write(self._request)
+                writer.write(self._request.replace(b"#", b"%d" % next(self._numbers)))
                 head = await reader.readuntil(b"\r\n\r\n")
                 status = int(head[9:12])
                 length = head.lower().find(b"content-length: ")
@@ -157,7 +164,7 @@ class Overload:
 
 async def overload(path: str, *, seconds: float, **environ: str) -> Overload:
     """Offer three times the capacity of a route."""
-    with unruly(**environ) as service:
+    with unruly(environ) as service:
         await closed(service, path, clients=4, seconds=2)  # warm
         idle = await offered(service, path, rate=10, seconds=10)
         peak = 0.0
@@ -197,7 +204,7 @@ async def slow_clients(*, silent: int, bodies: int, seconds: float) -> dict[str,
     """Hold connections open that say nothing, or send a body a byte at a time; measure honest clients meanwhile."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
-    with unruly(APP_MAX_CONNECTIONS="3000") as service:
+    with unruly({"APP_MAX_CONNECTIONS": "3000"}) as service:
         await closed(service, "/unruly/fine", clients=4, seconds=2)
         idle = await offered(service, "/unruly/fine", rate=100, seconds=10)
         held: list[asyncio.StreamWriter] = []
@@ -276,19 +283,20 @@ async def beside(name: str, *, seconds: float) -> dict[str, Any]:
 
 async def soak(*, minutes: float, share: float = 0.7) -> dict[str, Any]:
     """Keep a service at a share of its capacity with mixed traffic; resident memory and all that may grow must not."""
-    paths = ("/unruly/fine", "/unruly/work?milliseconds=4", "/unruly/sum?left=1&right=2", "/nowhere")
-    with unruly() as service:
+    paths = ("/unruly/fine", "/unruly/work?milliseconds=4", "/unruly/sum?left=1&right=#", "/nowhere/#?a=#")
+    with OtlpReceiver() as receiver, unruly(telemetry=receiver) as service:
         peak = (await closed(service, paths[1], clients=8, seconds=5)).goodput(5)
         samples: list[dict[str, int]] = []
         rate = peak * share / 2  # half of the requests are the dear ones; the others cost a fraction
         for _ in range(max(2, int(minutes * 2))):
             each = [offered(service, path, rate=rate if "work" in path else rate / 3, seconds=30) for path in paths]
             await asyncio.gather(*each)
-            samples.append(await _census(service))
+            samples.append({**await _census(service), **_exported(receiver)})
+            receiver.forget()
         warm, end = samples[min(len(samples) // 4, 4)], samples[-1]
     growth = end["resident KiB"] / warm["resident KiB"] - 1
     faults = [f"memory grew by {growth:.1%}"] if growth > 0.02 else []
-    counted = ("tasks", "threads", "files")
+    counted = ("tasks", "threads", "files", "connections", "label sets")
     faults += [f"{name}: {warm[name]} -> {end[name]}" for name in counted if end[name] > warm[name] + 5]
     return {
         "minutes": minutes,
@@ -307,6 +315,15 @@ async def _census(service: Service) -> dict[str, int]:
     async with httpx2.AsyncClient(trust_env=False) as client:
         inside = (await client.get(f"{service.url}/unruly/census")).json()
     return {**_of_the_process(service.process.pid), **inside}
+
+
+def _exported(receiver: OtlpReceiver) -> dict[str, int]:
+    """Return the label sets of all metrics in the last export, and the open connections."""
+    metrics = receiver.metrics()
+    kinds = {name: metric.WhichOneof("data") for name, metric in metrics.items()}
+    sets = sum(len(getattr(metrics[name], kind).data_points) for name, kind in kinds.items() if kind is not None)
+    (open_now,) = metrics["breakwater.connections"].gauge.data_points
+    return {"label sets": sets, "connections": int(open_now.as_double or open_now.as_int)}
 
 
 def _of_the_process(pid: int) -> dict[str, int]:
