@@ -11,7 +11,7 @@ import hashlib
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -162,8 +162,7 @@ def build_components(
         template = getattr(scope.get("route"), "path_format", "unmatched")
         log.error("unhandled_exception", route=template, exc_info=error)
 
-    most = settings.max_in_flight
-    gradient = Gradient(LoadSheddingConfig(most=most, initial=min(LoadSheddingConfig().initial, most)))
+    gradient = _gradient(settings.max_in_flight)
     stages = Stages(make_control(settings), log, lambda: gradient.limit)
     observe_states(
         telemetry.meter,
@@ -192,40 +191,17 @@ def build_components(
         read=lambda: {name: float(check().get("state") != "ok") for name, check in checks.items()},
         description="1 where a part works in a degraded mode.",
     )
-    observe_states(
-        telemetry.meter,
-        "breakwater.connections",
-        label="state",
-        read=lambda: {"open": float(http_guard.open_connections)},
-        unit="{connection}",
-        description="Connections of this process.",
-    )
     watchdog = _watchdog(telemetry, log)
     checks["routes"] = stages.check
     checks["event_loop"] = watchdog_check(watchdog)
     threads = ThreadPool(ThreadPoolConfig(threads=settings.threads, per_key=max(1, settings.threads // 4)))
-    observe_states(
-        telemetry.meter,
-        "breakwater.threads",
-        label="state",
-        read=lambda: {"running": float(threads.running), "waiting": float(threads.waiting)},
-        unit="{call}",
-        description="Synchronous handlers that run, and that wait for a thread.",
-    )
     loads: list[LoadShedding] = []
 
     def load() -> Mapping[str, float]:
         in_flight, queued = sum(each.in_flight for each in loads), sum(each.queued for each in loads)
         return {"limit": gradient.limit, "in_flight": float(in_flight), "queued": float(queued)}
 
-    observe_states(
-        telemetry.meter,
-        "breakwater.load",
-        label="state",
-        read=load,
-        unit="{request}",
-        description="Requests that run, that wait, and how many may run.",
-    )
+    _observe_process(telemetry, http_guard, threads, load)
     operations = Operations(settings.service_name, stages, upstreams, checks=checks, load=load)
     accepted = AuthenticationConfig(issuer=settings.issuer, audience=settings.audience)
     return Components(
@@ -274,6 +250,42 @@ def build_components(
             limiter.aclose,
             flood_limiter.aclose,
         ),
+    )
+
+
+def _gradient(most: int) -> Gradient:
+    """Return what finds how many requests may run, between bounds that fit the one that was set."""
+    usual = LoadSheddingConfig()
+    return Gradient(replace(usual, most=most, initial=min(usual.initial, most), least=min(usual.least, most)))
+
+
+def _observe_process(
+    telemetry: Telemetry, http_guard: HttpGuard, threads: ThreadPool, load: Callable[[], Mapping[str, float]]
+) -> None:
+    """Export what this process holds: connections, threads, requests."""
+    observe_states(
+        telemetry.meter,
+        "breakwater.connections",
+        label="state",
+        read=lambda: {"open": float(http_guard.open_connections)},
+        unit="{connection}",
+        description="Connections of this process.",
+    )
+    observe_states(
+        telemetry.meter,
+        "breakwater.threads",
+        label="state",
+        read=lambda: {"running": float(threads.running), "waiting": float(threads.waiting)},
+        unit="{call}",
+        description="Synchronous handlers that run, and that wait for a thread.",
+    )
+    observe_states(
+        telemetry.meter,
+        "breakwater.load",
+        label="state",
+        read=load,
+        unit="{request}",
+        description="Requests that run, that wait, and how many may run.",
     )
 
 

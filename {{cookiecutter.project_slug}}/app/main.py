@@ -36,7 +36,7 @@ from app.patterns.containment import Containment
 from app.patterns.deadline import Deadline, remaining, requested_timeout
 from app.patterns.idempotency import Idempotency, IdempotencyConfig
 from app.patterns.idempotency_store import SqlIdempotencyStore
-from app.patterns.load_shedding import LoadShedding
+from app.patterns.load_shedding import LoadShedding, Overloaded
 from app.patterns.metrics import RequestMetrics
 from app.patterns.ownership import TRUSTED, OwnerScope
 from app.patterns.quarantine import Quarantine, Quarantined, RouteBusy
@@ -217,6 +217,10 @@ def _load_shedding(app: ASGIApp, parts: Components) -> ASGIApp:
         header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         return header[:7].lower() == b"bearer " and parts.verifier.cached(header[7:].strip()) is not None
 
+    async def refuse(scope: Scope, receive: Receive, send: Send, error: Overloaded) -> None:
+        parts.stages.shed(scope["method"], scope["path"])
+        await parts.problems.refuse(scope, receive, send, error)
+
     shedding = LoadShedding(
         app,
         gradient=parts.gradient,
@@ -224,7 +228,7 @@ def _load_shedding(app: ASGIApp, parts: Components) -> ASGIApp:
         is_known=is_known,
         remaining=lambda scope: requested_timeout(scope["headers"]),
         arrived=lambda scope: scope["state"].get("arrived"),
-        refuse=parts.problems.refuse,
+        refuse=refuse,
     )
     parts.loads.append(shedding)
     return shedding
@@ -459,6 +463,11 @@ class Service(FastAPI):
             {},
         )
 
+    def route_at(self, method: str, path: str) -> str | None:
+        """Return method and path template of the route that would take a request, or None."""
+        found = self._index.find(method, path)
+        return None if found is None else f"{min(found[0].methods or ())} {found[0].path_format}"
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to its route; lifespan events go FastAPI's own way."""
         if scope["type"] != "http":
@@ -639,6 +648,7 @@ def compose(
         ]
     name_allowed_methods(routes)
     service.mount_routes(routes)
+    parts.stages.find = service.route_at
     return service
 
 

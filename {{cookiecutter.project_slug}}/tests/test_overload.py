@@ -11,10 +11,11 @@ import pytest
 
 from tests.guards.probes import is_problem
 from tests.support.otlp_receiver import OtlpReceiver
-from tests.support.service import DROPPED, Service, copy_project, running
+from tests.support.service import DROPPED, Service, copy_project, run_to_end, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +25,17 @@ def receiver() -> Iterator[OtlpReceiver]:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, receiver: OtlpReceiver) -> Iterator[Service]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy_project(tmp_path_factory.mktemp("service"))
     shutil.copy(DROPPED / "unruly.py", folder / "app" / "handlers" / "unruly.py")
     with (folder / "policy.toml").open("a", encoding="utf-8") as policy:
         policy.write((DROPPED / "unruly.toml").read_text("utf-8"))
-    with running(folder, environ={"APP_THREADS": "8"}, telemetry=receiver) as started:
+    return folder
+
+
+@pytest.fixture(scope="module")
+def service(project: Path, receiver: OtlpReceiver) -> Iterator[Service]:
+    with running(project, environ={"APP_THREADS": "8"}, telemetry=receiver) as started:
         yield started
 
 
@@ -78,6 +84,22 @@ def test_a_synchronous_handler_is_called_as_it_was_written(service: Service) -> 
     operation = httpx2.get(f"{service.url}/openapi.json").json()["paths"]["/unruly/sum"]["get"]
     assert [parameter["name"] for parameter in operation["parameters"]] == ["left", "right"]
     assert operation["description"] == "Add two numbers."
+
+
+def test_who_is_turned_away_at_the_edge_is_counted_by_route(project: Path) -> None:
+    """Ten at a time, of which unknown callers may fill eight; the ninth waits for a place, and for nothing."""
+    environ = {"APP_MAX_IN_FLIGHT": "10"}
+    with running(project, environ=environ) as small, ThreadPoolExecutor(8) as pool, httpx2.Client(timeout=20) as client:
+        hanging = [pool.submit(client.get, f"{small.url}/unruly/hang") for _ in range(8)]
+        answers = [client.get(f"{small.url}/unruly/fine")]
+        while answers[-1].status_code == 200:  # until all eight have arrived
+            answers.append(client.get(f"{small.url}/unruly/fine"))
+        is_problem(answers[-1], 503, "overloaded")
+        assert [each.result().status_code for each in hanging] == [504] * 8
+        assert httpx2.get(f"{small.url}/unruly/fine").status_code == 200
+        small.stop()
+    said = run_to_end(project, "evidence", "GET /unruly/fine", "--no-gate").stdout
+    assert "  shed          1\n" in said
 
 
 def test_the_load_is_exported(service: Service, receiver: OtlpReceiver) -> None:

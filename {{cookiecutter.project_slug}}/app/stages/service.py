@@ -75,6 +75,9 @@ class Stages:
         log: gets a line for each change, and for each order that is obeyed.
         limit: returns how many requests may run at a time.
         clock: seconds, monotonic.
+
+    Attributes:
+        find: returns the route of a method and a path, for who turns requests away before they are routed.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Stages:
         self.control = control
         self.routes: dict[str, Staged] = {}
         self._log, self._limit, self._clock = log, limit, clock
+        self.find: Callable[[str, str], str | None] = lambda _method, _path: None
         self._obeyed: dict[str, Order] = {}
         self._reachable = True
         self._process = f"{platform.node()}-{os.getpid()}-{int(time.time())}"
@@ -129,6 +133,12 @@ class Stages:
         """Return how many requests may run in a route at a time."""
         stage = staged.stage
         return max(LEAST[stage], self._limit() * SHARES[stage])
+
+    def shed(self, method: str, path: str) -> None:
+        """Note that a request was turned away at the edge, which knows no route yet: it is looked up only then."""
+        staged = self.routes.get(self.find(method, path) or "")
+        if staged is not None:
+            staged.evidence.shed += 1
 
     def strike(self, name: str) -> None:
         """Note that a route was kept from something. Safe in any thread."""
