@@ -707,12 +707,8 @@ async def _reload(switch: Switch, parts: Components, guards: tuple[Guard, ...]) 
             for line in lines:
                 log.error("not_reloaded", problem=line, serving="the version before")
 
-    stop = asyncio.Event()
-    watch = watch_files([HANDLERS_FOLDER, JOBS_FOLDER, parts.settings.policy_path.parent], stop)
-    try:
-        await reload_on_change(watch, rebuild, switch, report)
-    finally:
-        stop.set()
+    watch = watch_files([HANDLERS_FOLDER, JOBS_FOLDER], parts.settings.policy_path)
+    await reload_on_change(watch, rebuild, switch, report)
 
 
 def _announce(definition: Definition, edge: tuple[Layer, ...], guards: tuple[Guard, ...], settings: Settings) -> None:

@@ -43,9 +43,41 @@ class _Sources(PythonFilter):
         return super().__call__(change, path) or path.endswith(".toml")
 
 
-def watch_files(paths: Iterable[Path], stop: asyncio.Event) -> Watch:
-    """Return a watcher of files and folders that ends when ``stop`` is set."""
-    return lambda: awatch(*paths, watch_filter=_Sources(), step=50, debounce=SETTLE, stop_event=stop)
+def watch_files(folders: Iterable[Path], file: Path) -> Watch:
+    """Return a watcher of folders with all that is in them, and of one file, which may be replaced.
+
+    For the file its folder is watched and nothing below it: a project's root holds environments with thousands of
+    folders, and to look at them all holds the event loop for a quarter of a second.
+    """
+
+    async def watch() -> AsyncIterator[set[tuple[Change, str]]]:
+        found: asyncio.Queue[set[tuple[Change, str]] | Exception] = asyncio.Queue()
+
+        async def follow(*paths: Path, recursive: bool) -> None:
+            try:
+                async for changes in awatch(
+                    *paths, watch_filter=_Sources(), step=50, debounce=SETTLE, recursive=recursive
+                ):
+                    found.put_nowait(changes)
+            except Exception as error:  # noqa: BLE001 - it belongs to who iterates
+                found.put_nowait(error)
+
+        following = [
+            asyncio.create_task(follow(*folders, recursive=True)),
+            asyncio.create_task(follow(file.parent, recursive=False)),
+        ]
+        try:
+            while True:
+                changes = await found.get()
+                if isinstance(changes, Exception):
+                    raise changes
+                yield changes
+        finally:
+            for task in following:
+                task.cancel()
+            await asyncio.gather(*following, return_exceptions=True)
+
+    return watch
 
 
 async def reload_on_change(

@@ -101,7 +101,7 @@ async def evidence(settings: Settings, policy: Policy, route: str, gate: Callabl
     found = verdict(total, admitted=admitted)
     lines = [
         route,
-        f"  stage         {entry.stage} ({policy.source.name}:{entry.line})",
+        f"  stage         {entry.stage} ({policy.source.name}:{entry.line}){_promoted(entry, last)}",
         f"  seen by       {len(parts)} processes of the last seven days",
         f"  requests      {total.requests}",
         f"  errors        {total.errors} ({total.error_ratio:.2%})",
@@ -117,6 +117,12 @@ async def evidence(settings: Settings, policy: Policy, route: str, gate: Callabl
     lines += ["", *(f"against promotion: {reason}" for reason in found.against)]
     lines += ["the evidence speaks for promotion"] if found.speaks_for_it else []
     return "\n".join(lines), found.speaks_for_it
+
+
+def _promoted(entry: RoutePolicy, last: Order | None) -> str:
+    """Say so where a person's word holds that policy does not have yet."""
+    promoted = entry.stage == "probation" and last is not None and last.act is Act.PROMOTE
+    return ", active by a person's word" if promoted else ""
 
 
 _GATE = {True: "admits the handler, gauntlet included", False: "refuses the handler", None: "not asked"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -124,6 +125,8 @@ def test_a_promotion_holds_in_every_process_that_shares_redis(project: Path, red
         for each in (service, other):
             each.lines(event="route_order", act="promote")
             assert get(each, "/probe/hang/too").json()["detail"] == "The request did not end within 2 seconds."
+        said = run_to_end(project, "evidence", "GET /probe/hang/too", "--no-gate", environ=environ).stdout
+        assert re.search(r"  stage         probation \(policy\.toml:\d+\), active by a person's word\n", said)
 
 
 def test_a_store_that_is_away_is_a_degraded_mode(project: Path) -> None:
