@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 
 # What the page says is needed, and what every POSIX system has. uv is not among it.
-NEEDED = ("make", "git", "curl")
+NEEDED = ("make", "git")
 POSIX_TOOLS = (
     "sh", "awk", "cat", "cut", "echo", "env", "find", "grep", "head", "mkdir", "mktemp", "mv", "rm", "sed",
     "tail", "tee",
@@ -249,6 +249,12 @@ def play(page: str, shell: Shell, done: Callable[[Run, str], None] = lambda _run
         assert wrong is None, f"line {step.line}:\n{step.script}\n{wrong}\n\nit printed:\n{printed}"
 
 
+def _wrapper(folder: Path, name: str, command: str) -> None:
+    script = folder / name
+    script.write_text(f'#!{folder}/sh\nexec {command} "$@"\n')
+    script.chmod(0o755)
+
+
 @pytest.fixture
 def machine(tmp_path: Path) -> dict[str, str]:
     """The environment of a user whose home is empty and whose machine has what the page names, and no more."""
@@ -259,9 +265,13 @@ def machine(tmp_path: Path) -> dict[str, str]:
         found = shutil.which(tool)
         assert found is not None, f"docs/tutorial.md needs {tool}, and this machine has none: install it"
         (folder / tool).symlink_to(found)
-    python = folder / "python3"
-    python.write_text(f'#!{folder}/sh\nexec "{sys.base_prefix}/bin/python3" "$@"\n')
-    python.chmod(0o755)
+    _wrapper(folder, "python3", f'"{sys.base_prefix}/bin/python3"')
+    # A reader has curl; the tests ask for nothing that the project's own commands do not, so they bring a stand-in.
+    curl = shutil.which("curl")
+    if curl is None or os.environ.get("WITHOUT_CURL"):
+        _wrapper(folder, "curl", f'"{sys.base_prefix}/bin/python3" "{ROOT}/tests/support/curl.py"')
+    else:
+        (folder / "curl").symlink_to(curl)
     foreign = ("UV", "PYTHON", "VIRTUAL", "COOKIECUTTER", "APP_", "OTEL_")
     kept = environment(without=frozenset(key for key in os.environ if key.startswith(foreign)))
     # Only uv's cache is shared: fetching 200 MB again would say nothing about this page.
