@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import settings
 
 from tests.support.databases import database_url, postgres, postgres_database, postgres_url, sqlite_url
 from tests.support.redis_server import redis_url
 from tests.support.wide import VARIABLE
+
+if TYPE_CHECKING:
+    import pytest
 
 # Fixtures, found by name.
 __all__ = ["database_url", "postgres", "postgres_database", "postgres_url", "redis_url", "sqlite_url"]
