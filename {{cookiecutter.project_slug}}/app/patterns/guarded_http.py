@@ -362,7 +362,7 @@ class GuardedHttp(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=False)
         self._phase = _BETWEEN
         self._since = self._stalled = 0.0
-        self._partial = self._size = 0
+        self._partial = self._size = self._content = 0
         self._deferred: RequestRefused | None = None
         self._running: _Cycle | None = None
 
@@ -398,7 +398,7 @@ class GuardedHttp(HttpToolsProtocol):
         if self._phase >= _DEAF:
             self._discard(len(data))
             return
-        self._size = len(data)
+        self._size, self._content = len(data), 0
         headers, cycle, between = self.headers, self.cycle, self._phase == _BETWEEN
         try:
             self.parser.feed_data(data)
@@ -538,10 +538,7 @@ class GuardedHttp(HttpToolsProtocol):
         cycle.body += body
         if len(cycle.body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
-        # A byte of body pays for 16 of framing (Go's chunked reader), and none of it is saved up for later.
-        unpaid = self._partial - 17 * len(body)
-        limit = self.guard.limits.max_header_bytes
-        self._partial = max(unpaid, -limit)
+        self._content += len(body)
         cycle.message_event.set()
 
     def on_message_complete(self) -> None:
@@ -614,7 +611,9 @@ class GuardedHttp(HttpToolsProtocol):
         if self.cycle.response_complete:
             self._discard(self._size)
         elif whole_chunk:
-            self._partial += self._size
+            # A byte of body pays for 16 of framing (Go's chunked reader), and none of it is saved up for later.
+            framing = self._size - self._content
+            self._partial = max(self._partial + framing - 16 * self._content, 0)
             if self._partial > self.guard.limits.max_header_bytes:
                 self._refuse(_bad_request("The body has more framing than content."))
 

@@ -962,6 +962,18 @@ async def test_content_pays_for_its_framing() -> None:
     assert statuses == [b"200"]
 
 
+@pytest.mark.parametrize("framing", [CHUNKED, b"Content-Length: 524288"])
+async def test_an_honest_body_passes_however_large_its_reads_are(framing: bytes) -> None:
+    """A read of a transport may bring far more than the bound of what is not body; none of it is framing here."""
+    body = bytes(512 * 1024)
+    content = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if framing == CHUNKED else body
+    reads = [content[at : at + 200_000] for at in range(0, len(content), 200_000)]
+
+    statuses, _ = await outcome(post(framing, body=b""), *reads)
+
+    assert statuses == [b"200"]
+
+
 async def test_content_does_not_pay_for_the_trailers_after_it() -> None:
     content = b"%x\r\n%s\r\n0\r\n" % (60_000, bytes(60_000))
     trailers = [b"X: " + b"a" * 95 + b"\r\n"] * 10
