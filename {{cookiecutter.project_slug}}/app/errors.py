@@ -7,6 +7,7 @@ the caller can do about it, and nothing that helps somebody who should not be ca
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 MAX_ERRORS = 20
 """Validation errors that one answer names: enough to mend a form, not an amplifier."""
+
+
+_CLASS = re.compile(r"<class '(?:\w+\.)*(\w+)'>")
+"""How Python writes a class, which FastAPI's message says where a text stands for a file."""
 
 
 def _retry_after(seconds: float) -> tuple[bytes, bytes]:
@@ -194,7 +199,7 @@ def _invalid(error: RequestValidationError) -> Problem:
     errors: list[dict[str, Any]] = [
         {
             "location": [part if isinstance(part, int) else str(part)[:100] for part in fault["loc"]],
-            "message": str(fault["msg"])[:200],
+            "message": _CLASS.sub(r"\1", str(fault["msg"]))[:200],
             "type": str(fault["type"])[:100],
         }
         for fault in error.errors()[:MAX_ERRORS]

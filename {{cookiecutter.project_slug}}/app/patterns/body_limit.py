@@ -10,10 +10,14 @@ Defaults:
   over the bound is refused before a byte is read, so that ``Expect: 100-continue`` saves the upload;
 * ``timeout`` 10 s for the whole body (the default of nginx's client_body_timeout is 60 s, but between two
   reads, so a slow sender passes it for ever);
-* ``max_depth`` 32 levels of JSON arrays and objects: real documents stay under ten.
+* ``max_depth`` 32 levels of JSON arrays and objects: real documents stay under ten;
+* a multipart form has to end with its last boundary (RFC 2046, section 5.1.1): a parser that does not ask for it takes
+  a form that was cut for one that has fewer fields;
+* the charset of a form is UTF-8, ASCII or Latin-1, if it is said at all: parsers hand what is said to Python's codecs,
+  and ``punycode`` takes ten seconds for a megabyte.
 
-What it does not do: look into forms and uploads (bound by bytes only), or decompress. A ``Content-Encoding`` is
-not undone here, so a compressed body cannot grow.
+What it does not do: look into forms and uploads otherwise (bound by bytes only), or decompress. A ``Content-Encoding``
+is not undone here, so a compressed body cannot grow.
 
 To lift it: needs ``starlette``. ``app.add_middleware(BodyLimit, max_bytes=65_536)``.
 """
@@ -78,6 +82,24 @@ class BodyTooDeep(BodyError):
         self.limit = limit
 
 
+class BodyUnfinished(BodyError):
+    """A multipart form without its last boundary."""
+
+    code = "body_unfinished"
+
+    def __init__(self) -> None:
+        super().__init__(400, "The form ends before its last boundary.")
+
+
+class BodyCharset(BodyError):
+    """A form in an encoding that forms are not read in."""
+
+    code = "body_charset"
+
+    def __init__(self) -> None:
+        super().__init__(415, "A form is read as UTF-8.")
+
+
 class BodyLengthInvalid(BodyError):
     """``Content-Length`` is not a number; servers refuse it before, test clients may not."""
 
@@ -86,6 +108,11 @@ class BodyLengthInvalid(BodyError):
     def __init__(self) -> None:
         super().__init__(400, "Content-Length must be a decimal number.")
 
+
+_FORMS = (b"multipart/form-data", b"application/x-www-form-urlencoded")
+_CHARSET = re.compile(rb"""[;\s]charset\s*=\s*["']?([^;"'\s]*)""")
+_CHARSETS = frozenset({b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"latin-1", b"latin1"})
+_BOUNDARY = re.compile(rb"""[;\s]boundary\s*=\s*(?:"([^"]*)"?|([^;\s]*))""", re.IGNORECASE)
 
 Refuse = Callable[["Scope", "Receive", "Send", BodyError], Awaitable[None]]
 
@@ -106,10 +133,11 @@ def json_depth(body: bytes, *, stop: int) -> int:
     return deepest
 
 
-def _declared(headers: list[tuple[bytes, bytes]]) -> tuple[bytes | None, bool, bool]:
-    """Return Content-Length as it was sent, whether the body is chunked, and whether it calls itself JSON."""
+def _declared(headers: list[tuple[bytes, bytes]]) -> tuple[bytes | None, bool, bool, bytes]:
+    """Return Content-Length as it was sent, whether the body is chunked or calls itself JSON, and a form's type."""
     length: bytes | None = None
     chunked = json = False
+    form = b""
     for name, value in headers:
         if name == b"content-length":
             length = value
@@ -117,7 +145,15 @@ def _declared(headers: list[tuple[bytes, bytes]]) -> tuple[bytes | None, bool, b
             chunked = True
         elif name == b"content-type":
             json = json or b"json" in value.lower()  # of several lines any may be the one that the handler's side reads
-    return length, chunked, json
+            form = value if value.lower().lstrip().startswith(_FORMS) else form
+    return length, chunked, json, form
+
+
+def _end_of(form: bytes) -> bytes:
+    """Return what a multipart form ends with; nothing for a body that is none, or names no boundary."""
+    found = _BOUNDARY.search(form) if form.lower().lstrip().startswith(_FORMS[0]) else None
+    boundary = (found[1] or found[2] or b"") if found is not None else b""
+    return b"--%s--" % boundary if boundary else b""
 
 
 _FRAMED = frozenset({"1.0", "1.1"})
@@ -160,7 +196,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        length, chunked, json = _declared(scope["headers"])
+        length, chunked, json, form = _declared(scope["headers"])
         if length == b"0" or (length is None and not chunked and scope.get("http_version", "1.1") in _FRAMED):
             await self.app(scope, receive, send)
             return
@@ -172,7 +208,11 @@ class BodyLimit:
             if len(length) > 18 or int(length) > self.max_bytes:  # noqa: PLR2004 - an exabyte
                 await self.refuse(scope, receive, send, BodyTooLarge(self.max_bytes))
                 return
-        reader = _Reader(self, receive, send, json=json)
+        charset = _CHARSET.search(form.lower()) if form else None
+        if charset is not None and charset[1] not in _CHARSETS:
+            await self.refuse(scope, receive, send, BodyCharset())
+            return
+        reader = _Reader(self, receive, send, json=json, end=_end_of(form) if form else b"")
         try:
             await self.app(scope, reader.receive, reader.send)
         except BodyError as error:
@@ -187,12 +227,13 @@ class _Reader:
     """Counts one request's body as the application reads it."""
 
     __slots__ = (
-        "_chunks", "_complete", "_expired", "_guard", "_json", "_receive", "_send", "_size", "_timer", "_waiting",
-        "error", "started",
+        "_chunks", "_complete", "_end", "_expired", "_guard", "_json", "_receive", "_send", "_size", "_tail", "_timer",
+        "_waiting", "error", "started",
     )  # fmt: skip
 
-    def __init__(self, guard: BodyLimit, receive: Receive, send: Send, *, json: bool) -> None:
+    def __init__(self, guard: BodyLimit, receive: Receive, send: Send, *, json: bool, end: bytes = b"") -> None:
         self._guard, self._receive, self._send, self._json = guard, receive, send, json
+        self._end, self._tail = end, b""  # what is still waited for, and the last bytes that may begin it
         self._size = 0
         self._chunks: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -221,11 +262,19 @@ class _Reader:
             raise self._fail(BodyTooLarge(self._guard.max_bytes))
         if self._json:
             self._chunks.append(body)
+        if self._end:
+            seen = self._tail + body
+            if self._end in seen:
+                self._end = b""
+            else:
+                self._tail = seen[-len(self._end) :]
         if not message.get("more_body", False):
             self._complete = True
             self.close()
             if self._json:
                 self._check_depth()
+            if self._end:
+                raise self._fail(BodyUnfinished())
         return message
 
     async def _next(self) -> Message:

@@ -356,22 +356,49 @@ def _values(scope: Mapping[str, Any], body: bytes) -> Iterator[str]:
             if name == b"cookie":
                 yield from (pair.partition("=")[2] for pair in value.decode("latin-1").split(";"))
     if body:
-        yield from _body_values(body)
+        yield from _body_values(scope, body)
+
+
+_SEPARATORS: Final = re.compile(r"&&+")
+_BOUNDARY: Final = re.compile(rb"""boundary\s*=\s*(?:"([^"]*)|([^;\s]*))""", re.IGNORECASE)
+_QUOTED: Final = re.compile(rb'="([^"]*)"')
+
+
+def _parts(scope: Mapping[str, Any], body: bytes) -> Iterator[str]:
+    """Yield the texts of a multipart form: what its parts hold, and the names that stand in their heads."""
+    for name, value in scope.get("headers", ()):
+        found = _BOUNDARY.search(value) if name == b"content-type" else None
+        boundary = (found[1] or found[2] or b"") if found is not None else b""
+        for part in body.split(b"--" + boundary)[1:] if boundary else ():
+            head, _, content = part.partition(b"\r\n\r\n")
+            yield from _decoded(content.removesuffix(b"\r\n"))
+            for quoted in _QUOTED.findall(head):
+                yield from _decoded(quoted)
+
+
+def _decoded(value: bytes) -> Iterator[str]:
+    """Yield a part's text in each encoding that a parser may read it in."""
+    yield value.decode("latin-1")
+    if not value.isascii():
+        yield value.decode("utf-8", "replace")
 
 
 _CREDENTIALS: Final = frozenset({b"authorization", b"proxy-authorization"})
 
 
-def _body_values(body: bytes) -> Iterator[str]:
+def _body_values(scope: Mapping[str, Any], body: bytes) -> Iterator[str]:
     """Yield the texts of a JSON document or of a form; the whole of a body that is neither."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        text = body.decode("utf-8", "replace")
+        # Decoded as form parsers do it, or a value would not be found where they put it; & that separate nothing are
+        # left out, for they would count as fields.
+        text = _SEPARATORS.sub("&", body.decode("latin-1")).strip("&")
         with contextlib.suppress(ValueError):
             for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_TEXTS):
                 yield from (name, value)
-        yield text
+        yield from _parts(scope, body)
+        yield body.decode("utf-8", "replace")
         return
     pending: list[Any] = [document]
     while pending:
@@ -468,7 +495,7 @@ def _file(inside: _Inside, event: str, path: Any, *, writes: bool, folder: int =
     if _under(real, rules.write if writes else rules.read):
         return
     caller = _caller()
-    if caller == "tempfile" and _under(real, (_temporary(),)):
+    if caller == "tempfile" and _under(real, _temporary()):
         return  # a new file under a name that nobody can guess, or under none
     if caller == "tokenize" and not writes and real.endswith(".py"):
         return  # a traceback shows the lines that it passed
@@ -480,8 +507,12 @@ def _file(inside: _Inside, event: str, path: Any, *, writes: bool, folder: int =
 
 
 @functools.cache
-def _temporary() -> str:
-    return os.path.realpath(tempfile.gettempdir())
+def _temporary() -> tuple[str, ...]:
+    """Return the folder of temporary files, if there is one that can be written."""
+    try:
+        return (os.path.realpath(tempfile.gettempdir()),)
+    except FileNotFoundError:
+        return ()
 
 
 def _real(path: Any, folder: int = -1, *, follow: bool = True) -> str:
@@ -662,6 +693,7 @@ def install() -> None:
     with _installing:
         if not _installed_hooks:
             _installed_hooks.append("hook")
+            _temporary()  # found with a file, under a lock: a hook that asked only then would wait for itself
             _replace_functions()
             sys.addaudithook(_hook)
             with contextlib.suppress(ImportError):

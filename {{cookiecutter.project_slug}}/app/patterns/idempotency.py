@@ -38,7 +38,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -56,6 +56,8 @@ _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\["\\])*+)"')
 _BARE: Final = re.compile(r"[!#-+\--:<-\[\]-~]+")
 """RFC 8941 has strings in quotes. Without them nearly all clients send: visible ASCII but for ``"``, ``,``, ``;`` and
 ``\\``, which would say that something else was meant."""
+
+_BOUNDARY: Final = re.compile(rb"""boundary\s*=\s*(?:"([^"]*)|([^;\s]*))""", re.IGNORECASE)
 
 _FAILED: Final = 400
 
@@ -358,7 +360,9 @@ class Idempotency:
         # The path with its values belongs to the request and not to the key: the same key for another order is a
         # mistake that the client has to hear of. So does the query. The headers do not: a retry may come by another
         # way.
-        fingerprint = _digest(scope["path"].encode("utf-8", "surrogatepass"), scope.get("query_string", b""), body)
+        # Nor does the boundary of a multipart form, which clients draw anew each time.
+        said = _without_boundary(scope.get("headers", ()), body)
+        fingerprint = _digest(scope["path"].encode("utf-8", "surrogatepass"), scope.get("query_string", b""), said)
         return Claim(
             _digest(principal.encode("utf-8", "surrogatepass"), self.route.encode(), key.encode()),
             principal,
@@ -491,6 +495,18 @@ def _kept(headers: Any) -> str:
     if len(text) > MAX_KEPT_HEADERS:
         raise ResponseNotStorable(MAX_KEPT_HEADERS)
     return text
+
+
+def _without_boundary(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:
+    """Return a body as it is told from others: of a multipart form with the same boundary for all."""
+    if not body.startswith(b"--"):
+        return body
+    for name, value in headers:
+        found = _BOUNDARY.search(value) if name == b"content-type" else None
+        boundary = (found[1] or found[2] or b"") if found is not None else b""
+        if boundary:
+            return body.replace(b"--" + boundary, b"--boundary")
+    return body
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.gauntlet.mutations import run_mutations
 from tests.gauntlet.report import exercised, table
 from tests.gauntlet.run import run_gauntlet
 from tests.gauntlet.service import DidNotStart
+from tests.support.postgres_server import postgres_server
 
 COULD_NOT_RUN = 2
 
@@ -24,13 +26,17 @@ def main() -> int:
     parser.add_argument("--candidates", type=Path, help="a folder with handlers that are not among the service's")
     parser.add_argument("--without", help="leave out a layer or guard")
     parser.add_argument("--mutations", action="store_true", help="leave out each layer and guard in turn")
+    parser.add_argument("--postgresql", action="store_true", help="on a PostgreSQL server of its own, not on a file")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args()
     only = set(options.routes) or None
     if options.mutations:
         return run_mutations(only, _say)
     try:
-        results = run_gauntlet(only=only, without=options.without, candidates=options.candidates, progress=_say)
+        with postgres_server() if options.postgresql else contextlib.nullcontext() as postgres:
+            results = run_gauntlet(
+                only=only, without=options.without, candidates=options.candidates, postgres=postgres, progress=_say
+            )
     except DidNotStart as error:
         print(f"the service does not start:\n{error}", file=sys.stderr)
         return COULD_NOT_RUN

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.gauntlet.attack import ATTACKS, CannotTell, Fault, check
 from tests.gauntlet.attacks_input import fields
-from tests.gauntlet.world import dumps
+from tests.gauntlet.forms import File
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,6 +103,19 @@ def a_key_at_once(world: World, route: Route) -> Iterator[Fault]:
         yield Fault("BW704", f"{AT_ONCE} requests with one key left {many}, one leaves {once} (guard: idempotency)")
 
 
+@ATTACKS.attack("unit_of_work", applies=lambda route: route.writes)
+def many_at_once(world: World, route: Route) -> Iterator[Fault]:
+    """One caller, the same request, each time a key of its own: whoever is second is told so, and nothing is broken."""
+    call = example_of(world, route)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(lambda _: world.send(call), range(AT_ONCE)))
+    for answer in answers:
+        yield from check(answer, set(), "BW707", f"{AT_ONCE} of it at once", allowed=frozenset({503}))
+        if answer.status_code == 503 and not answer.headers.get("retry-after", "").isdigit():
+            yield Fault("BW709", f"{AT_ONCE} of it at once: a 503 does not say when to come back")
+    yield from check(world.send(call), set(), "BW707", f"one more, after {AT_ONCE} of it at once")
+
+
 @ATTACKS.attack("idempotency", "unit_of_work", applies=keyed)
 def a_client_that_leaves(world: World, route: Route) -> Iterator[Fault]:
     once = _once(world, route)
@@ -128,19 +141,9 @@ def _until_done(world: World, call: Call, key: str) -> httpx2.Response:
 
 
 def _send_and_leave(world: World, call: Call, key: str) -> None:
-    body = dumps(call.body) if call.body is not None else b""
-    head = [
-        f"{call.route.method} {call.target} HTTP/1.1",
-        "host: gauntlet",
-        f"idempotency-key: {key}",
-        f"content-length: {len(body)}",
-        "content-type: application/json",
-    ]
-    if not call.route.public:
-        head.append(f"authorization: Bearer {world.token(call.subject)}")
-    head += [f"{name}: {value}" for name, value in call.headers.items()]
+    body = call.content or b""
     with socket.create_connection(("127.0.0.1", world.target.port), timeout=PATIENCE) as connection:
-        connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
+        connection.sendall(world.head(call, len(body), key=key) + body)
 
 
 @ATTACKS.attack("problem_details")
@@ -187,6 +190,8 @@ def _other_body(world: World, route: Route, call: Call) -> Call | None:
         value: Any = call.body
         for name in path:
             value = value[name]
+        if isinstance(value, File):
+            return call.with_field(path, replace(value, content=value.content[1:] + b"x"))
         if schema.get("type") == "integer" and not isinstance(value, bool):
             step = 1 if value + 1 <= schema.get("maximum", value + 1) else -1
             return call.with_field(path, value + step)

@@ -96,7 +96,7 @@ def past_the_rate(world: World, route: Route) -> Iterator[Fault]:
         raise CannotTell(f"{rate} requests would be needed to see its rate")
     call = some_call(world, route)
     # Every request counts; one whose body cannot be read costs the least.
-    cheap = replace(call, raw=b"{", body=None) if route.body is not None else call
+    cheap = replace(call, raw=b"{", body=None) if route.schema is not None else call
     subject = None if route.public else world.subject("eager")
     answers = [world.send(cheap, subject=subject) for _ in range(rate + 1)]
     early = [answer.status_code for answer in answers[:-1] if answer.status_code == 429]

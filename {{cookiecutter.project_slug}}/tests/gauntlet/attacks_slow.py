@@ -9,12 +9,16 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from tests.gauntlet.attack import Fault
+from tests.gauntlet.forms import BOUNDARY, MULTIPART, URLENCODED
 
 if TYPE_CHECKING:
     from tests.gauntlet.world import Route, World
 
 MARGIN: Final = 5.0
 """Seconds after its time in which a body that does not come has to be refused, on a busy machine."""
+
+BEGUN: Final = {None: b'{"a"', URLENCODED: b"a=", MULTIPART: f"--{BOUNDARY}".encode()}
+"""What is sent of a body that never comes, by what kind of form it is."""
 
 LONGEST: Final = 20.0
 """Seconds that are waited at most; a route that gives a body longer is named instead."""
@@ -34,7 +38,7 @@ class SlowClients:
 
     @staticmethod
     def applies(route: Route) -> bool:
-        return route.body is not None or route.other_body is not None
+        return route.schema is not None or route.other_body is not None
 
     def start(self) -> None:
         for thread in self._threads:
@@ -68,7 +72,7 @@ class SlowClients:
         head = [
             f"{route.method} {path} HTTP/1.1",
             "host: gauntlet",
-            "content-type: application/json",
+            f"content-type: {route.kind}",
             "content-length: 50",
         ]
         if not route.public:
@@ -77,7 +81,7 @@ class SlowClients:
             head.append("idempotency-key: slow-client-of-the-gauntlet")
         address = ("127.0.0.1", self._world.target.port)
         with contextlib.suppress(OSError), socket.create_connection(address, timeout=patience) as connection:
-            connection.sendall("\r\n".join([*head, "", ""]).encode() + b'{"a"')
+            connection.sendall("\r\n".join([*head, "", ""]).encode() + BEGUN[route.form])
             answer = connection.recv(4096)
             return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.1 ") else None
         return None

@@ -87,7 +87,7 @@ def what_browsers_read(world: World, route: Route) -> Iterator[Fault]:
         yield Fault("BW712", "an origin that nobody configured may read the answer (guard: cors)")
 
 
-@ATTACKS.attack(applies=lambda route: route.body is not None)
+@ATTACKS.attack(applies=lambda route: route.schema is not None)
 def secrets_that_are_sent(world: World, route: Route) -> Iterator[Fault]:
     call = some_call(world, route)
     for path, schema in fields(world, route, call):

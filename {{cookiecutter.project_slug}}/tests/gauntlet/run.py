@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from tests.gauntlet import attacks_effects, attacks_identity, attacks_input, attacks_upstreams
+from tests.gauntlet import attacks_effects, attacks_forms, attacks_identity, attacks_input, attacks_upstreams
 from tests.gauntlet.attack import ATTACKS, CannotTell, Fault
 from tests.gauntlet.attacks_slow import SlowClients
 from tests.gauntlet.attacks_traces import tokens_in_the_log
@@ -21,8 +21,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.gauntlet.world import Route
+    from tests.support.postgres_server import PostgresServer
 
-__all__ = ["RouteResult", "attacks_effects", "attacks_identity", "attacks_input", "attacks_upstreams", "run_gauntlet"]
+__all__ = [
+    "RouteResult",
+    "attacks_effects",
+    "attacks_forms",
+    "attacks_identity",
+    "attacks_input",
+    "attacks_upstreams",
+    "run_gauntlet",
+]
 
 FLOOD = 30
 """Requests per minute and address of the second, short-lived service on which the flood limit is seen."""
@@ -68,6 +77,7 @@ def run_gauntlet(
     without: str | None = None,
     candidates: Path | None = None,
     attacks: set[str] | None = None,
+    postgres: PostgresServer | None = None,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> list[RouteResult]:
     """Start the service, attack its routes, and return what came of each.
@@ -77,12 +87,13 @@ def run_gauntlet(
         without: a layer or guard to leave out.
         candidates: a folder with handlers that are not among the service's.
         attacks: names of attacks to make; None: all.
+        postgres: a server for its database; None: it has a file.
         progress: told of each route.
 
     Raises:
         DidNotStart: the service does not start.
     """
-    with target(without=without, candidates=candidates) as running:
+    with target(without=without, candidates=candidates, postgres=postgres) as running:
         world = World(running, only)
         with contextlib.closing(world):
             results = _attack_all(world, attacks, progress)

@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
+from sqlalchemy import event, inspect
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
@@ -33,15 +33,22 @@ CANARY = "canary-of-the-gauntlet-5f1c"
 _away: ContextVar[bool] = ContextVar("database_away", default=False)
 
 
-class Unreachable(Exception):
-    """What a driver says when a database does not answer."""
+class NoFile(Exception):
+    """What SQLite says of a file that is not there."""
 
     sqlite_errorname = "SQLITE_CANTOPEN"
 
 
-def _refuse_when_away(*_arguments: Any) -> None:
+class NoServer(Exception):
+    """What PostgreSQL's driver says of a connection that broke."""
+
+    sqlstate = "08006"
+
+
+def _refuse_when_away(connection: Any, *_arguments: Any) -> None:
     if _away.get():
-        raise OperationalError("BEGIN", {}, Unreachable("unable to open database file"))
+        kind = NoFile if connection.dialect.name == "sqlite" else NoServer
+        raise OperationalError("BEGIN", {}, kind("the database does not answer"))
 
 
 def order_of(scope: Scope, secret: str) -> str:
@@ -176,12 +183,19 @@ def _names_owned(endpoint: Any) -> bool:
 
 
 def create_missing_tables(settings: Any) -> None:
-    """Make the tables of models that no migration knows yet: those of a candidate."""
-    from app.database.schema import as_owner
+    """Make the tables of models that no migration knows yet, those of a candidate, with rows guarded as all are."""
+    from app.database.schema import as_owner, owned_tables, prepare_service_role
     from app.models.base import Base
+    from app.patterns.row_security import enable_statements
 
     with as_owner(settings) as connection:
+        known = set(inspect(connection).get_table_names())
         Base.metadata.create_all(connection)
+        if connection.dialect.name == "postgresql":
+            for name in sorted(owned_tables() - known):
+                for sql in enable_statements(name):
+                    connection.exec_driver_sql(sql)
+            prepare_service_role(connection, settings)
 
 
 def main() -> int:

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import secrets
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.patterns.development_issuer import DevelopmentIssuer
 from app.policy import load_policy
+from tests.gauntlet.stores import Store, store_of
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.upstreams import simulated_in_a_thread
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from app.simulators.payments import PaymentsSimulator
+    from tests.support.postgres_server import PostgresServer
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 ROLE: Final = "gauntlet"
@@ -34,8 +35,6 @@ ROLE: Final = "gauntlet"
 ORIGIN: Final = "https://app.example"
 PATIENCE: Final = 60.0
 """Seconds after which a wait is a failure; a loaded machine is no defect."""
-
-_BOOKKEEPING: Final = frozenset({"alembic_version", "idempotency_record"})
 
 
 class DidNotStart(Exception):
@@ -49,10 +48,11 @@ class Target:
     Attributes:
         url: where it listens.
         port: its port.
-        folder: where its database, its policy and its keys lie.
+        folder: where its policy and its keys lie.
         secret: what switches the sabotage on.
         routes: what its routes are, by ``serve.describe``.
         telemetry: takes its spans and metrics.
+        store: its database.
         simulator: the payments service that it calls.
         output: the lines that it logged.
     """
@@ -62,6 +62,7 @@ class Target:
     secret: str
     process: subprocess.Popen[bytes]
     telemetry: OtlpReceiver
+    store: Store
     routes: list[dict[str, Any]] = field(default_factory=list)
     simulator: PaymentsSimulator | None = None
     output: list[str] = field(default_factory=list)
@@ -95,15 +96,13 @@ class Target:
 
     def snapshot(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return every row of every table that is the service's own."""
-        with contextlib.closing(sqlite3.connect(self.folder / "gauntlet.db", timeout=10)) as connection:
-            tables = [
-                name
-                for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-                if name not in _BOOKKEEPING and not name.startswith("sqlite_")
-            ]
-            return {
-                table: sorted(connection.execute(f'SELECT * FROM "{table}"').fetchall(), key=repr) for table in tables
-            }
+        return self.store.rows()
+
+    def peak(self) -> int | None:
+        """Return how many bytes of memory it had at most, where the system says so."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text("utf-8")) if status.exists() else None
+        return int(found[1]) * 1024 if found else None
 
     def read(self) -> None:
         stream = self.process.stdout
@@ -116,7 +115,11 @@ class Target:
 
 @contextlib.contextmanager
 def target(
-    *, without: str | None = None, candidates: Path | None = None, environ: Mapping[str, str] | None = None
+    *,
+    without: str | None = None,
+    candidates: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    postgres: PostgresServer | None = None,
 ) -> Iterator[Target]:
     """Run the service until the block ends.
 
@@ -124,6 +127,7 @@ def target(
         without: a layer or guard to leave out, to see that its absence is noticed.
         candidates: a folder with handlers that are not among the service's.
         environ: more settings.
+        postgres: a server to give it a database of; without one it has a file.
 
     Raises:
         DidNotStart: it does not start.
@@ -132,6 +136,7 @@ def target(
         tempfile.TemporaryDirectory(prefix="gauntlet-") as name,
         OtlpReceiver() as telemetry,
         simulated_in_a_thread() as (simulator, payments),
+        store_of(Path(name), postgres) as store,
     ):
         folder = Path(name)
         secret = secrets.token_hex(16)
@@ -143,10 +148,11 @@ def target(
             **_settings(folder, telemetry.endpoint, candidates),
             "GAUNTLET_SECRET": secret,
             "APP_PAYMENTS_URL": payments,
+            "APP_DATABASE_URL": store.url,
             **(environ or {}),
         }
         process = subprocess.Popen(command, cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        running = Target(0, folder, secret, process, telemetry, simulator=simulator)
+        running = Target(0, folder, secret, process, telemetry, store, simulator=simulator)
         reader = threading.Thread(target=running.read, daemon=True)
         reader.start()
         try:
@@ -173,7 +179,6 @@ def _settings(folder: Path, endpoint: str, candidates: Path | None) -> dict[str,
         **kept,
         "PYTHONUNBUFFERED": "1",
         "APP_POLICY_PATH": str(policy),
-        "APP_DATABASE_URL": f"sqlite:///{folder / 'gauntlet.db'}",
         "APP_ROUTES_PATH": str(folder / "routes"),  # what an attack provokes is no evidence against a route
         "APP_DEVELOPMENT_KEY_PATH": str(folder / "issuer.json"),
         "APP_LOG_FORMAT": "json",

@@ -8,6 +8,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.gauntlet.forms import File
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -114,6 +116,8 @@ class Generator:
             return schema["const"]
         if "enum" in schema:
             return schema["enum"][0]
+        if is_file(schema):
+            return File(b"a" * max(schema.get("minLength", 0), min(20, schema.get("maxLength", 20))))
         for value in self._offers(schema, name):
             if fits(value, schema):
                 return value
@@ -156,12 +160,7 @@ class Generator:
         schema = self.resolve(schema)
         kind = _kind(schema)
         if kind == "string":
-            if "maxLength" in schema:
-                yield f"{schema['maxLength'] + 1} characters", "a" * (schema["maxLength"] + 1)
-            if schema.get("minLength"):
-                yield f"{schema['minLength'] - 1} characters", "a" * (schema["minLength"] - 1)
-            if "enum" in schema:
-                yield "a value that is not in the list", "no-such-value-of-the-gauntlet"
+            yield from _past_text(schema)
         elif kind in {"integer", "number"}:
             for key, step in (("maximum", 1), ("exclusiveMaximum", 0), ("minimum", -1), ("exclusiveMinimum", 0)):
                 if key in schema:
@@ -182,8 +181,29 @@ class Generator:
                 if key in schema:
                     yield schema[key]
             yield from (2**31, 2**63, -(2**63) - 1, 10**30)
+        elif is_file(schema):
+            yield File(b"")
         elif kind == "string" and "pattern" not in schema and "maxLength" in schema and "format" not in schema:
             yield "z" * min(schema["maxLength"], 10_000)
+
+
+def _past_text(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    if is_file(schema):
+        if "maxLength" in schema:
+            yield f"a file of {schema['maxLength'] + 1} bytes", File(b"a" * (schema["maxLength"] + 1))
+        yield "a text where a file is due", "not a file"
+        return
+    if "maxLength" in schema:
+        yield f"{schema['maxLength'] + 1} characters", "a" * (schema["maxLength"] + 1)
+    if schema.get("minLength"):
+        yield f"{schema['minLength'] - 1} characters", "a" * (schema["minLength"] - 1)
+    if "enum" in schema:
+        yield "a value that is not in the list", "no-such-value-of-the-gauntlet"
+
+
+def is_file(schema: Mapping[str, Any]) -> bool:
+    """Tell a part that is a file from one that is a text."""
+    return schema.get("contentMediaType") == "application/octet-stream" and "contentEncoding" not in schema
 
 
 def _kind(schema: Mapping[str, Any]) -> str:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import copy
 import itertools
 import re
+import time
 import uuid
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
 
 import httpx2
 
+from tests.gauntlet.forms import BOUNDARY, MULTIPART, URLENCODED, encode, text_of
 from tests.gauntlet.serve import HEADER
 from tests.gauntlet.values import Generator, NoValue, Pool
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.gauntlet.service import Target
 
 OWNER: Final = "owner"
@@ -25,6 +29,14 @@ ORDER: Final = {"PUT": 0, "POST": 1, "GET": 2, "PATCH": 3, "DELETE": 4}
 
 ROUNDS: Final = 3
 TIMEOUT: Final = 30.0
+PAUSE: Final = 0.05
+"""Seconds between two pieces of a body: the service has read the first before the second comes."""
+
+UNREAD: Final = 200_000
+"""Bytes of a body that is refused after which the service may hang up: such a connection is not used again."""
+
+Way = Literal["whole", "chunked", "in two"]
+WAYS: Final[tuple[Way, ...]] = ("whole", "chunked", "in two")
 NO_SUCH: Final = "00000000-0000-4000-8000-00000000dead"
 
 
@@ -71,10 +83,29 @@ class Route:
         return schema
 
     @property
-    def other_body(self) -> str | None:
-        """The media type of its body where that is not JSON."""
+    def form(self) -> str | None:
+        """The media type of its body if it takes a form."""
         content = self.operation.get("requestBody", {}).get("content", {})
-        return next((kind for kind in content if kind != "application/json"), None)
+        return next((kind for kind in (MULTIPART, URLENCODED) if kind in content and self.body is None), None)
+
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """The schema of its body, be it JSON or a form."""
+        if self.form is None:
+            return self.body
+        schema: dict[str, Any] = self.operation["requestBody"]["content"][self.form].get("schema", {})
+        return schema
+
+    @property
+    def other_body(self) -> str | None:
+        """The media type of its body where that is neither JSON nor a form: what it would hold, nobody here knows."""
+        content = self.operation.get("requestBody", {}).get("content", {})
+        return None if self.schema is not None else next(iter(content), None)
+
+    @property
+    def kind(self) -> str:
+        """The Content-Type of its body."""
+        return f"{MULTIPART}; boundary={BOUNDARY}" if self.form == MULTIPART else self.form or "application/json"
 
     def parameters(self, place: str) -> list[dict[str, Any]]:
         return [part for part in self.operation.get("parameters", ()) if part["in"] == place]
@@ -93,16 +124,28 @@ class Call:
     subject: str = OWNER
 
     @property
+    def content(self) -> bytes | None:
+        """Its body as it is sent."""
+        if self.raw is not None or self.body is None:
+            return self.raw
+        return dumps(self.body) if self.route.form is None else encode(self.route.form, self.body)[0]
+
+    @property
     def target(self) -> str:
         def filled(match: re.Match[str]) -> str:
-            return quote(_said(self.path.get(match[1], "x")), safe="", errors="surrogatepass")
+            return quote(text_of(self.path.get(match[1], "x")), safe="", errors="surrogatepass")
 
         return re.sub(r"\{(\w+)(?::\w+)?\}", filled, self.route.path)
 
     @property
     def query_string(self) -> str:
-        pairs = [(name, _said(item)) for name, value in self.query.items() for item in _many(value)]
+        pairs = [(name, text_of(item)) for name, value in self.query.items() for item in _many(value)]
         return "&".join(f"{name}={quote(value, safe='', errors='surrogatepass')}" for name, value in pairs)
+
+    @property
+    def line(self) -> str:
+        """Path and query."""
+        return f"{self.target}?{self.query_string}" if self.query else self.target
 
     def with_parameter(self, place: str, name: str, value: Any) -> Call:
         """Return the call with one parameter changed."""
@@ -118,12 +161,6 @@ class Call:
             inner = inner[name]
         inner[path[-1]] = value
         return replace(self, body=body)
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
 
 
 class World:
@@ -182,6 +219,7 @@ class World:
         order: str = "",
         headers: dict[str, str] | None = None,
         patience: float = TIMEOUT,
+        way: Way = "whole",
     ) -> httpx2.Response:
         """Send a request and return the answer.
 
@@ -193,6 +231,8 @@ class World:
             order: what the sabotage is to do.
             headers: more headers.
             patience: seconds to wait for the answer.
+            way: how the body is sent: whole, ``chunked`` without saying before how long it is, or ``in two`` with a
+                pause before its end.
         """
         sent: dict[str, str] = {"accept": "application/json", **call.headers}
         subject = call.subject if subject == ITS_OWN else subject
@@ -204,20 +244,37 @@ class World:
             sent["idempotency-key"] = str(uuid.uuid4()) if key == "new" else key
         if order:
             sent[HEADER.decode()] = f"{self.target.secret}:{order}"
-        content: bytes | None = call.raw
-        if content is None and call.body is not None:
-            content = dumps(call.body)
+        content = call.content
         if content is not None and "content-type" not in call.headers:
-            sent["content-type"] = "application/json"
+            sent["content-type"] = call.route.kind
+        if not sent.get("content-type", "none"):
+            del sent["content-type"]
+        if content is not None and len(content) > UNREAD:
+            sent["connection"] = "close"
+        pieces: bytes | Iterator[bytes] | None = content
+        if content is not None and way != "whole":
+            pieces = _in_pieces(content, pause=PAUSE if way == "in two" else 0)
+            sent |= {"content-length": str(len(content))} if way == "in two" else {}
         answer = self.client.request(
             call.route.method,
-            f"{call.target}?{call.query_string}" if call.query else call.target,
-            content=content,
-            headers={**sent, **(headers or {})},
+            call.line,
+            content=pieces,
+            headers=httpx2.Headers({**sent, **(headers or {})}, encoding="latin-1"),
             timeout=patience,
         )
         self.sent.append((call.route, answer.headers.get("x-request-id", "")))
         return answer
+
+    def head(self, call: Call, length: int, *, key: str | None = None) -> bytes:
+        """Return the head of a request, for a client that writes to a socket itself."""
+        lines = [f"{call.route.method} {call.line} HTTP/1.1", "host: gauntlet", f"content-length: {length}"]
+        headers = {"content-type": call.route.kind, **call.headers}
+        if call.route.keyed:
+            headers["idempotency-key"] = key or str(uuid.uuid4())
+        if not call.route.public:
+            headers["authorization"] = f"Bearer {self.token(call.subject)}"
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode()
 
     def example(self, route: Route, subject: str = OWNER) -> Call:
         """Return a request that should be valid.
@@ -240,7 +297,7 @@ class World:
             for part in route.parameters("header")
             if part.get("required") and part["name"].lower() != "idempotency-key"
         }
-        body = self.generator.valid(route.body) if route.body is not None else None
+        body = self.generator.valid(route.schema) if route.schema is not None else None
         return Call(route, path, query, body, headers=headers, subject=subject)
 
     def prime(self) -> None:
@@ -311,6 +368,12 @@ def _collection(path: str) -> str:
 
 def _singular(word: str) -> str:
     return word[:-3] + "y" if word.endswith("ies") else word.removesuffix("s")
+
+
+def _in_pieces(content: bytes, *, pause: float) -> Iterator[bytes]:
+    yield content[:-1]
+    time.sleep(pause)
+    yield content[-1:]
 
 
 def _many(value: Any) -> list[Any]:

@@ -253,3 +253,30 @@ def test_the_depth_of_a_hostile_document_is_found_in_linear_time() -> None:
 def test_a_bound_that_bounds_nothing_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be"):
         guarded(**options)
+
+
+FORM = b'--edge\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--edge--\r\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(FORM, 200), (FORM + b"epilogue", 200), (FORM[:-4], 400), (FORM[:20], 400), (FORM.replace(b"edge", b"else"), 400)],
+)
+def test_a_form_in_parts_has_to_end_with_its_last_boundary(body: bytes, status: int) -> None:
+    def in_pieces() -> Any:
+        yield from (body[:-9], body[-9:-3], body[-3:])
+
+    for kind in ("multipart/form-data; boundary=edge", 'Multipart/Form-Data; boundary="edge"; charset=utf-8'):
+        with serve(guarded()) as url:
+            for content in (body, in_pieces()):
+                answer = httpx2.post(f"{url}/raw", content=content, headers={"content-type": kind})
+                assert answer.status_code == status
+
+
+@pytest.mark.parametrize("charset", ["punycode", "utf-7", "zlib", "no-such-charset"])
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=edge", "application/x-www-form-urlencoded"])
+def test_a_form_in_an_encoding_of_its_own_is_refused(kind: str, charset: str) -> None:
+    with serve(guarded()) as url:
+        headers = {"content-type": f"{kind}; charset={charset}"}
+        answer = httpx2.post(f"{url}/raw", content=FORM, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (415, "body_charset")

@@ -805,6 +805,7 @@ def test_the_argument_of_a_refusal_is_bounded() -> None:
 
 # What of a request is looked for in SQL.
 
+PARTS = [(b"content-type", b"multipart/form-data; boundary=e")]
 SENT: dict[str, tuple[dict[str, Any], bytes, str]] = {
     "a query value": ({"query_string": b"q=%27%20OR%201%3D1"}, b"", "' or 1=1"),
     "a query name": ({"query_string": b"a%3Db=1"}, b"", "a=b"),
@@ -814,6 +815,10 @@ SENT: dict[str, tuple[dict[str, Any], bytes, str]] = {
     "a value in JSON": ({}, json.dumps({"a": [{"b": "1=1"}]}).encode(), "1=1"),
     "a name in JSON": ({}, json.dumps({"a b": 1}).encode(), "a b"),
     "a form": ({}, b"name=a+b&c=1", "a b"),
+    "a form with many separators": ({}, b"&" * 2000 + b"name=a+b", "a b"),
+    "a form in another encoding": ({}, "name=a b\xe9".encode(), "a b\xc3\xa9"),
+    "a form in parts": ({"headers": PARTS}, b'x\r\n--e\r\nC: f; name="n"\r\n\r\na b\r\n--e--', "a b"),
+    "the name of a file": ({"headers": PARTS}, b'--e\r\nC: f; name="n"; filename="a b"\r\n\r\n\r\n--e--', "a b"),
     "a body of text": ({}, b"DELETE FROM users", "delete from users"),
 }
 
@@ -878,3 +883,12 @@ async def test_what_is_not_http_is_not_contained(yard: Yard) -> None:
         assert yard.secret.read_text() == SECRET
 
     await Containment(app, name="r")({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
+
+
+def test_a_file_that_is_too_large_for_memory_goes_to_the_disk() -> None:
+    """Who asks for the folder of temporary files in the hook waits for a lock that tempfile holds."""
+    code = (
+        "import tempfile; from app.patterns.containment import contained\n"
+        "with contained('job'), tempfile.SpooledTemporaryFile(max_size=1) as file:\n    file.write(b'too large')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)

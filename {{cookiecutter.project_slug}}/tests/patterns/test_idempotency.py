@@ -16,7 +16,14 @@ from fastapi.responses import Response
 from sqlalchemy import Column, Integer, MetaData, Table, Text, event, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from app.patterns.idempotency import Claim, Idempotency, IdempotencyConfig, KeyInvalid, parse_key
+from app.patterns.idempotency import (
+    Claim,
+    Idempotency,
+    IdempotencyConfig,
+    KeyInvalid,
+    _without_boundary,
+    parse_key,
+)
 from app.patterns.idempotency_store import SqlIdempotencyStore, idempotency_table, reap
 from app.patterns.unit_of_work import UnitOfWork, UnitSession
 from tests.support.live import serve
@@ -328,6 +335,16 @@ def test_keys_callers_and_routes_cannot_be_shifted_into_each_other() -> None:
         return guard._claim({"path": "/", "query_string": b""}, key, b"").id
 
     assert len({claim("a", "b", "c"), claim("ab", "", "c"), claim("a", "bc", ""), claim("", "ab", "c")}) == 4
+
+
+def test_a_form_is_the_same_under_another_boundary() -> None:
+    def said(boundary: bytes, value: bytes, kind: bytes = b"multipart/form-data; boundary=%s") -> bytes:
+        body = b'--%s\r\nContent-Disposition: form-data; name="a"\r\n\r\n%s\r\n--%s--\r\n' % (boundary, value, boundary)
+        return _without_boundary([(b"content-type", kind % boundary)], body)
+
+    assert said(b"one", b"1") == said(b"two", b"1") == said(b"three", b"1", b'multipart/form-data; boundary="%s"')
+    assert said(b"one", b"1") != said(b"two", b"2")
+    assert _without_boundary([(b"content-type", b"application/json")], b"--one") == b"--one"
 
 
 def test_an_answer_is_forgotten_when_its_time_is_over(start: Start) -> None:
