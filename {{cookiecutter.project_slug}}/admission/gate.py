@@ -106,7 +106,7 @@ class _Run:
     def _judge(self, name: str) -> tuple[list[Finding], str, str | None]:
         files = _counted(len(self._sources), "file")
         if name == "source":
-            return judge_sources(self._sources, self._cache), files, None
+            return judge_sources(self._sources, self._cache, self._gate.root), files, None
         if name == "boot":
             return self._boot()
         if name == "gauntlet":
@@ -136,6 +136,8 @@ class _Run:
     def _gauntlet(self) -> tuple[list[Finding], str, str | None]:
         if any(finding.severity == "refuse" for finding in self._counting()):
             return [], "nothing", "not run: what is refused is not attacked"
+        if not any(layer.name == "boot" for layer in self._report.layers):
+            raise EngineFailed("which routes there are is found by the boot layer: add `--layer boot`")
         return judge_gauntlet(self._sources, self._routes, self._gate.root, self._folder if self._gate.cached else None, self._gate.progress)
 
     def _parsed(self) -> list[Source]:

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from admission.source.judge import check_source
+from admission.source.models import read_models
 
-__all__ = ["check_source"]
+__all__ = ["check_source", "read_models"]

@@ -348,10 +348,13 @@ class Calls(Library):
             rest = [value for _, value in keywords["args"].fields] or [self.element(keywords["args"])]
         was = self.on_loop
         self.on_loop = was and not in_thread
+        each = [self.current] if name in effects.EACH else []
+        self.loops += each
         for value in given:
             for function in value.functions:
                 if function.node not in self.stack:
                     self.invoke(function, rest, {})
+        del self.loops[len(self.loops) - len(each) :]
         self.on_loop = was
 
     def construct(self, name: str, args: Sequence[Value], keywords: dict[str, Value]) -> Value:

@@ -370,6 +370,7 @@ BEGINNING: Final = {
     "psutil.Process": INTERNAL,
     "inspect.stack": INTERNAL,
     "threading.enumerate": INTERNAL,
+    "asyncio.all_tasks": INTERNAL,
     "importlib.metadata.distributions": INTERNAL,
     "pkg_resources.working_set": INTERNAL,
     "tracemalloc.take_snapshot": INTERNAL,
@@ -403,8 +404,12 @@ REQUEST: Final = {
     "json": (INPUT, BODY),
     "form": (INPUT, BODY),
     "stream": (INPUT, BODY),
+    "app": (INTERNAL,),
 }
 """Attributes and methods of a request that hold what the client sent."""
+
+OF_THE_SERVICE: Final = frozenset({"app", "router", "state"})
+"""Keys of an ASGI scope under which the service stands, and nothing that the client sent."""
 
 UPLOAD: Final = {
     "filename": (INPUT,),
@@ -468,3 +473,6 @@ OFF_LOOP: Final = {
     "?.add_task": 0,
 }
 """Calls another function off the event loop (or later), and where that function stands among the arguments."""
+
+EACH: Final = frozenset({"builtins.map", "builtins.filter", "itertools.starmap", "itertools.filterfalse", "itertools.takewhile", "itertools.dropwhile", "builtins.sorted", "builtins.max", "builtins.min"})
+"""Calls what it is given once for each element of something else."""

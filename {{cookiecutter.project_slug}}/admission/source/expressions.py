@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from admission.source.canonical import BUILTINS, canonical
-from admission.source.effects import INTERNAL_NAMES, REQUEST, SAFE_ATTRIBUTES, UPLOAD
+from admission.source.effects import INTERNAL_NAMES, OF_THE_SERVICE, PASSING_METHODS, REQUEST, SAFE_ATTRIBUTES, UPLOAD
 from admission.source.environment import Environment
 from admission.source.module import is_definition
 from admission.source.state import State
+from admission.source.tree import inside
 from admission.source.values import (
     BODY,
     INPUT,
@@ -21,9 +22,11 @@ from admission.source.values import (
     OUTSIDE,
     PASSWORD,
     PERSONAL,
+    ROW,
     SAFE_FOR,
     SECRET,
     SHAPED,
+    STORED,
     Function,
     Value,
     constant,
@@ -32,7 +35,7 @@ from admission.source.values import (
     labels_of,
     shallow,
 )
-from admission.source.words import sensitivity
+from admission.source.words import is_markup, is_prose, sensitivity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -194,6 +197,8 @@ class Expressions(State):
             method = self.module.method_of(kind, "__getitem__")
             if method is not None:
                 return self.invoke(Function(method, self.root, (base,)), (NOTHING,), {})
+        if "fastapi.Request.scope" in base.names and key in OF_THE_SERVICE:
+            return Value(names=frozenset({f"fastapi.Request.{key}"}), labels=frozenset({INTERNAL}))
         inherited = base.labels - _OF_THE_WHOLE
         if base.items is not None:
             return base.items.labelled(*(inherited - {INPUT, SHAPED}), *named)
@@ -222,15 +227,36 @@ class Expressions(State):
         known = list(parts)
         labels: frozenset[str] = frozenset()
         composed: frozenset[ast.AST] = frozenset()
+        bare: frozenset[str] = frozenset()
         for part in known:
             own = part.all_labels()
             if self.is_inert(part.types) and INPUT in own:
                 own = own - {INPUT} | {SHAPED}
             labels |= own
+            if len(known) > 1 and own & {ROW, OUTSIDE} and self._is_written(part):
+                labels |= {STORED}
             composed |= part.composed
-        if len(known) > 1 and is_free(labels):
+            bare |= part.bare
+        if len(known) > 1 and (is_free(labels) or STORED in labels):
             composed |= {node}
-        return Value(types=TEXT, labels=labels, composed=composed)
+            # What such a text begins with is read off its parts, of which the first may be bare.
+            bare = frozenset() if isinstance(node, ast.JoinedStr | ast.BinOp) else bare
+        return Value(types=TEXT, labels=labels, composed=composed, bare=bare)
+
+    def _is_written(self, part: Value) -> bool:
+        """Return whether an attribute holds text that somebody wrote: by its column, or else by its name."""
+        for dotted in part.names | part.types:
+            said = _attribute(dotted)
+            types = {kind for column in self.module.columns.get(said, ()) for kind in self._column_types(column)}
+            if types & TEXT or (not types and is_prose(said)):
+                return not is_markup(said)
+        return False
+
+    def _column_types(self, column: ast.AnnAssign) -> frozenset[str]:
+        annotation = self.module.annotation(column.annotation)
+        types = annotation.items.types if annotation.items is not None else annotation.types
+        # Another file's annotation is read with this file's names, which may lack its `Mapped`.
+        return types or frozenset(f"builtins.{part.id}" for part in inside(column.annotation) if isinstance(part, ast.Name) and part.id in BUILTINS)
 
     def _eval_BinOp(self, node: ast.BinOp, env: Environment) -> Value:
         left, right = self.evaluate(node.left, env), self.evaluate(node.right, env)
@@ -248,7 +274,7 @@ class Expressions(State):
             return Value(types=left.types | right.types, labels=(left.labels | right.labels) - {INPUT})
         if isinstance(operator, ast.Add | ast.Mod):
             if isinstance(operator, ast.Mod) and right.fields:
-                right = Value(labels=right.all_labels(), composed=right.composed)
+                right = Value(labels=right.all_labels(), composed=right.composed, bare=right.bare)
             if left.items is not None or (right.items is not None and isinstance(operator, ast.Add)):
                 return join(left, right)
             return self.compose(node, (left, right))
@@ -387,6 +413,14 @@ def _of_library(dotted: str) -> Value:
     said = getattr(string, dotted.removeprefix("string."), None) if dotted.startswith("string.") else None
     text = constant(said).constant if isinstance(said, str) else None
     return Value(names=frozenset({dotted}), labels=labels, constant=text)
+
+
+def _attribute(dotted: str) -> str:
+    """Return the attribute that a value was read from, behind methods that pass text on: `row.text.strip()`."""
+    parts = dotted.split(".")
+    while len(parts) > 1 and parts[-1].endswith("()") and parts[-1][:-2] in PASSING_METHODS:
+        parts.pop()
+    return parts[-1] if len(parts) > 1 and not parts[-1].endswith("()") else ""
 
 
 def _added(left: object, right: object) -> Value:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from admission.source import effects
 from admission.source.canonical import last, looks_like_class
-from admission.source.expressions import Expressions
+from admission.source.expressions import MAX_CONSTANT, Expressions
 from admission.source.values import (
     BODY,
     ERROR,
     INPUT,
     INTERNAL,
+    LOCKED,
     NOTHING,
     OUTSIDE,
     PASSWORD,
@@ -21,7 +23,10 @@ from admission.source.values import (
     SAFE_FOR,
     SECRET,
     SHAPED,
+    STORED,
+    TABLE,
     Value,
+    constant,
     is_free,
     join,
     labels_of,
@@ -31,6 +36,12 @@ from admission.source.words import sensitivity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_TABLES: Final = "app.models."
+_OF_NAMES: Final = (SECRET, PASSWORD, PERSONAL, BODY)
+"""What a column holds of these is told by its own name, and the object round it is not written out with it."""
+
+_STATEMENTS: Final = frozenset({"sqlalchemy.select", "sqlalchemy.update", "sqlalchemy.delete", "sqlalchemy.insert"})
 
 _SERVICES: Final = ("app.dependencies.", "app.upstreams.", "httpx.", "requests.", "aiohttp.")
 
@@ -50,19 +61,21 @@ class Library(Expressions):
         if name in effects.TRUTH or method in effects.TRUTH_METHODS:
             return Value(types=frozenset({"builtins.bool"}))
         if name in effects.SAFE:
-            safe = labels - {INPUT} | ({SAFE_FOR + effects.SAFE[name]} if is_free(labels) else set())
+            safe = labels - {INPUT, STORED} | ({SAFE_FOR + effects.SAFE[name]} if is_free(labels) else set())
             return Value(types=frozenset({"builtins.str"}), labels=safe)
         if name in effects.BEGINNING:
             return Value(names=frozenset({f"{name}()"}), labels=frozenset({effects.BEGINNING[name]}))
         if name in effects.PASSING:
             return self._passed(name, args, keywords)
         if self._is_database(name, receiver):
-            return Value(types=frozenset({f"{name}()"}), labels=frozenset({ROW}))
+            return Value(types=frozenset({f"{name}()"}), labels=frozenset({ROW}) | self._asked(receiver, args, keywords))
         if name.startswith(_SERVICES):
             return Value(types=frozenset({name if looks_like_class(name) else f"{name}()"}), labels=frozenset({OUTSIDE}))
         if method in effects.PASSING_METHODS and (receiver.types or not looks_like_class(name.rpartition(".")[0])):
             return self._passed_method(name, method, receiver, args, keywords)
-        return self._unknown(name, receiver, labels)
+        if name.startswith(_TABLES) and looks_like_class(name) and not args and "**" not in keywords:
+            return self._new_row(name, keywords)
+        return self._unknown(name, receiver, args, labels)
 
     def _passed(self, name: str, args: Sequence[Value], keywords: dict[str, Value]) -> Value:  # noqa: PLR0911 - one for each kind
         if name == "typing.cast":
@@ -163,11 +176,15 @@ class Library(Expressions):
             return self._formatted(receiver, [*args, *keywords.values()])
         kept = receiver.types if method in effects.SAME_TYPE or receiver.types & {"builtins.str", "pathlib.Path"} else frozenset({f"{name}()"})
         items = Value(types=frozenset({"builtins.str"}), labels=labels) if method in {"split", "rsplit", "splitlines", "partition", "rpartition"} else receiver.items
-        return Value(types=kept, labels=labels, items=items, composed=receiver.composed, fixed=receiver.fixed)
+        return Value(types=kept, labels=labels, items=items, composed=receiver.composed, bare=receiver.bare, fixed=receiver.fixed)
 
     def _joined(self, receiver: Value, args: Sequence[Value]) -> Value:
         parts = [part for arg in args for part in (arg.items, Value(labels=arg.labels)) if part is not None]
         fields = [value for arg in args for _, value in arg.fields]
+        if isinstance(self.current, ast.Call) and receiver.constant is not None and all(isinstance(arg, ast.List | ast.Tuple) for arg in self.current.args):
+            said = [value.constant.value for value in fields if value.constant is not None]
+            if len(said) == len(fields) > 0:
+                return constant(str(receiver.constant.value).join(map(str, said))[:MAX_CONSTANT])
         made = self.compose(self.current, [receiver, *parts, *fields])
         return replace(made, types=frozenset({"builtins.str"}))
 
@@ -206,16 +223,40 @@ class Library(Expressions):
             return method in effects.QUERIES
         return base == "?" and method in effects.QUERY_ONLY
 
-    def _unknown(self, name: str, receiver: Value, labels: frozenset[str]) -> Value:
+    def _asked(self, receiver: Value, args: Sequence[Value], keywords: dict[str, Value]) -> frozenset[str]:
+        """Return which tables a statement or an answer of the database is about, and whether its rows are locked."""
+        told = {label for value in (receiver, *args, *keywords.values()) for label in value.labels if _is_about_rows(label)}
+        told |= {TABLE + table for value in args for name in value.names if (table := self._table_of(name)) is not None}
+        locks = keywords.get("with_for_update")
+        if locks is not None and not (locks.constant is not None and not locks.constant.value):
+            told.add(LOCKED)
+        return frozenset(told)
+
+    def _table_of(self, name: str) -> str | None:
+        """Return the table that a name stands for, or a column of it."""
+        return next((table for table in (name, name.rpartition(".")[0]) if self.module.is_table(table)), None)
+
+    def _new_row(self, name: str, keywords: dict[str, Value]) -> Value:
+        """Return a new row of an imported table: under each column what its keyword was given, elsewhere a default."""
+        columns = tuple((column, value.without(*_OF_NAMES)) for column, value in keywords.items())
+        return shallow(Value(types=frozenset({name}), fields=columns))
+
+    def _unknown(self, name: str, receiver: Value, args: Sequence[Value], labels: frozenset[str]) -> Value:
         produced = name if looks_like_class(name) else effects.TYPES.get(name, f"{name}()")
         if last(name) in effects.SAME_TYPE and receiver.types and not receiver.types & {"builtins.str"}:
-            return Value(types=receiver.types, labels=receiver.labels & {ROW})
+            locked = frozenset({LOCKED}) if last(name) == "with_for_update" else frozenset()
+            return Value(types=receiver.types, labels=frozenset(label for label in receiver.labels if label == ROW or _is_about_rows(label)) | locked)
         base = name.rpartition(".")[0]
         if name.startswith(("sqlalchemy.", "sqlmodel.")) or (looks_like_class(base.rpartition(".")[0]) and last(base)[:1].islower()):
-            return Value(types=frozenset({produced}))  # an expression with bound parameters: text cannot get out of it
+            about = self._asked(NOTHING, args, {}) if name in _STATEMENTS else frozenset()
+            return Value(types=frozenset({produced}), labels=about)  # an expression with bound parameters: text cannot get out of it
         passed = labels & {INPUT} | {label for label in labels if label.startswith(SAFE_FOR)} | receiver.labels & {INPUT, ROW, OUTSIDE, SHAPED}
         if INPUT in passed and self.awaited:
             passed -= {INPUT}  # what was awaited came from elsewhere; what was sent there does not come back
         if not looks_like_class(name):
             passed |= sensitivity(last(name)) if last(name).startswith(("get_", "load_", "read_", "fetch_", "create_", "issue_", "make_", "generate_", "decrypt")) else frozenset()
         return Value(types=frozenset({produced}), labels=frozenset(passed))
+
+
+def _is_about_rows(label: str) -> bool:
+    return label == LOCKED or label.startswith(TABLE)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from admission.source.canonical import last
+from admission.source.canonical import last, looks_like_class
 from admission.source.tree import inside
-from admission.source.values import is_free
+from admission.source.values import ROW, is_free
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -50,6 +50,20 @@ def methods(call: Call) -> set[str]:
 def free(value: Value | None, use: str = "") -> bool:
     """Return whether a value may be, or hold, text of the client's choice."""
     return value is not None and is_free(value.all_labels(), use)
+
+
+_CONNECTIONS: Final = ("sqlalchemy.ext.", "sqlalchemy.orm.Session", "sqlalchemy.Engine", "sqlalchemy.engine.", "sqlalchemy.Connection")
+
+
+def is_column(module: Module, node: ast.AST) -> bool:
+    """Return whether an expression is SQL that the database computes: a column of a table, `func.lower(...)`."""
+    value = module.value(node)
+    if ROW in value.labels:
+        return False  # what a query gave is a value of this process
+    if any(name.startswith("sqlalchemy.") and not name.startswith(_CONNECTIONS) for name in value.names | value.types):
+        return True
+    owners = module.value(node.value).names if isinstance(node, ast.Attribute) else frozenset()
+    return any(module.is_table(owner) or (owner.startswith("app.models.") and looks_like_class(owner)) for owner in owners)
 
 
 def argument_node(call: Call, position: int | None, *keywords: str) -> ast.expr | None:
@@ -114,28 +128,33 @@ def first_touched(call: Call, names: Collection[str], prefixes: tuple[str, ...] 
     return None
 
 
-def constant_prefix(module: Module, node: ast.AST, depth: int = 0) -> str:  # noqa: PLR0911 - one for each kind
-    """Return the constant text with which an expression begins, as far as it can be seen."""
-    if depth > _DEPTH:
+def is_bare(value: Value, use: str = "") -> bool:
+    """Return whether a value may be text of the client's choice with nothing put before or behind it."""
+    return is_free(value.bare if value.composed else value.labels, use)
+
+
+def constant_prefix(module: Module, node: ast.AST, depth: int = 0, use: str = "") -> str:  # noqa: PLR0911 - one for each kind
+    """Return the constant text with which an expression begins on each of its branches, as far as it can be seen."""
+    if depth > _DEPTH or is_bare(module.value(node), use):
         return ""
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else ""
     if isinstance(node, ast.JoinedStr):
         told = ""
         for part in node.values:
-            piece = constant_prefix(module, part.value if isinstance(part, ast.FormattedValue) else part, depth + 1)
+            piece = constant_prefix(module, part.value if isinstance(part, ast.FormattedValue) else part, depth + 1, use)
             told += piece
             if not isinstance(part, ast.Constant):
                 break
         return told
     if isinstance(node, ast.BinOp):
-        return constant_prefix(module, node.left, depth + 1)
+        return constant_prefix(module, node.left, depth + 1, use)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
-        return constant_prefix(module, node.func.value, depth + 1).partition("{")[0]
+        return constant_prefix(module, node.func.value, depth + 1, use).partition("{")[0]
     value = module.value(node)
     if value.constant is not None and isinstance(value.constant.value, str):
         return value.constant.value
-    told_by = [constant_prefix(module, made, depth + 1) for made in value.composed if made is not node]
+    told_by = [constant_prefix(module, made, depth + 1, use) for made in value.composed if made is not node]
     return min(told_by, key=len) if told_by else ""
 
 
@@ -161,6 +180,39 @@ def assigned(scope: ast.AST, name: str) -> list[ast.expr]:
     return found
 
 
+def origins(module: Module, node: ast.expr) -> list[ast.expr]:
+    """Return an expression, and what its names were given: by assignment, or as arguments of their function."""
+    found: dict[ast.expr, None] = {}
+    waiting = [node]
+    while waiting and len(found) < _ORIGINS:
+        piece = waiting.pop(0)
+        if piece not in found:
+            found[piece] = None
+            names = [part for part in inside(piece) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)]
+            waiting += [given for name in names for given in _given(module, name)][:_ORIGINS]
+    return list(found)
+
+
+_ORIGINS = 40
+"""Expressions behind one that are looked at."""
+
+
+def _given(module: Module, name: ast.Name) -> list[ast.expr]:
+    """Return what a name is given where it stands, or what callers hand over for it."""
+    function = module.function_of(name)
+    found = module.given.get((function, name.id), [])
+    if function is None or found:
+        return found
+    parameters = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
+    if name.id not in {*parameters, *(argument.arg for argument in function.args.kwonlyargs)}:
+        return []
+    if parameters[:1] == ["self"]:
+        parameters = parameters[1:]
+    position = parameters.index(name.id) if name.id in parameters else None
+    handed = [argument_node(call, position, name.id) for call in module.callers.get(function, [])[:_ORIGINS]]
+    return [each for each in handed if each is not None and not isinstance(each, ast.Starred)]
+
+
 def free_parts(module: Module, node: ast.AST) -> Iterator[ast.expr]:
     """Yield the parts of a text that bring the client's text in, where they stand on lines of their own."""
     line = getattr(node, "lineno", 0)
@@ -169,3 +221,14 @@ def free_parts(module: Module, node: ast.AST) -> Iterator[ast.expr]:
             continue
         if isinstance(module.parents.get(part), ast.FormattedValue | ast.BinOp | ast.Call | ast.List):
             yield part
+
+
+_WRAPPING = frozenset(f"builtins.{name}" for name in ("enumerate", "frozenset", "iter", "list", "reversed", "set", "sorted", "tuple"))
+"""What gives the elements of its first argument, in another order or container."""
+
+
+def unwrapped(module: Module, node: ast.expr) -> ast.expr:
+    """Return what an expression goes through behind `list(...)`, `reversed(...)`, `enumerate(...)` and their like."""
+    while isinstance(node, ast.Call) and node.args and module.value(node.func).names & _WRAPPING:
+        node = node.args[0]
+    return node

@@ -13,7 +13,7 @@ from admission.source.tree import inside, is_inside
 from admission.source.values import NOTHING, FunctionNode, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from admission.source.routes import Route
 
@@ -93,6 +93,7 @@ class Module:
         tree: its syntax tree.
         imports: what each imported name stands for, as a dotted name.
         classes: its classes by ``.Name``.
+        tables: the classes of ``app.models`` by dotted name, as far as their files were read.
         functions: its functions by qualified name.
         values: what each expression may be.
         calls: what was seen at each call.
@@ -107,6 +108,7 @@ class Module:
     imports: dict[str, str] = field(default_factory=dict)
     aliases: dict[str, ast.expr] = field(default_factory=dict)
     classes: dict[str, ClassInfo] = field(default_factory=dict)
+    tables: Mapping[str, ClassInfo] = field(default_factory=dict)
     functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = field(default_factory=dict)
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
     values: dict[ast.AST, Value] = field(default_factory=dict)
@@ -150,8 +152,12 @@ class Module:
             return self.resolve(alias, depth + 1)
         return f"builtins.{node.id}" if node.id in BUILTINS else None
 
+    def class_of(self, name: str) -> ClassInfo | None:
+        """Return a class of this module, or of the models, by its name."""
+        return self.classes.get(name) or self.tables.get(name)
+
     def bases_of(self, name: str) -> tuple[str, ...]:
-        """Return a class and its bases as far as this module shows them, at most ``MAX_BASES``."""
+        """Return a class and its bases as far as this module and the models show them, at most ``MAX_BASES``."""
         known = self._bases.get(name)
         if known is None:
             seen: dict[str, None] = {}
@@ -160,7 +166,8 @@ class Module:
                 current = waiting.pop()
                 if current not in seen:
                     seen[current] = None
-                    waiting += self.classes[current].bases if current in self.classes else ()
+                    info = self.class_of(current)
+                    waiting += info.bases if info is not None else ()
             known = self._bases[name] = tuple(seen)
         return known
 
@@ -173,13 +180,17 @@ class Module:
         return self.is_a(name, "pydantic.BaseModel", "pydantic.RootModel", "pydantic_settings.BaseSettings", "typing.TypedDict") or (name in self.classes and self._is_dataclass(self.classes[name]))
 
     def is_table(self, name: str) -> bool:
-        """Return whether a class of this module is mapped to a table."""
-        info = self.classes.get(name)
+        """Return whether a class of this module, or of the models, is mapped to a table."""
+        info = self.class_of(name)
         if info is None:
             return False
         if "__tablename__" in info.assigned:
             return True
         return any(base.rpartition(".")[2] in {"Base", "DeclarativeBase", "Owned", "MappedAsDataclass"} for base in self.bases_of(name) if base != name)
+
+    def is_owned(self, name: str) -> bool:
+        """Return whether the service scopes the rows of a table to the caller."""
+        return any(base.rpartition(".")[2] == "Owned" for base in self.bases_of(name))
 
     def _is_dataclass(self, info: ClassInfo) -> bool:
         for decorator in info.node.decorator_list:
@@ -253,6 +264,35 @@ class Module:
         found: dict[ast.AST | None, list[Call]] = {}
         for call in self.ordered_calls:
             found.setdefault(self.function_of(call.node), []).append(call)
+        return found
+
+    @cached_property
+    def callers(self) -> dict[ast.AST, list[Call]]:
+        """The calls of each function of this module."""
+        found: dict[ast.AST, list[Call]] = {}
+        for call in self.ordered_calls:
+            for function in call.functions:
+                found.setdefault(function, []).append(call)
+        return found
+
+    @cached_property
+    def given(self) -> dict[tuple[ast.AST | None, str], list[ast.expr]]:
+        """What each name is assigned, by the function round it and in the order of the source."""
+        found: dict[tuple[ast.AST | None, str], list[ast.expr]] = {}
+        for node in self.walk(ast.Assign, ast.AnnAssign, ast.AugAssign):
+            if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) and node.value is not None:
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    if isinstance(target, ast.Name):
+                        found.setdefault((self.function_of(node), target.id), []).append(node.value)
+        return found
+
+    @cached_property
+    def columns(self) -> dict[str, list[ast.AnnAssign]]:
+        """The declarations of each column in the tables that are known."""
+        found: dict[str, list[ast.AnnAssign]] = {}
+        for kind, info in (*self.classes.items(), *self.tables.items()):
+            for name, declared in info.fields.items() if self.is_table(kind) else ():
+                found.setdefault(name, []).append(declared)
         return found
 
     @cached_property

@@ -143,7 +143,8 @@ class Narrowing(Calls):
         known = env.lookup(path)
         if known is not None and is_free(known.all_labels(), use):
             labels = known.labels - {INPUT} | {SAFE_FOR + use}
-            self._know(path, replace(known, labels=labels, items=known.items and known.items.without(INPUT)), env)
+            bare = known.bare - {INPUT} | {SAFE_FOR + use} if INPUT in known.bare else known.bare
+            self._know(path, replace(known, labels=labels, bare=bare, items=known.items and known.items.without(INPUT)), env)
 
     def _know(self, path: str, value: Value, env: Environment) -> None:
         env.know(path, value)
@@ -250,6 +251,7 @@ def _shaped(value: Value) -> Value:
         value,
         labels=value.labels - gone | {SHAPED},
         composed=frozenset(),
+        bare=frozenset(),
         items=value.items and value.items.without(INPUT),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING, Final
 
 from admission.source.canonical import last
@@ -178,3 +179,11 @@ def functions_that_leave(module: Module) -> set[object]:
             break
         found |= more
     return found - {None}
+
+
+def is_group(call: Call) -> bool:
+    """Return whether a method of a task group is called."""
+    if any("TaskGroup" in kind for kind in call.receiver.types) or any("TaskGroup" in name for name in call.names):
+        return True
+    node = call.node.func
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in {"tg", "group", "task_group", "tasks", "nursery"}

@@ -20,8 +20,13 @@ class TooComplex(Exception):
     """The module is too large, too deep or too tangled to be judged in bounded time."""
 
 
-def read_module(text: str, file: str) -> Module:
+def read_module(text: str, file: str, package: str = PACKAGE) -> Module:
     """Parse a module and collect its definitions.
+
+    Args:
+        text: the source.
+        file: its name.
+        package: where its relative imports start.
 
     Raises:
         SyntaxError, ValueError, RecursionError, MemoryError: it does not parse.
@@ -31,7 +36,7 @@ def read_module(text: str, file: str) -> Module:
     module = Module(text, file, tree)
     _note_parents(module)
     for node in module.walk(ast.Import, ast.ImportFrom):
-        _note_import(module, node)
+        _note_import(module, node, package)
     for node in module.walk(ast.ClassDef):
         if isinstance(node, ast.ClassDef):
             module.classes.setdefault(f".{node.name}", ClassInfo(f".{node.name}", node, ()))
@@ -52,21 +57,21 @@ def _note_parents(module: Module) -> None:
     module.parents.update(found)
 
 
-def _note_import(module: Module, node: ast.AST) -> None:
+def _note_import(module: Module, node: ast.AST, package: str) -> None:
     if isinstance(node, ast.Import):
         for alias in node.names:
             module.imports[alias.asname or alias.name.partition(".")[0]] = alias.name if alias.asname else alias.name.partition(".")[0]
     elif isinstance(node, ast.ImportFrom):
-        source = import_source(node)
+        source = import_source(node, package)
         for alias in node.names:
             module.imports[alias.asname or alias.name] = canonical(f"{source}.{alias.name}")
 
 
-def import_source(node: ast.ImportFrom) -> str:
+def import_source(node: ast.ImportFrom, package: str = PACKAGE) -> str:
     """Return the absolute name of the module that is imported from."""
     if not node.level:
         return node.module or ""
-    parts = PACKAGE.split(".")
+    parts = package.split(".")
     base = ".".join(parts[: max(1, len(parts) - node.level + 1)])
     return f"{base}.{node.module}" if node.module else base
 

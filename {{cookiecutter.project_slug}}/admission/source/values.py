@@ -40,6 +40,15 @@ ROW: Final = "row"
 OUTSIDE: Final = "outside"
 """What another service answered."""
 
+STORED: Final = "stored"
+"""Text out of a row or of another service that became part of a larger text: somebody may have written it."""
+
+LOCKED: Final = "locked"
+"""A row that was read ``FOR UPDATE``, or the statement that reads it so."""
+
+TABLE: Final = "table:"
+"""Prefix: a row of this table, or a statement about it: ``table:.Seat``, ``table:app.models.shop.Seat``."""
+
 SAFE_FOR: Final = "input:"
 """Prefix: still the client's text, but made safe for one use: ``input:html``, ``input:path``, ``input:url``..."""
 
@@ -84,6 +93,7 @@ class Value:
         items: what its elements may be, if it is a container.
         fields: what stands under constant keys, if that is known.
         composed: the expressions that put client text and other text together.
+        bare: where text came from that is here on one branch as it was, while another put it together with other text.
         fixed: a constant container of this module: membership in it is an allow-list.
     """
 
@@ -95,6 +105,7 @@ class Value:
     items: Value | None = None
     fields: tuple[tuple[str, Value], ...] = ()
     composed: frozenset[ast.AST] = frozenset()
+    bare: frozenset[str] = frozenset()
     fixed: bool = False
 
     def labelled(self, *labels: str) -> Value:
@@ -107,6 +118,7 @@ class Value:
         return replace(
             self,
             labels=self.labels - gone,
+            bare=self.bare - gone,
             items=self.items.without(*labels) if self.items else None,
             fields=tuple((name, value.without(*labels)) for name, value in self.fields),
         )
@@ -159,8 +171,13 @@ def _join_two(one: Value, other: Value, depth: int) -> Value:
         items=join(one.items, other.items, depth=depth - 1) if one.items or other.items else None,
         fields=_join_fields(one.fields, other.fields, depth - 1),
         composed=_some(one.composed | other.composed),
+        bare=_bare(one) | _bare(other) if one.composed or other.composed else frozenset(),
         fixed=one.fixed and other.fixed,
     )
+
+
+def _bare(value: Value) -> frozenset[str]:
+    return value.bare if value.composed else frozenset(label for label in value.labels if label == INPUT or label.startswith(SAFE_FOR))
 
 
 def _join_fields(one: tuple[tuple[str, Value], ...], other: tuple[tuple[str, Value], ...], depth: int) -> tuple[tuple[str, Value], ...]:

@@ -63,6 +63,10 @@ _SECRET_PAIRS: Final = frozenset(
         ("master", "key"),
         ("connection", "string"),
         ("card", "pin"),
+        ("backup", "code"),
+        ("pairing", "code"),
+        ("invite", "code"),
+        ("invitation", "code"),
     }
 )
 _PASSWORDS: Final = frozenset({"password", "passwords", "passwd", "passphrase", "pwd", "passcode", "pin"})
@@ -287,6 +291,40 @@ _RANDOM_WORDS: Final = frozenset(
 )
 
 
+_PROSE: Final = frozenset(
+    [
+        "text",
+        "name",
+        "title",
+        "body",
+        "comment",
+        "message",
+        "content",
+        "description",
+        "bio",
+        "note",
+        "notes",
+        "subject",
+        "summary",
+        "caption",
+        "nickname",
+        "headline",
+        "review",
+        "reply",
+        "answer",
+        "question",
+        "username",
+        "filename",
+        "quote",
+        "excerpt",
+        "city",
+        "street",
+        "address",
+    ]
+)
+"""Where a column's type is not known, its name says that people write it."""
+
+
 @lru_cache(maxsize=8192)
 def words(name: str) -> tuple[str, ...]:
     """Return the words of an identifier or header name, in lower case."""
@@ -316,6 +354,18 @@ def is_money(name: str) -> bool:
     """Return whether a value of this name is an amount of money."""
     parts = words(name)
     return any(part in _MONEY_WORDS for part in parts) and not any(part in _NOT_MONEY for part in parts)
+
+
+@lru_cache(maxsize=4096)
+def is_prose(name: str) -> bool:
+    """Return whether a value of this name is text that people write."""
+    return words(name)[-1:] != () and words(name)[-1] in _PROSE
+
+
+@lru_cache(maxsize=4096)
+def is_markup(name: str) -> bool:
+    """Return whether a value of this name is kept to be shown as it is."""
+    return bool(set(words(name)) & {"html", "markup", "svg", "rendered", "escaped"})
 
 
 @lru_cache(maxsize=4096)

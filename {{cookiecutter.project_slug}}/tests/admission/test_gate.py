@@ -10,6 +10,7 @@ import pytest
 from admission.cache import MAX_ENTRIES, Cache
 from admission.finding import Finding
 from admission.gate import Gate
+from admission.reports.text import render
 from tests.admission.sources import ROOT, good
 from tests.support.service import copy_project, run_to_end
 
@@ -100,6 +101,15 @@ def test_each_layer_is_reported_as_it_ends(tmp_path: Path) -> None:
     assert [line.split()[0] for line in said] == ["source", "lint", "gauntlet"]
     assert "refusal" in said[0]
     assert "what is refused is not attacked" in said[2]
+
+
+def test_the_gauntlet_admits_nothing_whose_routes_nobody_has_looked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_text(good("a"))
+    report = Gate(ROOT, layers=("gauntlet",), cached=False).judge([path])
+    assert [(layer.name, layer.judged) for layer in report.failures] == [("gauntlet", "nothing")]
+    assert "--layer boot" in str(report.failures[0].failure)
+    assert "\nadmitted" not in f"\n{render(report)}"
 
 
 @pytest.mark.parametrize("text", ["def (:\n", "x = '\\ud800'\n\0", "(" * 5000, "x = " + "-" * 50_000 + "1\n", ""])

@@ -110,3 +110,34 @@ def test_the_example_of_what_does_not_parse() -> None:
     bad, fine = re.findall(r"```python\n(.*?)```", (PAGES / "BW901.md").read_text(), re.DOTALL)
     assert [(finding.rule, finding.line) for finding in check_source(bad, "bad.py")] == [("BW901", 1)]
     assert check_source(fine, "fine.py") == []
+
+
+MENDED = """from fastapi import APIRouter
+from pydantic import BaseModel, Field
+router = APIRouter()
+class ReviewIn(BaseModel):
+    stars: str
+    comment: str = ""
+    place: str | None = None
+    title: str = Field(default="none", min_length=1)
+@router.post("/v1/book-reviews/{review_id}")
+async def make(wanted: ReviewIn):
+    return 1
+"""
+
+
+def mends(rule: str) -> list[str]:
+    return [finding.mend for finding in check_source(MENDED, "mended.py") if finding.rule == rule]
+
+
+def test_a_mend_keeps_the_default_that_stands_there() -> None:
+    assert [mend.partition(";")[0] for mend in mends("BW401")] == [
+        "`stars: str = Field(max_length=200)`",
+        "`comment: str = Field(default='', max_length=200)`",
+        "`place: str | None = Field(default=None, max_length=200)`",
+        "`title: str = Field(default='none', max_length=200)`",
+    ]
+
+
+def test_a_mend_names_the_model_after_what_the_route_is_about() -> None:
+    assert [re.findall(r"class (\w+)", mend) for mend in mends("BW408")] == [["BookReviewOut"]]

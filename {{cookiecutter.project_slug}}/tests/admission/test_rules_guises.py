@@ -1,7 +1,7 @@
 """One fault in many guises, and what only looks like one: each snippet stands behind the same prelude of imports.
 
 In ``guises/bad_*.txt`` a line ``--- BW101`` begins a snippet and names the rules, one of which has to refuse each line
-that ends with ``#!``. In ``guises/good.txt`` a line ``---`` begins a snippet of which nothing may be refused.
+that ends with ``#!``. In ``guises/good*.txt`` a line ``---`` begins a snippet of which nothing may be refused.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from admission.source import check_source
+from admission.source import check_source, read_models
 
 GUISES = Path(__file__).with_name("guises")
 PRELUDE = (GUISES / "prelude.txt").read_text()
+MODELS = read_models({"": "from app.models.shop import Pigeonhole", "shop": (GUISES / "models.txt").read_text()})
+"""What `app.models` holds for the snippets that import from it."""
 
 
 def snippets(name: str) -> list[tuple[list[str], str]]:
@@ -22,7 +24,7 @@ def snippets(name: str) -> list[tuple[list[str], str]]:
 
 
 BAD = [snippet for path in sorted(GUISES.glob("bad_*.txt")) for snippet in snippets(path.name)]
-GOOD = [body for _, body in snippets("good.txt")]
+GOOD = [body for path in sorted(GUISES.glob("good*.txt")) for _, body in snippets(path.name)]
 
 
 def first_line(body: str) -> str:
@@ -44,7 +46,7 @@ def test_a_fault_is_refused_on_its_line(rules: list[str], body: str) -> None:
     lines = {number for number, line in enumerate(source.splitlines(), 1) if line.rstrip().endswith("#!")}
     refused = {
         finding.line
-        for finding in check_source(source, "bad.py")
+        for finding in check_source(source, "bad.py", MODELS)
         if finding.rule in rules and finding.severity == "refuse"
     }
     assert lines
@@ -53,4 +55,6 @@ def test_a_fault_is_refused_on_its_line(rules: list[str], body: str) -> None:
 
 @pytest.mark.parametrize("body", GOOD, ids=[first_line(body) for body in GOOD])
 def test_what_only_looks_dangerous_is_admitted(body: str) -> None:
-    assert [finding for finding in check_source(f"{PRELUDE}{body}\n", "good.py") if finding.severity == "refuse"] == []
+    assert [
+        finding for finding in check_source(f"{PRELUDE}{body}\n", "good.py", MODELS) if finding.severity == "refuse"
+    ] == []

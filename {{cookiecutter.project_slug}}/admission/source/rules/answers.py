@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from typing import TYPE_CHECKING, Final
 
 from admission.source.contract import answer_models, answer_of, config_of
@@ -73,6 +74,35 @@ _HIDDEN: Final = frozenset(
         "pin",
     }
 )
+_ABOUT: Final = frozenset(
+    [
+        "hint",
+        "at",
+        "set",
+        "enabled",
+        "count",
+        "required",
+        "expires",
+        "type",
+        "length",
+        "limit",
+        "attempts",
+        "policy",
+        "strength",
+        "pattern",
+        "algorithm",
+        "ttl",
+        "lifetime",
+    ]
+)
+"""What `password_length` or `token_hash_algorithm` hold is not the secret."""
+
+_HASHES: Final = frozenset({"hash", "hashed"})
+_HASHED: Final = frozenset({"token", "key", "code", "session", "pass", "credential", "credentials", "api", "login", "auth", "card", "email", "phone"})
+"""Beside `hash`: of a secret, or of what few enough people have that its hash can be guessed back."""
+
+_PEOPLE: Final = frozenset({"user", "account", "member", "customer", "employee", "person", "profile", "login", "credential", "identity", "admin", "device", "session", "token", "key"})
+_DIGITS: Final = frozenset({"pin", "otp", "totp", "cvv", "cvc", "passcode", "ssn", "internal"})
 _HIDDEN_PAIRS: Final = (
     ("private", "key"),
     ("card", "number"),
@@ -104,11 +134,25 @@ def no_model(module: Module) -> Iterator[Fault]:
 
 
 def _fault(route: Route) -> Fault:
+    model = _model_name(route)
     return Fault(
         route.registration,
         f"Nothing says what `{route.node.name}` answers. A column that is added to a table tomorrow goes out to every client, and OpenAPI promises nothing.",
-        f"Name it: `async def {route.node.name}(...) -> NoteOut:`, with `class NoteOut(BaseModel)` that lists what may leave.",
+        f"Name it: `async def {route.node.name}(...) -> {model}:`, with `class {model}(BaseModel)` that lists what may leave.",
     )
+
+
+def _model_name(route: Route) -> str:
+    """Return a name for an answer's model: of the last constant part of the path, else of the handler."""
+    said = [part for part in route.path.split("/") if re.fullmatch(r"[A-Za-z][A-Za-z_-]*", part)]
+    parts = list(words(said[-1] if said else route.node.name))
+    if parts and said and len(parts[-1]) > _SHORTEST and parts[-1].endswith("s") and not parts[-1].endswith(("ss", "us", "is")):
+        parts[-1] = f"{parts[-1][:-3]}y" if parts[-1].endswith("ies") else parts[-1][:-1]
+    return f"{''.join(part.capitalize() for part in parts)}Out"
+
+
+_SHORTEST: Final = 3
+"""Letters. A shorter word that ends in `s` is no plural."""
 
 
 def _is_free_form(module: Module, route: Route) -> bool:
@@ -167,7 +211,7 @@ def _hidden_fields(module: Module) -> Iterator[tuple[ast.AST, str]]:
     kept = {name for route in module.routes for name in _excluded(route)}
     for name in sorted(answer_models(module)):
         for field, declared in module.classes[name].fields.items() if not module.is_table(name) else ():
-            if _is_hidden(field) and field not in kept and not _is_excluded(declared.value):
+            if _is_hidden(field, name) and not _only_counts(module, field, declared) and field not in kept and not _is_excluded(declared.value):
                 yield declared, f"`{field}` goes out to every client that may read this."
 
 
@@ -204,11 +248,25 @@ def _excluded(route: Route) -> set[str]:
     return {part.value for part in inside(said) if isinstance(part, ast.Constant) and isinstance(part.value, str)} if said is not None else set()
 
 
-def _is_hidden(field: str) -> bool:
+def _is_hidden(field: str, owner: str = "") -> bool:
     parts = words(field)
-    if parts and parts[-1] in {"hint", "at", "set", "enabled", "count", "required", "expires", "type"} and parts[-2:] != ("deleted", "at"):
+    if parts and (parts[-1] in _ABOUT or parts[0] in {"min", "max", "num"}) and parts[-2:] != ("deleted", "at"):
         return False
-    return (bool(set(parts) & _HIDDEN) and not set(parts) & {"content", "commit", "file", "etag", "has"}) or any(pair in _HIDDEN_PAIRS for pair in itertools.pairwise(parts))
+    if any(pair in _HIDDEN_PAIRS for pair in itertools.pairwise(parts)):
+        return True
+    told = set(parts) & _HIDDEN
+    if told and told <= _HASHES and not set(parts) & _HASHED and not set(words(owner)) & _PEOPLE:
+        return False  # of what it is a hash, nothing says: of a place, a file, a commit
+    return bool(told) and not set(parts) & {"content", "commit", "file", "etag", "has"}
+
+
+def _only_counts(module: Module, field: str, declared: ast.AnnAssign) -> bool:
+    """Return whether a field is a number or a truth about a secret: the secret itself is a text, or digits such as a PIN."""
+    annotation = module.annotation(declared.annotation)
+    if not annotation.types or annotation.types - {"builtins.int", "builtins.bool"}:
+        return False
+    parts = words(field)
+    return not set(parts) & _DIGITS and not any(pair in _HIDDEN_PAIRS for pair in itertools.pairwise(parts))
 
 
 def _is_excluded(node: ast.expr | None) -> bool:

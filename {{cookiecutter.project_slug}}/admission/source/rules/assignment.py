@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.contract import config_of, input_models, taken
 from admission.source.declare import Fault, Registry
-from admission.source.match import assigned, calls, free, method, methods, named
+from admission.source.match import argument_node, assigned, calls, free, method, methods, named, origins
+from admission.source.outbound import is_upstream
 from admission.source.tree import inside
 from admission.source.values import INPUT, SHAPED
 from admission.source.words import words
@@ -159,6 +160,8 @@ def _updates(module: Module, call: Call) -> bool:
 _OWNER: Final = re.compile(r"^(owner|owner_?id|tenant|tenant_?id|owned_by|created_by|created_by_id|author_id|owner_subject|organi[sz]ation_id|org_id)$")
 _POWER: Final = re.compile(r"^(role|roles|is_admin|is_superuser|is_staff|admin|superuser|permissions|scopes|is_verified|verified|email_verified|access_level|privileges|is_owner|is_active_admin|user_role|approved|is_approved|approved_by|credit_limit|is_paid|paid|balance)$")
 _PRICE: Final = re.compile(r"^(price|unit_price|total|total_price|total_amount|subtotal|line_total|discount|discount_percent|discount_rate|price_cents|unit_price_cents|total_cents|amount_due|item_price|unit_cost)$")
+_PRICE_MEND: Final = "Take it out, and look the price up: `price = (await session.scalars(select(Product.price).where(Product.sku == wanted.sku))).one()`."
+_CHARGING: Final = frozenset({"charge", "pay", "authorize", "authorise", "capture", "debit", "hold"})
 _ORDERING: Final = frozenset({"order", "cart", "checkout", "purchase", "basket", "booking", "reservation", "line", "ticket"})
 _USER: Final = re.compile(r"^(user|user_?id|customer|customer_?id|account_?id|member_id|subject|username|userid|client_id|profile_id)$")
 
@@ -166,16 +169,18 @@ _USER: Final = re.compile(r"^(user|user_?id|customer|customer_?id|account_?id|me
 @registry.rule("BW411", "Role, owner or price from the client")
 def privileged(module: Module) -> Iterator[Fault]:
     """Point at input fields that the service has to know by itself."""
+    told: set[str] = set()
     for item in taken(module):
         if item.source in {"path", "header", "cookie"}:
             continue
         what = _privilege(module, item)
         if what is None:
             continue
+        told.add(item.name)
         mend = {
             "owner": ("Take it out: the service stamps the caller as owner; where you need it, `caller.subject` of `caller: Caller`."),
             "power": "Take it out: roles come from the token, permissions from policy.toml.",
-            "price": ("Take it out, and look the price up: `price = (await session.scalars(select(Product.price).where(Product.sku == wanted.sku))).one()`."),
+            "price": _PRICE_MEND,
         }[what]
         yield Fault(
             item.node,
@@ -183,6 +188,22 @@ def privileged(module: Module) -> Iterator[Fault]:
             mend,
         )
     yield from _foreign_owner(module)
+    yield from _charged(module, {item.name for item in taken(module) if _PRICE.match(item.name)} - told)
+
+
+def _charged(module: Module, prices: set[str]) -> Iterator[Fault]:
+    """Point at prices that the client names and that another service is then told to charge, whatever the model is called."""
+    for call in calls(module) if prices else ():
+        if not is_upstream(call):
+            continue
+        amount = argument_node(call, 0 if method(call) in _CHARGING else None, "amount", "amount_cents", "unit_amount")
+        if amount is None:
+            continue
+        parts = [part for part in origins(module, amount) if module.value(part).all_labels() & {INPUT, SHAPED}]
+        for name in sorted(prices):
+            if any(_reads(part, name) for part in parts):
+                yield Fault(amount, f"The client chooses `{name}`, and this is what is charged. It will choose less.", _PRICE_MEND)
+                break
 
 
 def _privilege(module: Module, item: Taken) -> str | None:

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from admission.source.module import Module
+    from admission.source.values import Function
 
 registry = Registry()
 
 _PAGE: Final = re.compile(r"^(limit|page|page_size|pagesize|page_number|per_page|size|offset|skip|take|top|first|last|count|max_results|batch_size|num|n|page_no|rows|pagination_limit|max_items)$")
+_VALIDATING: Final = frozenset({"model_validate", "validate_python", "parse_obj", "model_validate_json", "validate_json"})
 _BY_SERVER: Final = frozenset({"path", "header", "cookie"})
 """The server bounds the request line and the headers, so these texts are bounded too, if loosely."""
 
@@ -54,10 +56,21 @@ def text(module: Module) -> Iterator[Fault]:
             yield Fault(
                 item.node,
                 f"{_shown(item)} may be a text of any length. It is parsed, kept, compared and logged at the cost that the client chooses.",
-                f"`{item.name}: str = Field(max_length=200)`; for a parameter `Annotated[str, Query(max_length=200)]`; in a list `list[Annotated[str, Field(max_length=50)]]`.",
+                _text_mend(item),
                 "remark" if item.source in _BY_SERVER else None,
             )
             break
+
+
+def _text_mend(item: Taken) -> str:
+    """Return the line to write instead, which keeps the default that stands there."""
+    default = getattr(item.node, "value", None)
+    if isinstance(default, ast.Call):
+        default = next((keyword.value for keyword in default.keywords if keyword.arg == "default"), default.args[0] if default.args else None)
+    kept = ast.unparse(default) if isinstance(default, ast.Constant) and default.value is not ... else ""
+    kind = "str | None" if kept == "None" else "str"
+    field = f"{item.name}: {kind} = Field({f'default={kept}, ' if kept else ''}max_length=200)"
+    return f"`{field}`; for a parameter `Annotated[str, Query(max_length=200)]`; in a list `list[Annotated[str, Field(max_length=50)]]`."
 
 
 def _parts(item: Taken) -> Iterator[tuple[Annotation, bool]]:
@@ -160,21 +173,48 @@ def untyped(module: Module) -> Iterator[Fault]:
             )
 
 
-def _is_validated(module: Module, node: ast.AST) -> bool:
-    """Return whether what was read goes straight into a model."""
+def _is_validated(module: Module, node: ast.AST, seen: dict[tuple[ast.AST, str], bool] | None = None) -> bool:  # noqa: C901, PLR0911 - one for each kind
+    """Return whether what was read goes straight into a model, or is only weighed: signed, hashed, measured."""
+    child, seen = node, {} if seen is None else seen
     for parent in module.ancestors(node):
         if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr == "decompress":
             return True  # BW407 asks for its bound
-        if isinstance(parent, ast.Call) and any(name.startswith(("hmac.", "hashlib.")) for name in module.value(parent.func).names):
+        if isinstance(parent, ast.Call) and any(name.startswith(("hmac.", "hashlib.", "builtins.len")) for name in module.value(parent.func).names):
             return True  # a signature is over the bytes as they came; the body limit bounds them
-        if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr in {"model_validate", "validate_python", "parse_obj", "model_validate_json", "validate_json"}:
+        if isinstance(parent, ast.Call) and child is not parent.func and any(_name_is_validated(module, made.node, taker, seen) for made, taker in _takers(module, parent, child)):
+            return True
+        if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr in _VALIDATING:
             return True
         if isinstance(parent, ast.Call) and any(keyword.arg is None and is_inside(node, keyword.value) for keyword in parent.keywords) and any(name in module.classes and module.is_model(name) for name in module.value(parent.func).names):
             return True
         if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name):
-            name = parent.targets[0].id
             function = module.function_of(node)
-            return function is not None and any(
-                isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"model_validate", "validate_python", "parse_obj", "model_validate_json", "validate_json"} and any(isinstance(argument, ast.Name) and argument.id == name for argument in part.args) for part in inside(function)
-            )
+            return function is not None and _name_is_validated(module, function, parent.targets[0].id, seen)
+        child = parent
     return False
+
+
+def _name_is_validated(module: Module, function: ast.AST, name: str, seen: dict[tuple[ast.AST, str], bool]) -> bool:
+    """Return whether what a name of a function holds goes into a model, or every use of it is harmless."""
+    if (function, name) not in seen:
+        seen[function, name] = True  # a function that calls itself with it does nothing more
+        uses = [part for part in inside(function) if isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Load)]
+        seen[function, name] = any(_is_read_into_model(module, use) for use in uses) or (bool(uses) and all(_is_validated(module, use, seen) for use in uses))
+    return seen[function, name]
+
+
+def _is_read_into_model(module: Module, use: ast.Name) -> bool:
+    call = module.parents.get(use)
+    return isinstance(call, ast.Call) and use in call.args and isinstance(call.func, ast.Attribute) and call.func.attr in _VALIDATING
+
+
+def _takers(module: Module, call: ast.Call, argument: ast.AST) -> Iterator[tuple[Function, str]]:
+    """Yield the functions of this module that a call calls, each with the name under which it takes an argument."""
+    for made in module.value(call.func).functions:
+        names = [each.arg for each in (*made.node.args.posonlyargs, *made.node.args.args)][len(made.bound) :]
+        for name, given in zip(names, call.args, strict=False):
+            if given is argument:
+                yield made, name
+        for keyword in call.keywords:
+            if keyword.arg and (keyword is argument or keyword.value is argument):
+                yield made, keyword.arg

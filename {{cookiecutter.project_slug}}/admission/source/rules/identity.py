@@ -12,7 +12,7 @@ from admission.source.match import argument_node, calls, method, named
 from admission.source.rules.rows import is_query, is_session_call
 from admission.source.rules.sizes import pieces_of
 from admission.source.tree import inside
-from admission.source.values import INPUT, SHAPED
+from admission.source.values import INPUT, SHAPED, TABLE
 from admission.source.words import words
 
 if TYPE_CHECKING:
@@ -30,29 +30,50 @@ def not_owned(module: Module) -> Iterator[Fault]:
     """Point at objects that a client reaches by guessing their id."""
     for call in calls(module):
         name = _fetched_class(module, call)
-        if name is None or any(base.rpartition(".")[2] == "Owned" for base in module.bases_of(name)):
+        if name is None or module.is_owned(name):
             continue
-        if _compares_owner(module, call):
+        somebodys = _is_somebodys(module, name, call)
+        if somebodys is False or _compares_owner(module, call):
             continue
-        shown = name.removeprefix(".")
+        shown = name.rpartition(".")[2]
         yield Fault(
             call.node,
             f"`{shown}` belongs to nobody, so whoever guesses an id gets it: the service scopes only what is `Owned`.",
             f"`class {shown}(Owned, Base):`, with `from app.models import Base, Owned`; another's object is then not found.",
-            None if _is_somebodys(module, name, call) else "remark",
+            None if somebodys else "remark",
         )
 
 
-def _is_somebodys(module: Module, name: str, call: Call) -> bool:
-    """Return whether a table seems to hold what belongs to people: by its columns, its name, or by what is done."""
-    tables = [module.classes[base] for base in module.bases_of(name) if base in module.classes]
+def _is_somebodys(module: Module, name: str, call: Call) -> bool | None:
+    """Return whether a table holds what belongs to people: by its columns, its name, or by what is done; None: it may."""
+    tables = [info for base in module.bases_of(name) if (info := module.class_of(base)) is not None]
     if any(_PERSONAL_COLUMNS.match(field) for info in tables for field in (*info.fields, *info.assigned)):
         return True
-    said = set(words(name))
-    if said & _COMMON or (not said & _PERSONAL and any(isinstance(part, ast.Call) and "sqlalchemy.update" in module.value(part.func).names for part in inside(call.node))):
+    said = set(words(name.rpartition(".")[2]))
+    if said & _COMMON:
         return False
-    route = module.route_of(call.node)
-    return bool(said & _PERSONAL) or (route is not None and route.writes)
+    if said & _PERSONAL:
+        return True
+    conditional = any(isinstance(part, ast.Call) and "sqlalchemy.update" in module.value(part.func).names for part in inside(call.node))
+    return True if not conditional and _is_changed(module, name, call) else None
+
+
+def _is_changed(module: Module, name: str, call: Call) -> bool:
+    """Return whether a row of this table is changed or deleted where the call stands, or where its function is called from."""
+    home = module.function_of(call.node)
+    functions = [function for function in {home, *(module.function_of(other.node) for other in module.calls.values() if home in other.functions)} if function is not None]
+    label = f"{TABLE}{name}"
+    for function in functions:
+        for part in inside(function):
+            targets = part.targets if isinstance(part, ast.Assign) else [part.target] if isinstance(part, ast.AugAssign) else []
+            if any(isinstance(target, ast.Attribute) and label in module.value(target.value).labels for target in targets):
+                return True
+        for other in module.calls_by_function.get(function, []):
+            if is_session_call(other) and method(other) == "delete" and any(label in value.labels for value in other.args):
+                return True
+            if "sqlalchemy.delete" in other.names and any(name in value.names for value in other.args):
+                return True
+    return False
 
 
 _COMMON: Final = frozenset(
@@ -68,7 +89,7 @@ _COMMON: Final = frozenset(
 
 _PERSONAL: Final = frozenset(
     {
-        *("note", "invoice", "document", "order", "message", "report", "file", "address", "profile", "ticket"),
+        *("note", "invoice", "document", "doc", "order", "message", "report", "file", "address", "profile", "ticket"),
         *("booking", "reservation", "payment", "draft", "task", "todo", "journal", "record", "subscription", "upload"),
         *("attachment", "card", "cart", "conversation", "letter", "statement", "contract", "claim", "prescription"),
         *("account", "user", "customer", "patient", "wallet", "transaction", "diary", "medication", "appointment"),
@@ -78,7 +99,7 @@ _PERSONAL: Final = frozenset(
 
 
 def _fetched_class(module: Module, call: Call) -> str | None:
-    """Return the table of this module that a call reads by an id of the client's choice."""
+    """Return the table of this module or of the models that a call reads by an id of the client's choice."""
     if is_session_call(call) and method(call) in {"get", "get_one"} and len(call.args) > 1:
         table = next((name for name in call.args[0].names if module.is_table(name)), None)
         return table if table and call.args[1].all_labels() & {INPUT, SHAPED} else None

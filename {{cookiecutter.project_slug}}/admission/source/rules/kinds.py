@@ -125,7 +125,7 @@ def _computed_floats(module: Module) -> Iterator[ast.AST]:
     for operation in module.walk(ast.BinOp):
         if isinstance(operation, ast.BinOp) and isinstance(operation.op, ast.Mult | ast.Div | ast.Add | ast.Sub):
             sides = (operation.left, operation.right)
-            if any(_is_float(side) for side in sides) and any(_is_amount(side) for side in sides):
+            if any(_is_float_factor(module, side) for side in sides) and any(_is_amount(side) for side in sides):
                 yield operation
     for call in calls(module):
         if named(call, {"builtins.float"}) and call.node.args and _is_amount(call.node.args[0]):
@@ -163,6 +163,12 @@ def _calls_float_column(module: Module, node: ast.expr) -> bool:
 
 def _is_float(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, float)
+
+
+def _is_float_factor(module: Module, node: ast.expr) -> bool:
+    """A float as it stands or under a name, `RATE = 0.19`; not one whose value nobody knows, which may be a time."""
+    said = module.value(node).constant
+    return _is_float(node) or (said is not None and isinstance(said.value, float))
 
 
 def _makes_float(module: Module, node: ast.expr) -> bool:

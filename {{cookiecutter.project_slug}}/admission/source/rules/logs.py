@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import calls, method, named
+from admission.source.match import calls, method, named, names_in, origins
 from admission.source.tree import inside
 from admission.source.values import BODY, INPUT, PERSONAL, SECRET
 from admission.source.words import sensitivity
@@ -79,12 +79,15 @@ _BINDING: Final = frozenset({"bind", "new", "opt", "contextualize", "bind_contex
 @registry.rule("BW301", "A secret or personal data in a log")
 def leaked(module: Module) -> Iterator[Fault]:
     """Point at log lines, prints and span attributes that hold what must not be there."""
+    hashed = _kept_as_hashes(module)
     for call in calls(module):
         if not _notes(call):
             continue
         told = set()
         for node in _arguments(call.node):
             told |= _kinds(module, module.value(node)) | _formatted(module, node)
+            if any(_is_hashed(module, part, hashed, call.node) for part in inside(node)):
+                told.add(SECRET)
         for keyword in call.node.keywords:
             if keyword.arg is not None and sensitivity(keyword.arg) and module.value(keyword.value).constant is None and not _is_harmless(module, keyword.value):
                 told |= sensitivity(keyword.arg)
@@ -96,6 +99,40 @@ def leaked(module: Module) -> Iterator[Fault]:
             f"This writes {what} where logs go. Logs are kept, copied and read by many who must never see it.",
             'Log an id instead: `logger.info("order placed", extra={"order_id": str(order.id)})`.',
         )
+
+
+def _kept_as_hashes(module: Module) -> set[str]:
+    """Return the names of what clients send whose hash is looked up, or stored, as that of a secret: `Device.token_hash == digest`."""
+    sides: list[ast.expr] = []
+    for node in module.walk(ast.Compare, ast.keyword):
+        if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq):
+            pair = (node.left, node.comparators[0])
+            sides += [other for one, other in (pair, pair[::-1]) if isinstance(one, ast.Attribute) and _HASH_OF_SECRET.search(one.attr)]
+        elif isinstance(node, ast.keyword) and node.arg and _HASH_OF_SECRET.search(node.arg):
+            sides.append(node.value)
+    found: set[str] = set()
+    for side in sides:
+        for origin in origins(module, side):
+            for call in (part for part in inside(origin) if isinstance(part, ast.Call) and any(name.startswith("hashlib.") for name in module.value(part.func).names)):
+                found |= {name for argument in call.args for name in names_in(argument) if name not in _KEEPING}
+    return found
+
+
+_HASH_OF_SECRET: Final = re.compile(r"(^|_)(token|key|code|secret|pin|password|passcode|otp|credential)s?_(hash|digest)$")
+_KEEPING: Final = frozenset({"encode", "strip", "lower", "upper", "get_secret_value"})
+
+
+def _is_hashed(module: Module, node: ast.AST, hashed: set[str], log: ast.Call) -> bool:
+    """Return whether an expression writes out the client's text whose hash is kept in its place."""
+    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    if name not in hashed or INPUT not in module.value(node).labels:
+        return False
+    for parent in module.ancestors(node):
+        if parent is log:
+            return True
+        if isinstance(parent, ast.Compare) or (isinstance(parent, ast.Call) and not module.value(parent.func).names & {"builtins.str", "builtins.repr"}):
+            return False  # a length, a hash, a test of it
+    return False
 
 
 def _notes(call: Call) -> bool:

@@ -6,11 +6,13 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
+from admission.source.headers import headers_set
 from admission.source.match import (
     argument_node,
     calls,
     constant_prefix,
     free,
+    is_bare,
     method,
     methods,
     named,
@@ -204,8 +206,8 @@ def _url_argument(module: Module, call: Call) -> ast.expr | None:
     value = module.value(node)
     if not free(value, "url"):
         return None
-    prefix = constant_prefix(module, node)
-    if upstream and (prefix.startswith("/") or (not any(keyword.arg == "base_url" for keyword in call.node.keywords) and value.composed)):
+    prefix = constant_prefix(module, node, use="url")
+    if upstream and (prefix.startswith("/") or (not any(keyword.arg == "base_url" for keyword in call.node.keywords) and value.composed and not is_bare(value, "url"))):
         return None
     return None if stays_on_host(prefix) and prefix[:1] != "/" else node
 
@@ -224,7 +226,7 @@ def redirect_from_input(module: Module) -> Iterator[Fault]:
     mend = 'Redirect to a constant or looked-up target; or admit local paths only: `if not target.startswith("/") or target.startswith("//"): raise HTTPException(400)`.'
     message = "The client chooses where this redirect goes. A link to this service then leads people to a page that imitates it."
     for node, target in _targets(module):
-        if free(module.value(target), "url") and not stays_on_host(constant_prefix(module, target)):
+        if free(module.value(target), "url") and not stays_on_host(constant_prefix(module, target, use="url")):
             yield Fault(node, message, mend)
 
 
@@ -238,6 +240,7 @@ def _targets(module: Module) -> Iterator[tuple[ast.AST, ast.expr]]:
         if isinstance(headers, ast.Dict):
             pairs = zip(headers.keys, headers.values, strict=True)
             yield from ((value, value) for key, value in pairs if _is_location(key))
+    yield from ((node, value) for name, node, value in headers_set(module) if name in _LOCATIONS)
     yield from _returned_targets(module)
     for assign in module.walk(ast.Assign):
         if isinstance(assign, ast.Assign):
@@ -257,4 +260,7 @@ def _returned_targets(module: Module) -> Iterator[tuple[ast.AST, ast.expr]]:
 
 
 def _is_location(node: ast.expr | None) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.lower() in {"location", "refresh", "hx-redirect"}
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.lower() in _LOCATIONS
+
+
+_LOCATIONS: Final = frozenset({"location", "refresh", "hx-redirect"})

@@ -6,15 +6,15 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import calls, is_constant, method, named
+from admission.source.match import calls, is_constant, method, named, unwrapped
 from admission.source.module import is_definition
 from admission.source.outbound import leaves
 from admission.source.tree import inside, is_inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from admission.source.module import Module
+    from admission.source.module import Call, Module
 
 registry = Registry()
 
@@ -68,6 +68,14 @@ _SILENT_WHEN_WIDE: Final = frozenset(
 )
 
 
+_UPSTREAM: Final = frozenset(f"app.{home}.{name}" for home in ("dependencies", "upstreams") for name in ("UpstreamError", "UpstreamUnavailable", "UpstreamTimeout", "UpstreamBadAnswer"))
+"""Errors of declared services that the service answers itself; `UpstreamRefused` is an answer, which a handler may read."""
+
+_FALLING_BACK: Final = ("app.dependencies.Fallback", "app.dependencies.Outbox", "app.upstreams.RequestFallback")
+_FAILURE: Final = 400
+"""The lowest status that tells a client of a failure."""
+
+
 @registry.rule("BW203", "A retry by hand")
 def retry(module: Module) -> Iterator[Fault]:
     """Point at loops, decorators and recursions that repeat a call."""
@@ -109,12 +117,10 @@ def _checks_and_sleeps(module: Module, loop: ast.For | ast.AsyncFor | ast.While)
 
 def _is_counter(module: Module, loop: ast.For | ast.AsyncFor) -> bool:
     """Return whether a loop counts attempts rather than going through data."""
-    node = loop.iter
+    node = unwrapped(module, loop.iter)
     names = module.value(node.func).names if isinstance(node, ast.Call) else frozenset()
     if names & {"builtins.range", "itertools.count", "itertools.repeat"}:
         return True
-    if names & {"builtins.enumerate", "builtins.iter", "builtins.reversed"} and isinstance(node, ast.Call) and node.args:
-        node = node.args[0]
     value = module.value(node)
     if isinstance(node, ast.List | ast.Tuple) or value.fixed:
         # Pauses between attempts: `for delay in (0.1, 0.5, 2)`.
@@ -173,6 +179,12 @@ def swallowed(module: Module) -> Iterator[Fault]:
                 "Whatever fails here vanishes. The client gets a success that is none, the transaction commits half of the work, and nobody is told.",
                 'Catch the one error that you can handle, and answer it: `except IntegrityError as error: raise HTTPException(409, "Exists already.") from error`; let the rest pass: the service answers 500 and logs it.',
             )
+        elif isinstance(node, ast.ExceptHandler) and node.type is not None and _kinds(module, [node.type]) & _UPSTREAM and _hides(module, node):
+            yield Fault(
+                node,
+                "Another service failed, and nobody learns of it: the client gets an answer that looks like a good one.",
+                "Leave it to the service, which answers 502, 503 or 504; or `raise HTTPException(503, ...) from error`, or `await fallback.stale(...)`, whose answer says that it is one.",
+            )
     for node in module.walk(ast.Try, ast.TryStar):
         for part in _own_of(getattr(node, "finalbody", [])):
             if isinstance(part, ast.Return):
@@ -193,19 +205,73 @@ def _suppressing(module: Module) -> Iterator[Fault]:
                         "Return None; or name the one error: `return kind is not None and issubclass(kind, KeyError)`.",
                     )
     for call in calls(module):
-        if named(call, {"contextlib.suppress"}) and (_kinds(module, call.node.args) & (BROAD | _SILENT_WHEN_WIDE)):
+        if named(call, {"contextlib.suppress"}) and (_kinds(module, call.node.args) & (BROAD | _SILENT_WHEN_WIDE | _UPSTREAM)):
             yield Fault(
                 call.node,
                 "Whatever fails here vanishes. The client gets a success that is none, and nobody is told.",
                 "Name the one error that may be ignored: `with contextlib.suppress(KeyError):`.",
             )
-        dropped = isinstance(module.statement_of(call.node), ast.Expr)
-        if dropped and named(call, {"asyncio.gather"}) and is_constant(call.keywords.get("return_exceptions"), True):
+        if named(call, {"asyncio.gather"}) and is_constant(call.keywords.get("return_exceptions"), True) and not _looks_for_errors(module, call):
             yield Fault(
                 call.node,
-                "`return_exceptions=True` with the results thrown away: whatever fails here vanishes.",
+                "`return_exceptions=True`, and nothing is raised for what failed: it vanishes, or is left out of the answer.",
                 "Use `async with asyncio.TaskGroup() as group:`; it raises what failed.",
             )
+
+
+def _looks_for_errors(module: Module, call: Call, depth: int = 0) -> bool:
+    """Return whether something is raised, or told to the client one by one, for what a `gather` gave."""
+    function, statement = module.function_of(call.node), module.statement_of(call.node)
+    if function is None or isinstance(statement, ast.Expr):
+        return False
+    if isinstance(statement, ast.Return) and depth < _ROUNDS and any(_looks_for_errors(module, other, depth + 1) for other in module.callers.get(function, [])):
+        return True
+    derived = _names(statement.targets if isinstance(statement, ast.Assign) else [statement.target] if isinstance(statement, ast.AnnAssign) else [])
+
+    def about(node: ast.AST | None) -> bool:
+        return node is not None and any(part is call.node or (isinstance(part, ast.Name) and part.id in derived) for part in inside(node))
+
+    for _ in range(_ROUNDS):
+        for part in inside(function):
+            if isinstance(part, ast.Assign) and about(part.value):
+                derived |= _names(part.targets)
+            elif isinstance(part, ast.NamedExpr) and about(part.value):
+                derived |= _names([part.target])
+            elif isinstance(part, ast.For | ast.comprehension) and about(part.iter):
+                derived |= _names([part.target])
+    for part in inside(function):
+        if isinstance(part, ast.Raise) and (about(part) or any(about(_asked(parent)) for parent in module.ancestors(part))):
+            return True
+        if isinstance(part, ast.ListComp) and about(part.elt) and _is_test_of_error(module, part.elt):
+            return True
+        if isinstance(part, ast.Call) and part is not call.node and part in module.calls and any(about(each) for each in (*part.args, *(keyword.value for keyword in part.keywords))) and _is_told(module, module.calls[part]):
+            return True
+    return False
+
+
+def _asked(node: ast.AST) -> ast.AST | None:
+    return node.test if isinstance(node, ast.If | ast.While) else node.subject if isinstance(node, ast.Match) else None
+
+
+def _is_told(module: Module, call: Call) -> bool:
+    """Return whether a helper raises for what it is given, or a model says of each whether it failed: `ok=not isinstance(...)`."""
+    if any(isinstance(part, ast.Raise) for function in call.functions for part in inside(function)):
+        return True
+    return any(_is_test_of_error(module, keyword.value) for keyword in call.node.keywords if keyword.arg is not None)
+
+
+def _is_test_of_error(module: Module, node: ast.expr) -> bool:
+    """Return whether a value is the answer to whether something failed."""
+    node = node.operand if isinstance(node, ast.UnaryOp) else node
+    return isinstance(node, ast.Call) and "builtins.isinstance" in module.value(node.func).names
+
+
+def _names(targets: Iterable[ast.expr]) -> set[str]:
+    return {part.id for target in targets for part in inside(target) if isinstance(part, ast.Name)}
+
+
+_ROUNDS: Final = 3
+"""Names behind one another through which a result is followed."""
 
 
 def _kinds(module: Module, nodes: list[ast.expr]) -> set[str]:
@@ -227,6 +293,62 @@ def _swallows(module: Module, handler: ast.ExceptHandler) -> bool:
     if silent and kinds & _SILENT_WHEN_WIDE:
         return not (kinds <= {"asyncio.CancelledError"} and _follows_cancel(module, handler))
     return "asyncio.CancelledError" in kinds and not raises and not _follows_cancel(module, handler)
+
+
+def _hides(module: Module, handler: ast.ExceptHandler) -> bool:
+    """Return whether some way through a handler tells nobody that another service failed."""
+    return not (_tells(module, handler, handler.body) or _hands_on(module, handler) or _is_raised_for_later(module, handler))
+
+
+def _tells(module: Module, handler: ast.ExceptHandler, body: Sequence[ast.stmt]) -> bool:
+    """Return whether every way through a block raises, falls back, or answers with a failure.
+
+    A way that is only taken for what the error itself says (`if error.status == 404`) is an answer to that.
+    """
+    for statement in body:
+        if isinstance(statement, ast.Raise):
+            return True
+        if isinstance(statement, ast.If):
+            looks = handler.name is not None and any(isinstance(part, ast.Name) and part.id == handler.name for part in inside(statement.test))
+            if (looks or _tells(module, handler, statement.body)) and _tells(module, handler, statement.orelse):
+                return True
+        elif isinstance(statement, ast.With | ast.AsyncWith | ast.Try):
+            if _tells(module, handler, statement.body):
+                return True
+        elif any(_is_failure(module, part) for part in inside(statement)):
+            return True
+    return False
+
+
+def _is_failure(module: Module, node: ast.AST) -> bool:
+    """Return whether an expression falls back, puts work into the outbox, raises in a helper, or sets a status of failure."""
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and node.targets[0].attr == "status_code":
+        return _is_bad_status(module, node.value)
+    call = module.calls.get(node) if isinstance(node, ast.Call) else None
+    if call is None:
+        return False
+    if any(name.startswith(_FALLING_BACK) for name in call.names) or any(kind.startswith(_FALLING_BACK) for kind in call.receiver.types):
+        return True
+    if any(isinstance(part, ast.Raise) for function in call.functions for part in inside(function)):
+        return True
+    return any(keyword.arg == "status_code" and _is_bad_status(module, keyword.value) for keyword in call.node.keywords)
+
+
+def _is_bad_status(module: Module, node: ast.expr) -> bool:
+    value = module.value(node)
+    if value.constant is not None:
+        return isinstance(value.constant.value, int) and value.constant.value >= _FAILURE
+    return any(name.rpartition(".")[2].startswith(("HTTP_4", "HTTP_5", "BAD_GATEWAY", "SERVICE_UNAVAILABLE", "GATEWAY_TIMEOUT")) for name in value.names)
+
+
+def _is_raised_for_later(module: Module, handler: ast.ExceptHandler) -> bool:
+    """Return whether what the handler, or the block that it guards, leaves is asked about further down, and raised for."""
+    attempt, function = module.parents.get(handler), module.function_of(handler)
+    if not isinstance(attempt, ast.Try) or function is None:
+        return False
+    left = _names(target for statement in (*attempt.body, *handler.body) for part in inside(statement) if isinstance(part, ast.Assign) for target in part.targets if isinstance(target, ast.Name))
+    end = attempt.end_lineno or attempt.lineno
+    return any(isinstance(part, ast.If) and part.lineno > end and module.function_of(part) is function and left & _names([part.test]) and _tells(module, handler, part.body) for part in inside(function))
 
 
 def _hands_on(module: Module, handler: ast.ExceptHandler) -> bool:

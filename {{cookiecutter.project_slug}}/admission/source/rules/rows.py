@@ -6,18 +6,18 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.effects import QUERIES, QUERY_ONLY, SESSION_NAMES, SESSIONS
+from admission.source.effects import EACH, QUERIES, QUERY_ONLY, SESSION_NAMES, SESSIONS
 from admission.source.expressions import path_of
-from admission.source.match import calls, method
-from admission.source.module import is_definition
-from admission.source.outbound import functions_that_leave, leaves
+from admission.source.match import calls, method, named, unwrapped
+from admission.source.module import Call, is_definition
+from admission.source.outbound import functions_that_leave, is_group, leaves
 from admission.source.tree import inside, is_inside
-from admission.source.values import ROW
+from admission.source.values import LOCKED, ROW, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from admission.source.module import Call, Module
+    from admission.source.module import Module
 
 registry = Registry()
 
@@ -93,7 +93,8 @@ def _lost_updates(module: Module, function: ast.AST) -> Iterator[Fault]:
     message = "This value was read before and is written back changed. Two requests at once read the same value, and one change is lost."
     for part in _own_nodes(module, function, ast.Call):
         for value in _values_of(part):
-            if isinstance(value, ast.BinOp) and any(_is_row(module, side) for side in (value.left, value.right)) and not _is_column(value):
+            made = module.given.get((function, value.id), []) if isinstance(value, ast.Name) else [value]
+            if any(isinstance(each, ast.BinOp) and any(_is_row(module, side) for side in (each.left, each.right)) and not _is_column(each) for each in made):
                 yield Fault(value if value.lineno == getattr(part, "lineno", 0) else part, message, _LOCK_MEND)
     for node in _own_nodes(module, function, ast.AugAssign, ast.Assign):
         if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute) and _is_row(module, node.target.value):
@@ -102,7 +103,8 @@ def _lost_updates(module: Module, function: ast.AST) -> Iterator[Fault]:
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and _is_row(module, node.targets[0].value):
             path = path_of(node.targets[0])
             read = {path} | _copies(module, function, path)
-            if any(isinstance(part, ast.BinOp) and any(path_of(inner) in read for inner in (part.left, part.right)) for part in inside(node.value)):
+            made = [node.value, *(module.given.get((function, node.value.id), ()) if isinstance(node.value, ast.Name) else ())]
+            if any(isinstance(part, ast.BinOp) and any(path_of(inner) in read for inner in (part.left, part.right)) for each in made for part in inside(each)):
                 yield Fault(node, message, _LOCK_MEND)
 
 
@@ -130,8 +132,8 @@ def _missing_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
             continue
         for call in _calls_in(module, function):
             if is_session_call(call) and method(call) == "add" and any(is_inside(call.node, part) for part in node.body):
-                kinds = {kind for value in call.args for kind in value.types if kind in module.classes}
-                if any(not any(base.rpartition(".")[2] == "Owned" for base in module.bases_of(kind)) for kind in kinds):
+                kinds = {kind for value in call.args for kind in value.types if module.class_of(kind) is not None}
+                if any(not module.is_owned(kind) for kind in kinds):
                     yield Fault(
                         call.node,
                         "This asks whether it is missing, and inserts it. Two requests at once both find nothing.",
@@ -156,16 +158,15 @@ def _is_column(node: ast.expr) -> bool:
 
 def _guarded_states(module: Module, function: ast.AST) -> Iterator[Fault]:
     """`if seat.taken: raise` ... `seat.taken = True`, on a row that is not the caller's alone."""
-    checked: dict[str, ast.If] = {}
-    for node in _own_nodes(module, function, ast.If):
-        if isinstance(node, ast.If) and _refuses(node):
-            for part in inside(node.test):
-                if isinstance(part, ast.Attribute) and _is_row(module, part.value):
-                    checked.setdefault(path_of(part) or "", node)
+    checked = dict(reversed(list(_checks(module, function))))
+    for node in _own_nodes(module, function, ast.Assign):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            for path, line in _checked_before(module, node):
+                checked.setdefault(path, line)
     for node in _own_nodes(module, function, ast.Assign):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and _is_row(module, node.targets[0].value) and _is_shared(module, node.targets[0].value):
-            path = path_of(node.targets[0])
-            if path in checked and checked[path].lineno < node.lineno:
+            written = path_of(node.targets[0])
+            if written in checked and checked[written] < node.lineno:
                 yield Fault(
                     node,
                     "Between the check above and this line another request may pass the same check. Both then believe that they were first.",
@@ -173,19 +174,39 @@ def _guarded_states(module: Module, function: ast.AST) -> Iterator[Fault]:
                 )
 
 
+def _checks(module: Module, function: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield the columns of rows that a function tests before it refuses, and the line: `if seat.taken: raise`."""
+    for node in _own_nodes(module, function, ast.If):
+        if isinstance(node, ast.If) and _refuses(node):
+            for part in inside(node.test):
+                if isinstance(part, ast.Attribute) and _is_row(module, part.value):
+                    yield path_of(part) or "", node.lineno
+
+
+def _checked_before(module: Module, node: ast.Assign) -> Iterator[tuple[str, int]]:
+    """Yield what a helper tested of the row that it gives: `seat = await free_seat(...)`."""
+    made = node.value.value if isinstance(node.value, ast.Await) else node.value
+    call = module.calls.get(made) if isinstance(made, ast.Call) else None
+    name = path_of(node.targets[0])
+    for function in call.functions if call is not None else ():
+        if not is_definition(function) or _is_locked(function):
+            continue
+        given = {path_of(part.value) for part in _own_nodes(module, function, ast.Return) if isinstance(part, ast.Return) and part.value is not None}
+        for tested, _ in _checks(module, function):
+            row, _, column = tested.partition(".")
+            if row in given:
+                yield f"{name}.{column}", node.lineno
+
+
 def _is_shared(module: Module, node: ast.expr) -> bool:
-    """Return whether a row may belong to more than the caller: its class is not known to be ``Owned``."""
-    function = module.function_of(node)
-    name = node.id if isinstance(node, ast.Name) else None
-    if function is None or name is None:
+    """Return whether a row may belong to more than the caller: it is not locked, and its table is not known to be ``Owned``.
+
+    Of what hangs on a row (`order.item`) the table is not known, and nothing is said.
+    """
+    labels = module.value(node).labels
+    if LOCKED in labels or isinstance(node, ast.Attribute):
         return False
-    for part in inside(function):
-        if isinstance(part, ast.Assign | ast.AnnAssign) and part.value is not None and any(isinstance(target, ast.Name) and target.id == name for target in (part.targets if isinstance(part, ast.Assign) else [part.target])):
-            used = {inner.id for inner in inside(part.value) if isinstance(inner, ast.Name)}
-            known = [f".{each}" for each in used if f".{each}" in module.classes]
-            if known:
-                return not any(base.rpartition(".")[2] == "Owned" for each in known for base in module.bases_of(each))
-    return False
+    return not any(module.is_owned(label.removeprefix(TABLE)) for label in labels if label.startswith(TABLE))
 
 
 def _refuses(node: ast.If) -> bool:
@@ -241,19 +262,20 @@ def _same_class(module: Module, function: ast.AST, guard: ast.If, added: set[str
 @registry.rule("BW207", "A transaction held across an outbound call")
 def transaction_across_call(module: Module) -> Iterator[Fault]:
     """Point at calls to other services while rows are written or locked."""
-    leaving = functions_that_leave(module)
+    leaving, reading = functions_that_leave(module), _functions_that_read(module)
+    looks = bool(module.routes) or "app.dependencies.Jobs" not in module.imports.values()  # a job has no `look()`: it may read first
     for function in _definitions(module):
         own = _calls_in(module, function)
-        first_write = min((call.node.lineno for call in own if _writes(module, call)), default=None)
+        holding = [call for call in own if _writes(module, call) or (looks and _reads(call, reading))]
         for call in own:
             if not (leaves(call) or call.functions & leaving) or not _is_awaited(module, call):
                 continue
-            after = first_write is not None and first_write < call.node.lineno and not _apart(module, call, own)
+            after = any(other.node.lineno < call.node.lineno and not _apart(module, call, other) for other in holding)
             if after or _in_transaction(module, call):
                 yield Fault(
                     call.node,
-                    "Rows are written or locked while another service is waited for. When it is slow, everybody who needs these rows waits too, and the pool runs dry.",
-                    "Call first and write then; or write the wish into the outbox, in the same transaction, and let the worker call.",
+                    "The database's connection, and the locks of what was written, are held while another service is waited for. When it is slow, everybody who needs these rows waits too, and the pool runs dry.",
+                    "Look, ask, write: `async with look() as glance:` reads and lets go, then call, then use `session`; or write the wish into the outbox and let the worker call.",
                 )
 
 
@@ -289,33 +311,59 @@ def _assigned(module: Module, node: ast.expr) -> Iterator[ast.expr]:
                 yield part.value
 
 
-def _apart(module: Module, call: Call, own: list[Call]) -> bool:
-    """Return whether every write before the call stands on a branch that the call is not on."""
+def _reads(call: Call, reading: set[ast.AST]) -> bool:
+    """Return whether a call asks the database by the request's own session, which keeps its connection from then on.
 
-    def branch(node: ast.AST) -> list[tuple[ast.AST, bool]]:
-        path: list[tuple[ast.AST, bool]] = []
+    What `look()` opens is no such session: it gives its connection back at the end of its block.
+    """
+    if is_session_call(call):
+        return method(call) in QUERIES and bool(call.receiver.types & SESSIONS)
+    return bool(call.functions & reading) and any(value.types & SESSIONS for value in (*call.args, *call.keywords.values()))
+
+
+def _functions_that_read(module: Module) -> set[ast.AST]:
+    """Return the functions that ask the database, themselves or through one another."""
+    found = {module.function_of(call.node) for call in module.calls.values() if is_query(call)}
+    for _ in range(_ROUNDS):
+        more = {module.function_of(call.node) for call in module.calls.values() if call.functions & found} - found
+        if not more:
+            break
+        found |= more
+    return {function for function in found if function is not None}
+
+
+_ROUNDS: Final = 8
+
+
+def _apart(module: Module, call: Call, other: Call) -> bool:
+    """Return whether another call stands on a branch that this one is not on, or that ends before this one."""
+
+    def branch(node: ast.AST) -> list[tuple[ast.If, bool]]:
+        path: list[tuple[ast.If, bool]] = []
         child = node
         for parent in module.ancestors(node):
-            if isinstance(parent, ast.If):
+            if isinstance(parent, ast.If) and child is not parent.test:
                 path.append((parent, child in parent.body))
             child = parent
         return path
 
     here = dict(branch(call.node))
-    for other in own:
-        if _writes(module, other) and other.node.lineno < call.node.lineno:
-            there = dict(branch(other.node))
-            if not any(node in here and here[node] is not side for node, side in there.items()):
-                return False
-    return True
+    for node, side in branch(other.node):
+        ends = isinstance((node.body if side else node.orelse)[-1], ast.Return | ast.Raise)
+        if here[node] is not side if node in here else ends:
+            return True
+    return False
 
 
 def _in_transaction(module: Module, call: Call) -> bool:
+    """Return whether a call stands in a transaction of its own, or in the block of a `look()`."""
     for parent in module.ancestors(call.node):
         if isinstance(parent, ast.AsyncWith | ast.With):
             for item in parent.items:
                 made = item.context_expr
                 if isinstance(made, ast.Call) and isinstance(made.func, ast.Attribute) and made.func.attr in {"begin", "begin_nested"}:
+                    return True
+                if isinstance(made, ast.Call) and "app.dependencies.Look" in module.value(made.func).types and not is_inside(call.node, made):
                     return True
     return False
 
@@ -323,14 +371,15 @@ def _in_transaction(module: Module, call: Call) -> bool:
 @registry.rule("BW208", "A query for each of many")
 def query_in_loop(module: Module) -> Iterator[Fault]:
     """Point at queries, and calls of other services, inside loops."""
-    for call in calls(module):
+    leaving = functions_that_leave(module)
+    for call in (*calls(module), *_mapped(module)):
         asks, goes = is_query(call), leaves(call)
         if not asks and not goes:
             continue
         loops = [loop for loop in call.loops if _goes_through_data(module, loop)]
         if goes and not asks:
             # Side by side rather than one after another: BW209 asks for a bound on how many.
-            loops = [loop for loop in loops if not _is_gathered(module, loop)]
+            loops = [loop for loop in loops if not _is_gathered(module, loop, call, leaving)]
         if not loops or (goes and isinstance(module.parents.get(call.node), ast.withitem)):
             continue
         what = "asks the database" if asks else "calls another service"
@@ -347,19 +396,56 @@ def _empties_a_list(loop: ast.While) -> bool:
     return any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"pop", "popleft"} and isinstance(part.func.value, ast.Name) and part.func.value.id in asked for statement in loop.body for part in inside(statement))
 
 
-def _is_gathered(module: Module, loop: ast.AST) -> bool:
-    """Return whether a comprehension makes what `asyncio.gather` runs."""
-    if not isinstance(loop, ast.comprehension):
-        return False
-    return any(isinstance(parent, ast.Call) and module.value(parent.func).names & {"asyncio.gather", "asyncio.wait"} for parent in module.ancestors(loop))
+def _mapped(module: Module) -> Iterator[Call]:
+    """Yield what `map(session.get, ids)` calls for each element, as if it stood there."""
+    for call in calls(module):
+        if named(call, EACH) and call.args and not call.args[0].functions and call.args[0].names:
+            yield Call(call.node, call.args[0].names, loops={*call.loops, call.node})
+
+
+def _is_gathered(module: Module, loop: ast.AST, call: Call, leaving: set[object]) -> bool:
+    """Return whether what a loop makes runs side by side: in `asyncio.gather`, or as tasks of a group."""
+    function = module.function_of(loop)
+    if isinstance(loop, ast.comprehension | ast.Call):
+        if any(isinstance(parent, ast.Call) and module.value(parent.func).names & _GATHERING for parent in module.ancestors(loop)):
+            return True
+        statement = module.statement_of(loop)
+        names = {target.id for target in statement.targets if isinstance(target, ast.Name)} if isinstance(statement, ast.Assign) else set()
+    else:
+        listed = _list_of(module, call.node)
+        names = set() if listed is None else {listed}
+    for part in inside(function) if function is not None and names else ():
+        if isinstance(part, ast.Call) and module.value(part.func).names & _GATHERING and names & {inner.id for each in part.args for inner in inside(each) if isinstance(inner, ast.Name)}:
+            return True
+    whole = module.parents.get(loop, loop) if isinstance(loop, ast.comprehension) else loop
+    starts = [other.node for other in module.ordered_calls if is_inside(other.node, whole) and method(other) in {"create_task", "start_soon"} and is_group(other)]
+    within = [other for other in module.ordered_calls if is_inside(other.node, whole) and (other.node is call.node or other.functions & leaving)]
+    return bool(starts and within) and all(any(is_inside(other.node, start) for start in starts) for other in within)
+
+
+_GATHERING: Final = frozenset({"asyncio.gather", "asyncio.wait"})
+
+
+def _list_of(module: Module, node: ast.AST) -> str | None:
+    """Return the list that a call is appended to, without being waited for."""
+    parent = module.parents.get(node)
+    if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr == "append" and isinstance(parent.func.value, ast.Name):
+        return parent.func.value.id
+    return None
 
 
 def _goes_through_data(module: Module, loop: ast.AST) -> bool:
     if isinstance(loop, ast.While):
         return _empties_a_list(loop)
+    if isinstance(loop, ast.Call):
+        whole = {"builtins.sorted", "builtins.max", "builtins.min"} & module.value(loop.func).names
+        return any(_is_data(module, unwrapped(module, node)) for node in (loop.args if whole else loop.args[1:]))
     node = getattr(loop, "iter", None)
-    if node is None:
-        return False
+    return node is not None and _is_data(module, unwrapped(module, node))
+
+
+def _is_data(module: Module, node: ast.expr) -> bool:
+    """Return whether an expression has as many elements as somebody likes."""
     value = module.value(node)
     if isinstance(node, ast.Call):
         names = module.value(node.func).names

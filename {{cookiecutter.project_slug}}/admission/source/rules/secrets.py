@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import argument_node, calls, is_constant, method, named
+from admission.source.match import argument_node, calls, is_column, is_constant, method, named
 from admission.source.tree import inside
 from admission.source.values import INPUT, NOTHING, PERSONAL, SECRET
 from admission.source.words import sensitivity, words
@@ -57,15 +57,40 @@ def hard_coded(module: Module) -> Iterator[Fault]:
     for node in module.walk(ast.Constant):
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and not _is_docstring(module, node):
             said = node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value
-            if _KNOWN_KEYS.search(said[:4000]) or _URL_WITH_PASSWORD.match(said[:2000]) or _CREDENTIAL_HEADER.match(said[:2000]) or (_named_secret(module, node) and not _NO_SECRET.match(said[:2000])):
+            if _is_credential(module, node, said):
                 yield Fault(node, message, _MEND)
+    for composed in module.walk(ast.BinOp, ast.JoinedStr, ast.Call):
+        text = _put_together(module, composed)
+        outermost = _put_together(module, module.parents.get(composed)) is None
+        if text is not None and outermost and not _names_credential(module, composed) and _is_credential(module, composed, text):
+            yield Fault(composed, message, _MEND)
+
+
+def _is_credential(module: Module, node: ast.AST, said: str) -> bool:
+    if _KNOWN_KEYS.search(said[:4000]) or _URL_WITH_PASSWORD.match(said[:2000]) or _CREDENTIAL_HEADER.match(said[:2000]):
+        return True
+    return _named_secret(module, node) and not _NO_SECRET.match(said[:2000])
+
+
+def _names_credential(module: Module, node: ast.AST) -> bool:
+    """Return whether a part is a name of a whole credential: that one is named where it stands."""
+    said = [module.value(part).constant for part in inside(node) if isinstance(part, ast.Name | ast.Attribute)]
+    return any(each is not None and isinstance(each.value, str) and _KNOWN_KEYS.search(each.value[:4000]) for each in said)
+
+
+def _put_together(module: Module, node: ast.AST | None) -> str | None:
+    """Return the text that an expression puts together from constants alone: a sum, an f-string, a `join`."""
+    if not isinstance(node, ast.BinOp | ast.JoinedStr) and not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "join"):
+        return None
+    said = module.value(node).constant
+    return said.value if said is not None and isinstance(said.value, str) else None
 
 
 def _is_docstring(module: Module, node: ast.Constant) -> bool:
     return isinstance(module.parents.get(node), ast.Expr)
 
 
-def _named_secret(module: Module, node: ast.Constant) -> bool:
+def _named_secret(module: Module, node: ast.AST) -> bool:
     """Return whether a constant is given to a name that holds secrets."""
     child: ast.AST = node
     for parent in module.ancestors(node):
@@ -187,7 +212,7 @@ def compared(module: Module) -> Iterator[Fault]:
             sides = (node.left, node.comparators[0])
         else:
             continue
-        if any(_is_trivial(module, side) for side in sides):
+        if any(_is_trivial(module, side) or is_column(module, side) for side in sides):
             continue
         if all(INPUT in module.value(side).labels for side in sides):
             continue  # a password and its repetition: the client compares with itself

@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import calls, method, named, names_in
-from admission.source.outbound import functions_that_leave, leaves
+from admission.source.match import calls, method, named, names_in, unwrapped
+from admission.source.outbound import functions_that_leave, is_group, leaves
 from admission.source.tree import inside
 from admission.source.values import INPUT, SHAPED
 
@@ -52,7 +52,7 @@ _LOSABLE: Final = re.compile(r"(^|_)(log|metric|metrics|record_metric|warm|cache
 def orphan(module: Module) -> Iterator[Fault]:
     """Point at tasks and threads that nobody waits for."""
     for call in calls(module):
-        spawns = named(call, _SPAWNING) or (method(call) == "create_task" and not call.functions and not _is_group(call))
+        spawns = named(call, _SPAWNING) or (method(call) == "create_task" and not call.functions and not is_group(call))
         if spawns and not _is_awaited(module, call.node):
             yield Fault(
                 call.node,
@@ -65,13 +65,6 @@ def orphan(module: Module) -> Iterator[Fault]:
                 "Nobody waits for this thread. Its error is lost, nothing bounds how many there are, and it dies half-way when the process stops.",
                 "`await asyncio.to_thread(work, ...)`; what has to happen later goes into the outbox, in the same transaction.",
             )
-
-
-def _is_group(call: Call) -> bool:
-    if any("TaskGroup" in kind for kind in call.receiver.types) or any("TaskGroup" in name for name in call.names):
-        return True
-    node = call.node.func
-    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in {"tg", "group", "task_group", "tasks", "nursery"}
 
 
 def _is_awaited(module: Module, node: ast.Call) -> bool:
@@ -202,7 +195,7 @@ def _only_notes(module: Module, function: ast.AST) -> bool:
 def fan_out(module: Module) -> Iterator[Fault]:
     """Point at concurrency whose width the client chooses."""
     for call in calls(module):
-        if not (named(call, {"asyncio.gather", "asyncio.wait", "asyncio.as_completed"}) or (method(call) in {"create_task", "start_soon"} and _is_group(call))):
+        if not (named(call, {"asyncio.gather", "asyncio.wait", "asyncio.as_completed"}) or (method(call) in {"create_task", "start_soon"} and is_group(call))):
             continue
         loops = list(_sources(module, call))
         if any(module.value(loop).all_labels() & {INPUT, SHAPED} for loop in loops) and not _limited(module):
@@ -229,7 +222,8 @@ def _generators(module: Module, node: ast.expr) -> Iterator[ast.expr]:
     if isinstance(node, ast.ListComp | ast.GeneratorExp | ast.SetComp):
         yield from (generator.iter for generator in node.generators)
     elif isinstance(node, ast.Call):
-        yield from node.args[1:]
+        inner = unwrapped(module, node)
+        yield from node.args[1:] if inner is node else _generators(module, inner)
     elif isinstance(node, ast.Name):
         function = module.function_of(node)
         for part in inside(function) if function is not None else ():

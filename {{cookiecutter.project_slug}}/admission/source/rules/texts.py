@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
+from admission.source.headers import is_answer_headers
 from admission.source.match import (
     argument_node,
     calls,
@@ -19,11 +20,13 @@ from admission.source.match import (
 )
 from admission.source.patterns import is_catastrophic
 from admission.source.tree import inside, is_inside
+from admission.source.values import STORED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from admission.source.module import Call, Module
+    from admission.source.values import Value
 
 registry = Registry()
 
@@ -51,7 +54,7 @@ _ATTRIBUTE: Final = frozenset(
         "builtins.setattr",
     }
 )
-_HTML_MESSAGE: Final = "Text of the client becomes part of a page as it is. Whoever sends it runs scripts in the browsers of others."
+_HTML_MESSAGE: Final = "Text that somebody wrote, now or earlier, becomes part of a page as it is. Whoever sent it runs scripts in the browsers of others."
 _HTML_MEND: Final = "Escape it: `html.escape(name)`; better, answer with a model and let the client render it."
 
 
@@ -82,8 +85,13 @@ def _pages(module: Module) -> Iterator[ast.AST]:
         names = module.value(said).names | {(module.resolve(said) if said is not None else None) or ""}
         for part in inside(route.node) if "fastapi.responses.HTMLResponse" in names else ():
             value = part.value if isinstance(part, ast.Return) else None
-            if value is not None and not _is_response(module, value) and free(module.value(value), "html"):
+            if value is not None and not _is_response(module, value) and _is_unescaped(module.value(value)):
                 yield part
+
+
+def _is_unescaped(value: Value) -> bool:
+    """Return whether a page holds text that somebody wrote: the client, or whoever wrote the row that is shown."""
+    return free(value, "html") or STORED in value.all_labels()
 
 
 def _is_response(module: Module, node: ast.expr) -> bool:
@@ -98,7 +106,7 @@ def _html_argument(module: Module, call: Call) -> ast.expr | None:
         page = kind is not None and kind.constant is not None and any(word in str(kind.constant.value).lower() for word in ("html", "svg"))
         page = page or _is_html_by_header(call)
     node = argument_node(call, 0, "content") if page else argument_node(call, 0) if named(call, _MARKUP) else None
-    return node if node is not None and free(module.value(node), "html") else None
+    return node if node is not None and _is_unescaped(module.value(node)) else None
 
 
 def _is_html_by_header(call: Call) -> bool:
@@ -219,19 +227,15 @@ def header_from_input(module: Module) -> Iterator[Fault]:
     for node in module.walk(ast.Assign):
         if isinstance(node, ast.Assign):
             for target in node.targets:
-                if isinstance(target, ast.Subscript) and _is_response_headers(module, target.value) and free(module.value(node.value), "url"):
+                if isinstance(target, ast.Subscript) and is_answer_headers(module, target.value) and free(module.value(node.value), "url"):
                     yield Fault(node, message, mend)
+    for merged in module.walk(ast.AugAssign):
+        if isinstance(merged, ast.AugAssign) and is_answer_headers(module, merged.target) and free(module.value(merged.value), "url"):
+            yield Fault(merged, message, mend)
     for call in calls(module):
         if any(name.startswith(("fastapi.responses.", "fastapi.Response")) for name in call.names):
             headers = call.argument(None, "headers")
             if headers is not None and any(free(value, "url") for value in (*(value for _, value in headers.fields), headers.items)):
                 yield Fault(argument_node(call, None, "headers") or call.node, message, mend)
-        if method(call) in {"append", "update", "setdefault", "add"} and isinstance(call.node.func, ast.Attribute) and _is_response_headers(module, call.node.func.value) and any(free(value, "url") for value in call.args):
+        if method(call) in {"append", "update", "setdefault", "add"} and isinstance(call.node.func, ast.Attribute) and is_answer_headers(module, call.node.func.value) and any(free(value, "url") for value in call.args):
             yield Fault(call.node, message, mend)
-
-
-def _is_response_headers(module: Module, node: ast.expr) -> bool:
-    if not isinstance(node, ast.Attribute) or node.attr != "headers":
-        return False
-    base = module.value(node.value)
-    return any("Response" in kind for kind in base.types) or (isinstance(node.value, ast.Name) and node.value.id in {"response", "resp"})

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
+from admission.source.headers import headers_set
 from admission.source.match import argument_node, calls, is_constant, method, named
 from admission.source.tree import inside
 
@@ -18,40 +19,6 @@ if TYPE_CHECKING:
 registry = Registry()
 
 
-def _headers_set(module: Module) -> Iterator[tuple[str, ast.AST, ast.expr]]:
-    """Yield name, place and value of every header that an answer is given by a constant name."""
-    for node in module.walk(ast.Assign, ast.Delete):
-        targets = node.targets if isinstance(node, ast.Assign | ast.Delete) else []
-        for target in targets:
-            if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Attribute) and target.value.attr == "headers":
-                name = module.value(target.slice).constant or (target.slice.value if isinstance(target.slice, ast.Constant) else None)
-                said = getattr(name, "value", name)
-                if isinstance(said, str):
-                    yield said.lower(), node, node.value if isinstance(node, ast.Assign) else target
-    for call in calls(module):
-        headers = argument_node(call, None, "headers")
-        if headers is not None and any("Response" in name or "HTTPException" in name for name in call.names):
-            yield from _in_dictionary(module, headers)
-        if method(call) in {"setdefault", "append", "add", "__setitem__"} and isinstance(call.node.func, ast.Attribute) and isinstance(call.node.func.value, ast.Attribute) and call.node.func.value.attr == "headers" and len(call.node.args) > 1:
-            said = module.value(call.node.args[0]).constant
-            if said is not None:
-                yield str(said.value).lower(), call.node, call.node.args[1]
-        if method(call) == "update" and isinstance(call.node.func, ast.Attribute) and isinstance(call.node.func.value, ast.Attribute) and call.node.func.value.attr == "headers" and call.node.args:
-            yield from _in_dictionary(module, call.node.args[0])
-
-
-def _in_dictionary(module: Module, node: ast.expr) -> Iterator[tuple[str, ast.AST, ast.expr]]:
-    if isinstance(node, ast.Name):
-        function = module.function_of(node)
-        made = [part.value for scope in (function, module.tree) if scope is not None for part in inside(scope) if isinstance(part, ast.Assign) and any(isinstance(target, ast.Name) and target.id == node.id for target in part.targets)]
-        node = made[0] if made else node
-    if isinstance(node, ast.Dict):
-        for key, value in zip(node.keys, node.values, strict=True):
-            said = module.value(key).constant if key is not None else None
-            if said is not None:
-                yield str(said.value).lower(), key or value, value
-
-
 @registry.rule("BW416", "CORS loosened")
 def cors(module: Module) -> Iterator[Fault]:
     """Point at origins that a handler lets in."""
@@ -60,7 +27,7 @@ def cors(module: Module) -> Iterator[Fault]:
     for call in calls(module):
         if named(call, {"fastapi.middleware.cors.CORSMiddleware"}) or any("fastapi.middleware.cors.CORSMiddleware" in value.names for value in call.args):
             yield Fault(call.node, message, mend)
-    for name, node, _ in _headers_set(module):
+    for name, node, _ in headers_set(module):
         if name.startswith("access-control-"):
             yield Fault(node, message, mend)
 
@@ -82,7 +49,7 @@ def cookie(module: Module) -> Iterator[Fault]:
                 f"This cookie has no {', no '.join(missing)}: scripts read it, it travels in the clear, or another site sends it along.",
                 mend,
             )
-    for name, node, _ in _headers_set(module):
+    for name, node, _ in headers_set(module):
         if name == "set-cookie":
             yield Fault(node, "A cookie written by hand has only the guards that its text names.", mend)
 
@@ -110,7 +77,7 @@ _GUARDING: Final = frozenset(
 @registry.rule("BW418", "A security header loosened")
 def header(module: Module) -> Iterator[Fault]:
     """Point at security headers that a handler sets or removes."""
-    for name, node, _ in _headers_set(module):
+    for name, node, _ in headers_set(module):
         if name in _GUARDING:
             yield Fault(
                 node,
