@@ -16,6 +16,8 @@ import httpx2
 
 from tests.support.otlp_receiver import OtlpReceiver, plain
 from tests.support.service import DROPPED, Service, copy_project, running
+from tests.test_jobs import POLICY as POSTING
+from tests.test_outbound import POLICY as PAYING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,45 +25,6 @@ if TYPE_CHECKING:
 
     from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
-POLICY = """
-[routes."POST /pay"]
-allow = ["probe:write"]
-effects = "external"
-outbound = ["payments"]
-
-[routes."GET /pay/{charge_id}"]
-allow = ["probe:read"]
-outbound = ["payments"]
-
-[routes."GET /pay/{charge_id}/or-stale"]
-allow = ["probe:read"]
-outbound = ["payments"]
-
-[routes."GET /pay/{charge_id}/or-nothing"]
-allow = ["probe:read"]
-outbound = ["payments"]
-
-[routes."GET /pay"]
-allow = ["probe:read"]
-outbound = ["web"]
-
-[routes."POST /post"]
-allow = ["probe:write"]
-
-[routes."GET /post"]
-allow = ["probe:read"]
-
-[routes."GET /post/peek/{table}"]
-allow = ["probe:read"]
-
-[routes."POST /post/forge"]
-allow = ["probe:write"]
-
-[jobs."letter.written"]
-outbound = ["payments"]
-
-[jobs."letter.sent.inside"]
-"""
 UNITS = {"s": "seconds", "By": "bytes", "1": "ratio"}
 
 
@@ -73,7 +36,7 @@ def busy_service(folder: Path) -> Iterator[tuple[Service, OtlpReceiver]]:
         shutil.copy(DROPPED / f"{name}.py", project / "app" / "handlers" / f"{name}.py")
     shutil.copy(DROPPED / "letters.py", project / "app" / "jobs" / "letters.py")
     with (project / "policy.toml").open("a", encoding="utf-8") as policy:
-        policy.write(POLICY + (DROPPED / "exploits.toml").read_text() + (DROPPED / "unruly.toml").read_text())
+        policy.write(PAYING + POSTING + (DROPPED / "exploits.toml").read_text() + (DROPPED / "unruly.toml").read_text())
     (project / "exports" / "out").mkdir(parents=True)  # what one of the exploits is allowed
     (project / "exports" / "template.txt").touch()
     with OtlpReceiver() as receiver, running(project, telemetry=receiver) as service:
