@@ -324,7 +324,7 @@ def worker(heartbeat: Path | None) -> None:
 
     settings = load_settings()
     migrate_in_development(settings)
-    asyncio.run(work(settings, heartbeat))
+    sys.exit(asyncio.run(work(settings, heartbeat)))
 
 
 @main.command()

@@ -29,6 +29,7 @@ from app.patterns.graceful_shutdown import Lifecycle
 from app.patterns.guarded_http import HttpGuard
 from app.patterns.load_shedding import Gradient, LoadShedding, LoadSheddingConfig
 from app.patterns.loop_watchdog import Block, LoopWatchdog
+from app.patterns.memory_limit import Memory, MemoryLimit, MemoryLimitConfig, container_limit, read_memory
 from app.patterns.metrics import EventCounter, observe_states
 from app.patterns.problem_details import Problem, ProblemDetails
 from app.patterns.rate_limit import AsyncLimiter, FailedAttempts, InvalidRate, RateLimitConfig, parse_rate
@@ -52,6 +53,11 @@ KEY_REFRESH_SECONDS = 60.0
 
 TELEMETRY_SHUTDOWN_SECONDS = 2.0
 """For the last spans and metrics to leave; a dead collector may not hold up the end."""
+
+SHARE_OF_CONTAINER = 0.9
+"""Of a container's memory, for the processes that serve in it; the rest is for the supervisor, and files in memory."""
+
+MIB = 2**20
 
 MAX_ARGUMENT = 200
 """Characters of what a handler was kept from, in the log: a path, a host, the beginning of a command."""
@@ -194,6 +200,9 @@ def build_components(
     watchdog = _watchdog(telemetry, log)
     checks["routes"] = stages.check
     checks["event_loop"] = watchdog_check(watchdog)
+    memory = _memory(settings, lifecycle, log)
+    if memory is not None:
+        checks["memory"] = memory_check(memory)
     threads = ThreadPool(ThreadPoolConfig(threads=settings.threads, per_key=max(1, settings.threads // 4)))
     loads: list[LoadShedding] = []
 
@@ -238,6 +247,7 @@ def build_components(
             outbox.watch,
             payments.serve,
             watchdog.run,
+            *((memory.run,) if memory is not None else ()),
             stages.watch,
             *((operations.watch,) if settings.ops else ()),
             *((outbox.work,) if settings.works else ()),
@@ -286,6 +296,14 @@ def _observe_process(
         read=load,
         unit="{request}",
         description="Requests that run, that wait, and how many may run.",
+    )
+    observe_states(
+        telemetry.meter,
+        "breakwater.memory",
+        label="state",
+        read=lambda: {"resident": float(memory.resident)} if (memory := read_memory()) is not None else {},
+        unit="By",
+        description="Memory of this process.",
     )
 
 
@@ -411,6 +429,34 @@ def watchdog_check(watchdog: LoopWatchdog) -> Check:
         seconds = watchdog.blocked()
         state = "unavailable" if seconds > watchdog.config.bound else "ok"
         return {"state": state, "blocked_seconds": round(seconds, 1)}
+
+    return check
+
+
+def _memory(settings: Settings, lifecycle: Lifecycle, log: Any) -> MemoryLimit | None:
+    """Return what keeps this process below its bound, or None where it has none."""
+    shared = container_limit()
+    if settings.max_memory is not None:
+        most = settings.max_memory * MIB
+    elif shared is not None:
+        most = int(shared * SHARE_OF_CONTAINER) // lifecycle.processes
+    else:
+        return None
+
+    def full(memory: Memory) -> None:
+        log.error("memory_full", resident_mib=memory.resident // MIB, most_mib=most // MIB)
+        lifecycle.retire()
+
+    return MemoryLimit(MemoryLimitConfig(most=most), on_full=full)
+
+
+def memory_check(limit: MemoryLimit) -> Check:
+    """Return the readiness check of the memory: a process that held nearly all from the start is no healthy one."""
+    states = {"full": "unavailable", "too_small": "degraded"}
+
+    def check() -> Mapping[str, object]:
+        facts = {"resident_mib": limit.resident // MIB, "most_mib": limit.config.most // MIB}
+        return {"state": states.get(limit.state, "ok"), **facts}
 
     return check
 

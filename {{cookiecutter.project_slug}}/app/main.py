@@ -34,6 +34,7 @@ from app.patterns.authorization import Authorization, Roles
 from app.patterns.body_limit import BodyLimit
 from app.patterns.containment import Containment
 from app.patterns.deadline import Deadline, remaining, requested_timeout
+from app.patterns.graceful_shutdown import RETIRED, Lifecycle
 from app.patterns.idempotency import Idempotency, IdempotencyConfig
 from app.patterns.idempotency_store import SqlIdempotencyStore
 from app.patterns.load_shedding import LoadShedding, Overloaded
@@ -67,7 +68,6 @@ if TYPE_CHECKING:
 
     from app.background import Background
     from app.database import RequestSession
-    from app.patterns.graceful_shutdown import Lifecycle
     from app.patterns.guarded_http import HttpGuard
 
 HANDLERS_FOLDER = ROOT / "app" / "handlers"
@@ -543,27 +543,33 @@ def create_app(
     return app
 
 
-async def work(settings: Settings, heartbeat: Path | None = None) -> None:
+async def work(settings: Settings, heartbeat: Path | None = None) -> int:
     """Do jobs until the process is told to stop (SIGTERM, SIGINT); those that are being done have ten seconds to end.
 
     Args:
         settings: of this process.
         heartbeat: a file to touch while the loop turns, for who asks whether this process is well.
 
+    Returns:
+        0, or ``RETIRED`` if this process asked to be replaced.
+
     Raises:
         BootRefused: with everything that keeps the service from starting.
     """
     definition = read_definition(settings)
-    parts = build_components(settings.model_copy(update={"jobs_in_process": True}))
+    lifecycle = Lifecycle()
+    parts = build_components(settings.model_copy(update={"jobs_in_process": True}), lifecycle)
     parts.upstreams.open(set().union(*(entry.outbound for entry in definition.policy.jobs.values())))
     parts.outbox.declare(definition.jobs)
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    lifecycle.on_retire = stopping.set
     beat = () if heartbeat is None else (partial(keep_beating, heartbeat),)
     async with running(parts, *beat):
         structlog.get_logger("app").info("working", jobs=sorted(definition.jobs))
         await stopping.wait()
+    return RETIRED if lifecycle.retiring else 0
 
 
 @contextlib.asynccontextmanager

@@ -2,11 +2,12 @@
 
 ``serve`` is all that a command line needs. It binds first, so that a taken port is said at once and in one line,
 then builds the application from an import string (in each worker, which is spawned and shares nothing else), and
-returns an exit code: 0 after an orderly stop, ``BOOT_FAILED`` when the service did not start, 128 + the number of
-the signal when a second one cut the stop short.
+returns an exit code: 0 after an orderly stop, ``RETIRED`` after one that the service itself asked for, to be replaced,
+``BOOT_FAILED`` when it did not start, 128 + the number of the signal when a second one cut the stop short.
 
 The factory that the import string names is called with keywords: ``lifecycle`` (its ``phase`` is for the readiness
-check), ``http_guard`` (its ``refusals`` and ``open_connections`` are for metrics) and whatever ``arguments`` says.
+check, its ``retire`` for who wants this process replaced), ``http_guard`` (its ``refusals`` and ``open_connections``
+are for metrics) and whatever ``arguments`` says.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ def serve(
     except StartupFailed as error:
         sys.stderr.write(f"{error}\n")
         return BOOT_FAILED
-    task = _Task(app, dict(arguments or {}), config, (*refusals, StartupFailed))
+    task = _Task(app, dict(arguments or {}), config, (*refusals, StartupFailed), workers)
     with listener:
         if workers > 1:
             return Supervisor(
@@ -136,6 +137,7 @@ class _Task:
     arguments: dict[str, object]
     config: ServerConfig
     refusals: Refusals
+    workers: int
 
 
 def _work(link: SupervisorLink | None, listener: socket.socket, task: _Task) -> int:
@@ -157,7 +159,7 @@ def _work(link: SupervisorLink | None, listener: socket.socket, task: _Task) -> 
 
 def _build(link: SupervisorLink | None, task: _Task) -> GracefulServer:
     config = task.config
-    lifecycle, guard = Lifecycle(), HttpGuard(config.http)
+    lifecycle, guard = Lifecycle(task.workers), HttpGuard(config.http)
     factory = _import(task.app)
 
     def on_ready() -> None:

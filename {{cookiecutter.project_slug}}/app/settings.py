@@ -200,6 +200,12 @@ class Settings(BaseSettings):
         le=100_000,
         description="requests at a time at most; the limit below that is found by itself",
     )
+    max_memory: int | None = Field(
+        None,
+        ge=64,
+        description="MiB of memory a process; default: nine tenths of what the container may have, for all processes "
+        "together",
+    )
     threads: int = Field(40, ge=4, le=1000, description="threads for synchronous handlers; a route gets a quarter")
     header_timeout: float = Field(5.0, gt=0, le=60, description="seconds for a request's head to arrive")
     drain_delay: float | None = Field(

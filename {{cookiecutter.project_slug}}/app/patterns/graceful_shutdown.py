@@ -13,6 +13,8 @@ What it does, on the first SIGTERM or SIGINT:
    and awaited;
 3. the application's lifespan ends within ``shutdown_timeout``; ``exit_code`` is 0, or 1 if it failed.
 
+``Lifecycle.retire`` does the same for a process that has to be replaced, and ``exit_code`` is ``RETIRED``.
+
 A second signal ends the process at once with 128 + its number, without any clean-up: whoever sends it has decided.
 A signal during start-up ends the start-up. A lifespan that raises, says that it failed or takes longer than
 ``startup_timeout`` fails the start with the application's own exception, or with ``StartupFailed``; one that the
@@ -54,6 +56,9 @@ logger = logging.getLogger(__name__)
 
 Phase = Literal["starting", "ready", "draining"]
 
+RETIRED = 75
+"""Exit code of a process that is to be replaced: ``EX_TEMPFAIL`` of sysexits.h, "try again"."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShutdownConfig:
@@ -81,25 +86,39 @@ class StartupFailed(Exception):
     """The service did not start; the text is meant for whoever started it."""
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class Lifecycle:
     """The phase that this process is in.
+
+    Args:
+        processes: how many serve beside each other, this one included: they share what the machine has.
 
     Attributes:
         phase: ``starting`` until the application's lifespan has started and the listener listens, then
             ``ready``, and ``draining`` from the first signal on.
+        retiring: this process asked to be replaced.
+        on_retire: what that does; set by the server.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, processes: int = 1) -> None:
         self.phase: Phase = "starting"
+        self.processes = processes
+        self.retiring = False
+        self.on_retire: Callable[[], None] = _nothing
 
     @property
     def ready(self) -> bool:
         """Whether requests should be sent here."""
         return self.phase == "ready"
 
-
-def _nothing() -> None:
-    """Do nothing."""
+    def retire(self) -> None:
+        """Ask for an orderly end, after which whoever started this process starts another. Once is enough."""
+        if not self.retiring:
+            self.retiring = True
+            self.on_retire()
 
 
 class Lifespan:
@@ -228,6 +247,7 @@ class GracefulServer(uvicorn.Server):
         self._signals = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lifespan: Lifespan | None = None
+        lifecycle.on_retire = self._retire
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, then listen.
@@ -274,6 +294,10 @@ class GracefulServer(uvicorn.Server):
             with contextlib.suppress(RuntimeError):  # the loop is closed: it has stopped already
                 self._loop.call_soon_threadsafe(self.begin_drain, delay)
 
+    def _retire(self) -> None:
+        # A supervisor's other workers take what comes; nobody outside has to notice first.
+        self.begin_drain(0.0 if self._supervised else None)
+
     def _stop(self) -> None:
         self.should_exit = True
 
@@ -290,7 +314,7 @@ class GracefulServer(uvicorn.Server):
                 task.cancel()
             await self._until_done(self._bounds.cancel_timeout)
         stopped = await self.lifespan.shutdown()
-        self.exit_code = 0 if stopped else 1
+        self.exit_code = 1 if not stopped else RETIRED if self._lifecycle.retiring else 0
 
     async def _until_done(self, timeout: float) -> None:  # noqa: ASYNC109 - callers go on after it
         """Wait until every request is answered and every connection closed, or ``timeout`` seconds."""

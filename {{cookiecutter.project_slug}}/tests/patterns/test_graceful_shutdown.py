@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvicorn
 
-from app.patterns.graceful_shutdown import GracefulServer, Lifecycle, ShutdownConfig, StartupFailed
+from app.patterns.graceful_shutdown import RETIRED, GracefulServer, Lifecycle, ShutdownConfig, StartupFailed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -168,6 +168,36 @@ async def test_it_accepts_until_the_drain_delay_is_over() -> None:
         service.server.begin_drain(0.0)
         assert await service.ended() == 0
         assert service.happened.count("draining") == 1
+
+
+async def test_a_process_that_asks_to_be_replaced_drains_and_says_so_by_its_exit_status() -> None:
+    async with serving(Application()) as service:
+        answer = asyncio.create_task(service.ask("/hold"))
+        await service.app.in_flight.wait()
+
+        service.lifecycle.retire()
+        service.lifecycle.retire()
+        assert service.lifecycle.phase == "draining"
+        service.app.release.set()
+
+        assert (await answer).endswith(b"lifespan")
+        assert await service.ended() == RETIRED
+        assert service.happened.count("draining") == 1
+
+
+async def test_a_process_that_asked_to_be_replaced_and_fails_to_stop_is_an_error() -> None:
+    never = asyncio.Event()
+    async with serving(Application(stops=lambda: _wait(never)), shutdown_timeout=0.05) as service:
+        service.lifecycle.retire()
+
+        assert await service.ended() == 1
+
+
+async def test_a_supervised_process_that_asks_to_be_replaced_does_not_wait_for_balancers() -> None:
+    async with serving(Application(), supervised=True, drain_delay=PATIENCE * 2) as service:
+        service.lifecycle.retire()
+
+        assert await service.ended() == RETIRED
 
 
 async def test_another_thread_may_begin_the_drain() -> None:

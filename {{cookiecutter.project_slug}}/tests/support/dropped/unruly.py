@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 
@@ -85,8 +86,21 @@ async def raise_always():
 
 @app.get("/unruly/leak")
 async def leak():
-    LEAKED.append(bytes(1_000_000))
+    LEAKED.append(b"x" * 1_000_000)  # written to: zeroes that nobody wrote take no memory
     return {"leaked": len(LEAKED)}
+
+
+@app.get("/unruly/hoard")
+async def hoard(megabytes: int):
+    """Has so much at a time, and lets go of it."""
+    everything = [b"x" * 1_000_000 for _ in range(megabytes)]
+    return {"hoarded": len(everything)}
+
+
+@app.get("/unruly/keep")
+async def keep(megabytes: int):
+    LEAKED.append(b"x" * (megabytes * 1_000_000))
+    return {"kept": megabytes, "pid": os.getpid()}
 
 
 @app.get("/unruly/hang")
