@@ -175,9 +175,10 @@ class Supervisor:
 
         def handle(number: int, _frame: FrameType | None) -> None:
             self._signals.append(number)
-            with contextlib.suppress(BlockingIOError):
-                os.write(waker, b"\0")
 
+        # The kernel may give a signal to any thread. The handler runs in this one, but not before it wakes: the
+        # interpreter writes to the pipe at once, from whichever thread it was.
+        previous_waker = signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             while not self._finished():
@@ -186,6 +187,7 @@ class Supervisor:
             self._kill()
             for number, handler in previous.items():
                 signal.signal(number, handler)
+            signal.set_wakeup_fd(previous_waker)
             os.close(wake)
             os.close(waker)
         return self._exit_code

@@ -209,6 +209,18 @@ def test_a_worker_that_fails_to_stop_is_an_error() -> None:
     assert fleet.run(act) == 1
 
 
+def test_a_signal_that_another_thread_gets_is_heard() -> None:
+    fleet, heard = Fleet(), list[bool]()
+
+    def act() -> None:
+        fleet.until_ready(2)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        heard.append(fleet.stopping.wait(PATIENCE))
+
+    assert fleet.run(act) == 0
+    assert heard == [True]
+
+
 def test_a_second_signal_kills_all_workers() -> None:
     fleet = Fleet("stubborn")
 
