@@ -10,13 +10,13 @@ import contextlib
 import re
 import shutil
 import socket
-import subprocess
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import environment, succeed
+from tests.support.commands import environment
+from tests.support.forks import Forks
 from tests.support.template import ROOT, SOURCE
 
 if TYPE_CHECKING:
@@ -33,57 +33,67 @@ PARTS = (
 )  # fmt: skip
 
 
+LIBRARIES = (
+    "fastapi", "httpx2", "joserfc.jwk", "opentelemetry.sdk.metrics", "opentelemetry.sdk.trace", "orjson",
+    "redis.asyncio", "slowapi", "sqlalchemy.ext.asyncio", "structlog", "tenacity",
+    "uvicorn.protocols.http.httptools_impl",
+)  # fmt: skip
+"""What pages and patterns import of others."""
+
+
+@pytest.fixture(scope="module")
+def forks(tools: Path) -> Iterator[Forks]:
+    """Return an interpreter of the service's environment to fork from."""
+    with Forks(tools / "python", LIBRARIES, environment({})) as started:
+        yield started
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_snippet_runs_beside_the_one_file(page: Path, tools: Path, tmp_path: Path) -> None:
+def test_the_snippet_runs_beside_the_one_file(page: Path, forks: Forks, tmp_path: Path) -> None:
     shutil.copy(SOURCE / "app" / "patterns" / f"{page.stem}.py", tmp_path)
     snippets = SNIPPET.findall(page.read_text("utf-8"))
     assert snippets
-    for number, snippet in enumerate(snippets):
-        (tmp_path / f"snippet_{number}.py").write_text(snippet, "utf-8")
-        succeed(tools / "python", f"snippet_{number}.py", cwd=tmp_path, env=environment({}))
+    for snippet in snippets:
+        forks.run(tmp_path, snippet)
 
 
 SERVE = """
-import sys, wired
-if hasattr(wired, "serve"):
-    wired.serve(int(sys.argv[1]))
-else:
-    import uvicorn
-    uvicorn.run(wired.app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
+import wired
+if __name__ == "__main__":  # a page may start processes, which import this file
+    if hasattr(wired, "serve"):
+        wired.serve({port})
+    else:
+        import uvicorn
+        uvicorn.run(wired.app, host="127.0.0.1", port={port}, log_level="warning")
 """
 
 
 @contextlib.contextmanager
-def served(folder: Path, tools: Path) -> Iterator[str]:
+def served(folder: Path, forks: Forks) -> Iterator[str]:
     """Serve what the wiring lines made, and yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
-    command = (str(tools / "python"), "-c", SERVE, str(port))
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment({}), stdout=log, stderr=log)
-    try:
+    log = folder / "server.log"
+    with forks.running(folder, SERVE.format(port=port), log) as pid:
         end = time.monotonic() + START_SECONDS
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break
             except OSError:
-                assert process.poll() is None, (folder / "server.log").read_text("utf-8", "replace")
+                assert not forks.ended(pid), log.read_text("utf-8", "replace")
                 assert time.monotonic() < end
                 time.sleep(0.02)  # between two looks whether it listens
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(START_SECONDS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_wiring_lines_work_in_a_plain_application(page: Path, tools: Path, tmp_path: Path) -> None:
+def test_the_wiring_lines_work_in_a_plain_application(page: Path, forks: Forks, tmp_path: Path) -> None:
     shutil.copy(SOURCE / "app" / "patterns" / f"{page.stem}.py", tmp_path)
     (lines,) = WIRING.findall(page.read_text("utf-8"))
     (tmp_path / "wired.py").write_text(lines, "utf-8")
-    with served(tmp_path, tools) as url:
-        succeed(tools / "python", "-c", f"import wired; wired.prove({url!r})", cwd=tmp_path, env=environment({}))
+    with served(tmp_path, forks) as url:
+        forks.run(tmp_path, f"import wired; wired.prove({url!r})")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
