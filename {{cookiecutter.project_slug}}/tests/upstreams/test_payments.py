@@ -272,26 +272,28 @@ async def test_a_call_ends_before_the_deadline_of_its_request_so_that_the_handle
 
 
 async def test_a_service_that_hangs_opens_its_circuit_though_callers_give_up_first() -> None:
-    async with bench(patience=0.05) as on:
+    async with bench(patience=0.01, concurrency=40) as on:
         on.behave(mode="hang")
-        calls = [on.client(remaining=lambda: 0.15).read("ch_1") for _ in range(20)]
+        calls = [on.client(remaining=lambda: 0.15).read("ch_1") for _ in range(40)]
         await asyncio.gather(*calls, return_exceptions=True)
         assert on.pipeline.check()["circuit"] == "open"
 
 
 async def test_it_opens_too_when_the_ends_of_attempt_and_call_come_in_the_same_turn_of_a_busy_loop() -> None:
-    async with bench(patience=0.05) as on:
+    async with bench(patience=0.01, concurrency=40) as on:
         on.behave(mode="hang")
         asyncio.get_running_loop().call_later(0.1, time.sleep, 0.2)
-        calls = [on.client(remaining=lambda: 0.2).read("ch_1") for _ in range(20)]
+        calls = [on.client(remaining=lambda: 0.2).read("ch_1") for _ in range(40)]
         await asyncio.gather(*calls, return_exceptions=True)
         assert on.pipeline.check()["circuit"] == "open"
 
 
-async def test_callers_in_a_hurry_do_not_open_the_circuit() -> None:
-    async with bench(patience=0.2) as on:
+@pytest.mark.parametrize("busy", [0.0, 0.3], ids=["idle loop", "busy loop"])
+async def test_callers_in_a_hurry_do_not_open_the_circuit(busy: float) -> None:
+    async with bench(patience=0.2, concurrency=40) as on:
         on.behave(mode="hang")
-        calls = [on.client(remaining=lambda: 0.1).read("ch_1") for _ in range(20)]
+        asyncio.get_running_loop().call_later(0.05, time.sleep, busy)
+        calls = [on.client(remaining=lambda: 0.1).read("ch_1") for _ in range(40)]
         await asyncio.gather(*calls, return_exceptions=True)
         assert on.pipeline.check()["circuit"] == "closed"
 
