@@ -23,8 +23,8 @@ _SECRET_NAMES: Final = re.compile(
     r"pass(word|phrase)?|secret|token|card|iban|cvc|ssn|email|phone|api_?key", re.IGNORECASE
 )
 _MARK: Final = "gauntletmark"
-PATIENCE: Final = 5.0
-"""Seconds for a span or a measurement to be exported; it is done several times a second here."""
+PATIENCE: Final = 30.0
+"""Seconds for a span to be exported; it is done several times a second here."""
 
 
 @ATTACKS.attack("request_log", "tracing")
@@ -57,21 +57,14 @@ def a_line_and_a_span(world: World, route: Route) -> Iterator[Fault]:
 @ATTACKS.attack("metrics")
 def a_measurement(world: World, route: Route) -> Iterator[Fault]:
     answer = world.send(some_call(world, route))
-    receiver = world.target.telemetry
-    seen = len(receiver.exports)
-    receiver.wait_for(lambda: len(receiver.exports) >= seen + 1)
-
-    def counted() -> bool:
-        metric = receiver.metrics().get("http.server.request.duration")
-        return metric is not None and any(
-            (found := plain(point.attributes)).get("http.route") == route.path
-            and found.get("http.response.status_code") == answer.status_code
-            for point in metric.histogram.data_points
-        )
-
-    try:
-        receiver.wait_for(counted, PATIENCE)
-    except AssertionError:
+    if request := answer.headers.get("x-request-id"):
+        world.target.lines_of(request)  # it is measured before its line is written
+    metric = world.target.telemetry.metrics_from_now().get("http.server.request.duration")
+    measured = [plain(point.attributes) for point in metric.histogram.data_points] if metric is not None else []
+    if not any(
+        (found.get("http.route"), found.get("http.response.status_code")) == (route.path, answer.status_code)
+        for found in measured
+    ):
         yield Fault("BW711", "a request is not measured by route and status (guard: metrics)")
 
 

@@ -68,7 +68,8 @@ def tracing(service: Service) -> None:
 def metrics(service: Service) -> None:
     """Requests are counted by route and status, and exported."""
     for _ in range(3):
-        httpx2.get(f"{service.url}/probe/items/7", headers=service.bearer("writer"))
+        answer = httpx2.get(f"{service.url}/probe/items/7", headers=service.bearer("writer"))
+        service.lines(request_id=answer.headers["x-request-id"], event="request")
     assert service.exported_count("http.server.request.duration", route="/probe/items/{number}", status=200) >= 3
 
 

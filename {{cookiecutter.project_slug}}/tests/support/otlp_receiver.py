@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds that a wait may take before the test fails; nothing that works takes as long."""
 
 Value = str | bool | int | float | bytes | list["Value"] | dict[str, "Value"] | None
@@ -90,7 +90,8 @@ class OtlpReceiver:
         """
         with self._arrival:
             if not self._arrival.wait_for(arrived, timeout=patience):
-                raise AssertionError(f"after {patience} s: {self.attempts} requests, {len(self.spans())} spans")
+                seen = f"{self.attempts} requests, {len(self.spans())} spans, metrics {sorted(self.metrics())}"
+                raise AssertionError(f"after {patience} s: {seen}")
 
     def spans(self) -> list[Span]:
         """Return every span that arrived."""
@@ -120,6 +121,19 @@ class OtlpReceiver:
             for scope_metrics in resource_metrics.scope_metrics
             for metric in scope_metrics.metrics
         }
+
+    def metrics_from_now(self) -> dict[str, Metric]:
+        """Return the metrics of an export that was collected after this call, by name.
+
+        What a service counts only after it has answered may come later still: wait for that itself.
+
+        Raises:
+            AssertionError: none came in time.
+        """
+        with self._arrival:
+            seen = len(self.exports)
+        self.wait_for(lambda: len(self.exports) >= seen + 2)  # the first may have been collected before
+        return self.metrics()
 
     def resource(self) -> dict[str, Value]:
         """Return the attributes of the resource of the last export of either kind."""

@@ -144,12 +144,13 @@ class Service:
         return found
 
     def exported_count(self, name: str, *, route: str, status: int) -> int:
-        """Return how many requests an exported histogram counts for a route and status, in an export made from now."""
+        """Return how many requests an exported histogram counts for a route and status, in an export made from now.
+
+        A request is counted before its line is logged, and not before its answer leaves: wait for the line first.
+        """
         receiver = self.telemetry
         assert receiver is not None, "this service exports no telemetry"
-        seen = len(receiver.exports)
-        receiver.wait_for(lambda: len(receiver.exports) >= seen + 2)  # the first may have been collected before
-        metric = receiver.metrics().get(name)
+        metric = receiver.metrics_from_now().get(name)
         for point in metric.histogram.data_points if metric is not None else ():
             attributes = {attribute.key: attribute.value for attribute in point.attributes}
             if (

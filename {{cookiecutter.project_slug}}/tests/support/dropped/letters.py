@@ -25,10 +25,14 @@ async def deliver(letter: Letter, session: Session, outbox: Outbox, payments: Pa
     if letter.mode == "fail":
         await session.flush()
         raise RuntimeError("secret of the job")
-    if letter.mode == "hang":
-        await asyncio.Event().wait()
 
 
 @jobs.on("letter.sent.inside")
 async def reach_out(letter: Letter, session: Session) -> None:
     session.add(Note(text=letter.text))
+
+
+@jobs.on("letter.lost")
+async def lose(letter: Letter, session: Session) -> None:
+    session.add(Note(text=letter.text))
+    await asyncio.Event().wait()
