@@ -37,20 +37,34 @@ SECONDS_A_ROUTE: Final = 60.0
 
 _GUARD: Final = re.compile(r"\(guard: (\w+)\)")
 _MENDS: Final = {
-    "BW701": "Who may call is the policy's business: leave `allow` in policy.toml and take nothing over in the handler.",
-    "BW702": "Name the permissions in `allow` in policy.toml; the handler does not decide it.",
-    "BW703": "Have the model inherit from `Owned`: what belongs to somebody else is then not found.",
-    "BW704": "Leave the effect to the session of the request: it is committed once a key. What happens elsewhere takes `EffectKey`.",
-    "BW705": "Give the route a `rate` in policy.toml.",
-    "BW706": "Leave `max_body` and `body_timeout` to the policy, read the body through a model, and a file in pieces (`await file.read(65_536)`).",
-    "BW707": "Bound every field (`Field` or `Form(max_length=..., ge=..., le=..., pattern=...)`) so that what cannot be stored is a 422.",
-    "BW708": "Await only what can be cancelled, and nothing that blocks the loop.",
-    "BW709": "Let errors pass: they become problems, and the transaction is rolled back.",
-    "BW710": "Answer with a model of what the client may see; log ids, not what was sent.",
-    "BW711": "Leave logging, tracing and metrics of requests to the service.",
-    "BW712": "Return a model or raise HTTPException; do not build responses by hand.",
+    "BW701": "Leave it to the service who is calling: read no token, cookie or credential in the handler. `caller: Caller` from `app.dependencies` is who was verified.",
+    "BW702": "Compare no role in the handler: who may call stands in `allow` in policy.toml, which is people's.",
+    "BW703": "Have the model belong to its owner, `class Thing(Owned, Base)` from `app.models.base`; load it by `session: Session`, keep none of it in a variable of the module, and answer with `HTTPException(404)` where it is `None`.",
+    "BW704": "Have every effect take part in the request's transaction: write through `session: Session`, and nowhere else. A declared service (`payments: Payments`) takes the request's key by itself; a call by other means takes `effect_key: EffectKey`.",
+    "BW705": "No handler counts requests. Take out what answers 429 in it; the `rate` of the route's entry in policy.toml is people's.",
+    "BW706": "Take the body as a parameter (a model, `Form`, `UploadFile`), not from `Request`, and read a file in pieces (`await file.read(65_536)`) that are not kept.",
+    "BW707": "Bound every parameter and field by what the code behind it can take (`Field`, `Form`, `Path` or `Query` with `max_length`, `ge`, `le`, `pattern`), so that anything else is a 422; where two callers can collide, catch `IntegrityError` round `session.begin_nested()` and answer 409.",
+    "BW708": "Wait only by `await`, for what can be cancelled; block nothing in `async def`; and do not work longer the more is sent, or bound how much that is.",
+    "BW709": "Let errors pass, those of the database and of declared services too: no `except` that hides them, and no effect outside of `session`. They become problems, and the transaction is rolled back.",
+    "BW710": "Answer with a response model that names what the client may see, and with constant texts in `HTTPException`; log ids and counts, not what was sent.",
+    "BW711": "Leave logging, tracing and metrics of requests to the service: the handler configures none of them.",
+    "BW712": "Return a model, or raise `HTTPException` with a constant text; build no `Response` and set no header of security by hand.",
+    "BW714": "The handler neither opens files or sockets nor starts processes nor runs text as code; it calls declared services only. Which of them stands in `outbound` in policy.toml, which is people's.",
 }
-_PEOPLES: Final = "People own this guard: see EDGE and GUARDS in app/main.py, and policy.toml."
+_PEOPLES: Final = "If the handler does so already, the guard `{}` failed, which is people's (app/main.py, policy.toml): show them this finding."
+_UNSEEN: Final = (
+    (re.compile(r"the route is closed"), "Its entry in policy.toml lets nobody in yet. Show this to a person, who opens it; nothing in the handler is wrong."),
+    (re.compile(r"there is no simulator of"), "Show this to a person: what these services would answer is known to no simulator (app/simulators). Nothing in the handler is wrong."),
+    (re.compile(r"what a body of"), "Take JSON (a model), a form (`Form`) or a file (`UploadFile`) where that can be; what else a body may hold is not known to the attacks."),
+    (
+        re.compile(r"would be needed|would have to be sent|a body may take|take longer than|how much memory"),
+        "Show this to a person: the route's entry in policy.toml, or this machine, allows more than is tried here. Nothing in the handler is wrong.",
+    ),
+    (re.compile(r"without a call to them"), "If it should call them for any request, give its models `examples=[...]` for which it does; else show a person that `outbound` in its entry may go."),
+)
+"""What to do about an attack that could not be made, by its reason."""
+
+_EXAMPLES: Final = 'Give the fields and parameters `examples=[...]` with which the route succeeds (`Field(examples=["AB-12"])`, `Path(examples=[...])`), or offer a route by which what it needs can be made.'
 
 
 def judge_gauntlet(
@@ -168,11 +182,10 @@ def _finding(entry: dict[str, Any], by_file: dict[str, Source]) -> Finding:
     rule, line = entry["rule"], max(int(entry["line"]), 1)
     file = entry["file"] if entry["file"] in by_file else ""
     if rule == NOT_EXERCISED:
-        mend = "Give its models `examples=[...]` with which it succeeds, or a route by which what it needs can be made."
+        mend = next((mend for reason, mend in _UNSEEN if reason.search(entry["text"])), _EXAMPLES)
     else:
-        mend = _MENDS.get(rule, "")
         guard = _GUARD.search(entry["text"])
-        mend = f"{mend} {_PEOPLES}" if guard else mend
+        mend = _MENDS[rule] + (f" {_PEOPLES.format(guard[1])}" if guard else "")
     message = f"{entry['route']}: {entry['text']}"
     severity = "remark" if rule == NOT_EXERCISED else "refuse"
-    return Finding(rule, file, line, 1, line, 2, f"{message.rstrip('.')}.", mend.strip(), severity)  # type: ignore[arg-type]
+    return Finding(rule, file, line, 1, line, 2, f"{message.rstrip('.')}.", mend, severity)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from tests.gauntlet.mutations import run_mutations
-from tests.gauntlet.report import exercised, table
+from tests.gauntlet.report import not_made, table
 from tests.gauntlet.run import run_gauntlet
 from tests.gauntlet.service import DidNotStart
 from tests.support.postgres_server import postgres_server
@@ -47,7 +47,7 @@ def main() -> int:
         for result in results:
             for fault in result.faults:
                 print(f"{result.file}:{result.line}: {fault.rule} {result.name}: {fault.text}")
-            for said in exercised(result):
+            for said in not_made(result):
                 print(f"{result.file}:{result.line}: {result.name}: not attacked: {said}")
     return 1 if any(result.faults for result in results) else 0
 

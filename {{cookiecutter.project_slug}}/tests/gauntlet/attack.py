@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.gauntlet.sound import faults_of
+from tests.gauntlet.sound import RAISED, faults_of, said_of
 
 if TYPE_CHECKING:
     import httpx2
 
-    from tests.gauntlet.world import Route, World
+    from tests.gauntlet.world import Call, Route, World
 
 Fire = Callable[["World", "Route"], Iterator["Fault"]]
 
@@ -41,12 +41,14 @@ class Attack:
         name: of its column in the table.
         guards: what it shows to be there.
         applies: whether a route has what is attacked.
+        closed: whether it says something of a route that lets nobody in.
         fire: makes it, and yields what it found.
     """
 
     name: str
     guards: tuple[str, ...]
     applies: Callable[[Route], bool]
+    closed: bool
     fire: Fire
 
 
@@ -56,11 +58,13 @@ class Registry:
 
     attacks: list[Attack] = field(default_factory=list)
 
-    def attack(self, *guards: str, applies: Callable[[Route], bool] = lambda _route: True) -> Callable[[Fire], Fire]:
+    def attack(
+        self, *guards: str, applies: Callable[[Route], bool] = lambda _route: True, closed: bool = False
+    ) -> Callable[[Fire], Fire]:
         """Declare the decorated function as an attack; its name is the attack's."""
 
         def declare(fire: Fire) -> Fire:
-            self.attacks.append(Attack(fire.__name__.replace("_", " "), guards, applies, fire))
+            self.attacks.append(Attack(fire.__name__.replace("_", " "), guards, applies, closed, fire))
             return fire
 
         return declare
@@ -84,18 +88,30 @@ def check(
     status = answer.status_code
     if want and status not in want:
         wanted = " or ".join(map(str, sorted(want)))
-        yield Fault(rule, f"{what}: {status} where {wanted} was due")
+        raised = f" ({said_of(answer)})" if RAISED in answer.extensions else ""
+        yield Fault(rule, f"{what}: {status} where {wanted} was due{raised}")
         if status >= 500:
             return
     for found, text in faults_of(answer, allowed | frozenset(want)):
         yield Fault(found, f"{what}: {text}")
 
 
-def example(world: World, route: Route, *, whole: bool = False) -> object:
-    """Return a request for a route: one that is answered with 2xx, or with ``whole`` refuse to go on without."""
+def code_of(answer: httpx2.Response) -> str:
+    """Return the code of the problem that an answer is; empty where it is none."""
+    try:
+        document: object = answer.json()
+    except ValueError:
+        return ""
+    return str(document.get("code", "")) if isinstance(document, dict) else ""
+
+
+def example_of(world: World, route: Route) -> Call:
+    """Return a request that is answered with 2xx at this moment.
+
+    Raises:
+        CannotTell: none is known; says why.
+    """
     call = world.fresh(route)
-    if call is not None:
-        return call
-    if whole:
-        raise CannotTell("no request of its has been answered with 2xx")
-    return None
+    if call is None:
+        raise CannotTell(world.answers.get(route.name, "no request of its has been answered with 2xx"))
+    return call

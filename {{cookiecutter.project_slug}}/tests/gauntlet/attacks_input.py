@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.gauntlet.attack import ATTACKS, CannotTell, Fault, check
+from tests.gauntlet.attack import ATTACKS, CannotTell, Fault, check, example_of
 from tests.gauntlet.attacks_identity import some_call
 from tests.gauntlet.forms import MULTIPART, URLENCODED
 from tests.gauntlet.values import HOSTILE, MAX_DEPTH, NoValue
@@ -61,10 +61,12 @@ def malformed_body(world: World, route: Route) -> Iterator[Fault]:
         yield from check(answer, REFUSED, "BW707", f"{kind.partition(';')[0]} as its body")
 
 
-@ATTACKS.attack("body_limit", applies=lambda route: route.facts["max_body"] < 4 * 1024 * 1024)
+@ATTACKS.attack("body_limit")
 def oversize(world: World, route: Route) -> Iterator[Fault]:
     call = some_call(world, route)
     limit = route.facts["max_body"]
+    if limit > LARGEST:
+        raise CannotTell(f"a body of more than {limit} bytes would have to be sent")
     large = replace(call, raw=b" " * (limit + 1), body=None)
     answer = world.send(large, subject=world.subject("large"))
     yield from check(answer, {413}, "BW706", f"a body of {limit + 1} bytes (guard: body_limit)")
@@ -85,9 +87,7 @@ def a_full_body(world: World, route: Route) -> Iterator[Fault]:
     if limit > LARGEST:
         raise CannotTell(f"a body of {limit} bytes would have to be sent")
     for way in WAYS:
-        call = world.fresh(route)
-        if call is None:
-            raise CannotTell("no request of its has been answered with 2xx")
+        call = example_of(world, route)
         content = call.content or b""
         filled = replace(call, raw=content + FILLING[route.form] * (limit - len(content)), body=None)
         status = world.send(filled, way=way).status_code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.gauntlet.world import Route, World
+    from tests.support.otlp_receiver import OtlpReceiver
 
 _SECRET_NAMES: Final = re.compile(
     r"pass(word|phrase)?|secret|token|card|iban|cvc|ssn|email|phone|api_?key", re.IGNORECASE
 )
 _MARK: Final = "gauntletmark"
 PATIENCE: Final = 30.0
-"""Seconds for a span to be exported; it is done several times a second here."""
+"""Seconds for a span or a measurement to be exported: it is done several times a second, but a machine may be busy."""
 
 
 @ATTACKS.attack("request_log", "tracing")
@@ -35,11 +37,6 @@ def a_line_and_a_span(world: World, route: Route) -> Iterator[Fault]:
     headers = {"traceparent": f"00-{trace}-{secrets.token_hex(8)}-01"}
     answer = world.send(marked, headers=headers)
     request = answer.headers.get("x-request-id", "")
-    lines = world.target.lines_of(request) if request else []
-    if len(lines) != 1:
-        yield Fault("BW711", f"a request is closed by {len(lines)} log lines, not by one (guard: request_log)")
-    elif (lines[0].get("route"), lines[0].get("status")) != (route.path, answer.status_code):
-        yield Fault("BW711", "the log line names another route or status (guard: request_log)")
     if answer.headers.get("traceparent", "").split("-")[1:2] != [trace]:
         yield Fault("BW711", "the trace that the caller began is not carried on (guard: tracing)")
     try:
@@ -48,7 +45,11 @@ def a_line_and_a_span(world: World, route: Route) -> Iterator[Fault]:
         )
     except AssertionError:
         yield Fault("BW711", "a sampled request leaves no span (guard: tracing)")
-        return
+    lines = world.target.lines_of(request) if request else []  # after the span, so that a second line has come too
+    if len(lines) != 1:
+        yield Fault("BW711", f"a request is closed by {len(lines)} log lines, not by one (guard: request_log)")
+    elif (lines[0].get("route"), lines[0].get("status")) != (route.path, answer.status_code):
+        yield Fault("BW711", "the log line names another route or status (guard: request_log)")
     for span in world.target.telemetry.spans():
         if span.trace_id.hex() == trace and _MARK in json.dumps(plain(span.attributes)):
             yield Fault("BW710", "a span carries the query that the client sent")
@@ -56,16 +57,27 @@ def a_line_and_a_span(world: World, route: Route) -> Iterator[Fault]:
 
 @ATTACKS.attack("metrics")
 def a_measurement(world: World, route: Route) -> Iterator[Fault]:
-    answer = world.send(some_call(world, route))
-    if request := answer.headers.get("x-request-id"):
-        world.target.lines_of(request)  # it is measured before its line is written
-    metric = world.target.telemetry.metrics_from_now().get("http.server.request.duration")
-    measured = [plain(point.attributes) for point in metric.histogram.data_points] if metric is not None else []
-    if not any(
-        (found.get("http.route"), found.get("http.response.status_code")) == (route.path, answer.status_code)
-        for found in measured
-    ):
+    receiver = world.target.telemetry
+    call, seen = some_call(world, route), len(receiver.exports)
+    try:
+        # One export may be on its way; the one behind it holds every request that has been answered until now.
+        receiver.wait_for(lambda: len(receiver.exports) >= seen + 2, PATIENCE)
+        before = _measured(receiver, route)
+        status = world.send(call).status_code
+        receiver.wait_for(lambda: _measured(receiver, route)[status] > before[status], PATIENCE)
+    except AssertionError:
         yield Fault("BW711", "a request is not measured by route and status (guard: metrics)")
+
+
+def _measured(receiver: OtlpReceiver, route: Route) -> Counter[Any]:
+    """Return how many requests of a route were answered with each status, as far as that was exported."""
+    metric = receiver.metrics().get("http.server.request.duration")
+    counts: Counter[Any] = Counter()
+    for point in metric.histogram.data_points if metric is not None else ():
+        found = plain(point.attributes)
+        if (found.get("http.route"), found.get("http.request.method")) == (route.path, route.method):
+            counts[found.get("http.response.status_code")] += point.count
+    return counts
 
 
 @ATTACKS.attack("security_headers", "cors")

@@ -7,8 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from app.simulators.payments import Behaviour
-from tests.gauntlet.attack import ATTACKS, CannotTell, Fault, check
-from tests.gauntlet.attacks_effects import example_of
+from tests.gauntlet.attack import ATTACKS, CannotTell, Fault, check, example_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +39,7 @@ def upstreams(world: World, route: Route) -> Iterator[Fault]:
     if unknown or simulator is None:
         raise CannotTell(f"there is no simulator of {', '.join(unknown)}")
     if not _calls(world, route):
-        return  # it answers from what it has; there is nothing that could fail
+        raise CannotTell("its example is answered without a call to them")
     try:
         for mood, behaviour in MOODS.items():
             call, before = example_of(world, route), world.target.snapshot()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.gauntlet.attack import ATTACKS
+from tests.gauntlet.attacks_service import ON_THE_SERVICE
 from tests.gauntlet.run import SLOW, run_gauntlet
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 def attacks_on(guard: str) -> set[str]:
     """Return the attacks that show a guard to be there."""
     found = {attack.name for attack in ATTACKS.attacks if guard in attack.guards}
-    return found | ({SLOW} if guard == "body_limit" else set()) | ({"flood"} if guard == "flood_limit" else set())
+    found |= {name for name, shown in ON_THE_SERVICE.items() if guard == shown}
+    return found | ({SLOW} if guard == "body_limit" else set())
 
 
 def naming(guard: str, only: set[str] | None) -> list[str]:

@@ -18,12 +18,12 @@ def table(results: Sequence[RouteResult]) -> str:
         held = sum(outcome == "ok" for outcome in result.outcomes.values())
         faulty = sum(outcome == "fault" for outcome in result.outcomes.values())
         lines.append(
-            f"{result.name:<{width}}  {held:>4}  {faulty:>6}  {len(list(exercised(result))):>8}  {result.requests:>8}"
+            f"{result.name:<{width}}  {held:>4}  {faulty:>6}  {len(list(not_made(result))):>8}  {result.requests:>8}"
         )
     return "\n".join(lines)
 
 
-def exercised(result: RouteResult) -> Iterator[str]:
+def not_made(result: RouteResult) -> Iterator[str]:
     """Yield the attacks that could not be made, each with its reason."""
     for attack, outcome in result.outcomes.items():
         if outcome not in {"ok", "fault", "-"}:

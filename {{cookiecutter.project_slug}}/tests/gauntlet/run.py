@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from tests.gauntlet import attacks_effects, attacks_forms, attacks_identity, attacks_input, attacks_upstreams
+from tests.gauntlet import (
+    attacks_effects,
+    attacks_forms,
+    attacks_identity,
+    attacks_input,
+    attacks_inside,
+    attacks_ownership,
+    attacks_upstreams,
+)
 from tests.gauntlet.attack import ATTACKS, CannotTell, Fault
+from tests.gauntlet.attacks_service import attack_service
 from tests.gauntlet.attacks_slow import SlowClients
 from tests.gauntlet.attacks_traces import tokens_in_the_log
 from tests.gauntlet.service import target
@@ -29,12 +38,11 @@ __all__ = [
     "attacks_forms",
     "attacks_identity",
     "attacks_input",
+    "attacks_inside",
+    "attacks_ownership",
     "attacks_upstreams",
     "run_gauntlet",
 ]
-
-FLOOD = 30
-"""Requests per minute and address of the second, short-lived service on which the flood limit is seen."""
 
 SLOW = "slow client"
 
@@ -98,18 +106,14 @@ def run_gauntlet(
         with contextlib.closing(world):
             results = _attack_all(world, attacks, progress)
             faults = list(tokens_in_the_log(world))
-    if results and (attacks is None or "flood" in attacks):
-        faults += _flood(without, candidates)
     if results:
-        results[0].faults += faults
+        results[0].faults += [*faults, *attack_service(only, without, candidates, attacks)]
     return results
 
 
 def _attack_all(world: World, attacks: set[str] | None, progress: Callable[[str], None]) -> list[RouteResult]:
     world.prime()
     slow = SlowClients(world) if attacks is None or SLOW in attacks else None
-    if slow is not None:
-        slow.start()
     results = []
     for number, route in enumerate(world.routes, 1):
         result = RouteResult(route.name, route.facts["file"], route.facts["line"])
@@ -121,22 +125,23 @@ def _attack_all(world: World, attacks: set[str] | None, progress: Callable[[str]
         progress(f"  {number}/{len(world.routes)} {route.name}: {result.requests} requests{faults}")
     for route, result in zip(world.routes, results, strict=True):
         if slow is not None:
-            _note_slow(slow, route, result)
+            outcome = slow.outcome(route)
+            result.outcomes[SLOW] = "fault" if isinstance(outcome, Fault) else outcome
+            result.faults += [outcome] if isinstance(outcome, Fault) else []
     return results
 
 
 def _attack(world: World, route: Route, result: RouteResult, attacks: set[str] | None) -> None:
     said = world.answers.get(route.name, "")
     if route.name not in world.examples and said.startswith("its example is answered with 5"):
-        guard = " (guard: unit_of_work)" if route.facts["session"] else ""
-        result.faults.append(Fault("BW707", f"{said[:160]}{guard}"))
+        result.faults.append(Fault("BW707", said))
     for attack in ATTACKS.attacks:
         if attacks is not None and attack.name not in attacks:
             continue
         if not attack.applies(route):
             result.outcomes[attack.name] = "-"
             continue
-        if route.closed and attack.name not in {"no token", "bad tokens", "wrong role"}:
+        if route.closed and not attack.closed:
             result.outcomes[attack.name] = "the route is closed"
             continue
         try:
@@ -148,28 +153,3 @@ def _attack(world: World, route: Route, result: RouteResult, attacks: set[str] |
             found = [Fault("BW707", f"{attack.name}: the service does not answer ({type(error).__name__})")]
         result.outcomes[attack.name] = "fault" if found else "ok"
         result.faults += found
-
-
-def _note_slow(slow: SlowClients, route: Route, result: RouteResult) -> None:
-    if not slow.applies(route):
-        result.outcomes[SLOW] = "-"
-        return
-    found = slow.result(route)
-    if isinstance(found, Fault):
-        result.faults.append(found)
-    result.outcomes[SLOW] = "fault" if isinstance(found, Fault) else found or "ok"
-
-
-def _flood(without: str | None, candidates: Path | None) -> list[Fault]:
-    """Flood a service of its own: the limit is by address, and everything here comes from one."""
-    few = {"APP_FLOOD_RATE": f"{FLOOD}/minute"}
-    with (
-        target(without=without, candidates=candidates, environ=few) as running,
-        httpx2.Client(base_url=running.url, trust_env=False) as client,
-    ):
-        statuses = [client.get("/no-such-path-of-the-gauntlet").status_code for _ in range(FLOOD + 1)]
-        if 429 not in statuses:
-            return [Fault("BW705", f"{FLOOD + 1} requests of one address are all looked at (guard: flood_limit)")]
-        if client.get("/livez").status_code != 200:
-            return [Fault("BW705", "a flood keeps the probes out")]
-    return []

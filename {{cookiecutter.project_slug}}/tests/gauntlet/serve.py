@@ -1,34 +1,53 @@
-"""The service as the gauntlet runs it: whole, with two switches inside of its guards that break what is behind them.
+"""The service as the gauntlet runs it: whole, with switches among its guards.
 
-``outage`` stands outside of the unit of work and takes the database away; ``sabotage`` stands where the handler is, and
-raises, hangs or fails after it. Both listen to a header that carries a secret of this run, and do nothing without it.
+``outage`` stands outside of the unit of work and takes the database away; ``sabotage`` stands where the handler is: it
+raises, hangs, fails after it, or reaches for what no handler may have. They listen to a header that carries a secret of
+this run, and do nothing without it.
+
+Two guards remember who called and how it went: the rate, and the stage. What one attack provokes would answer the next
+one, and a route that may be called once a day could not be attacked at all. So a request with that header goes round
+the two, but for those that say that they are about one of them. A request without it passes every guard.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import hmac
 import json
 import os
+import socket
+import subprocess
 import sys
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event, inspect
+from sqlalchemy import event, inspect, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
+from starlette.responses import JSONResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from app.components import Components
+    from app.main import Grants, Guard
     from app.patterns.graceful_shutdown import Lifecycle
     from app.patterns.guarded_http import HttpGuard
+    from app.policy import RoutePolicy
+    from app.settings import Settings
 
 HEADER = b"x-gauntlet"
 CANARY = "canary-of-the-gauntlet-5f1c"
 """Stands in what is raised; it must reach the log and no client."""
+
+REMEMBERING = frozenset({"rate_limit", "stage"})
+"""The guards that an order of the same name leads through; without it they are gone round."""
 
 _away: ContextVar[bool] = ContextVar("database_away", default=False)
 
@@ -51,14 +70,26 @@ def _refuse_when_away(connection: Any, *_arguments: Any) -> None:
         raise OperationalError("BEGIN", {}, kind("the database does not answer"))
 
 
-def order_of(scope: Scope, secret: str) -> str:
-    """Return what the gauntlet ordered for this request, or nothing."""
+def orders_of(scope: Scope, secret: str) -> frozenset[str] | None:
+    """Return what the gauntlet ordered for this request; None: it is not the gauntlet's."""
     for name, value in scope["headers"]:
         if name == HEADER:
-            given, _, order = value.decode("latin-1").partition(":")
-            if hmac.compare_digest(given, secret):
-                return str(order)
-    return ""
+            given, _, orders = value.decode("latin-1").partition(":")
+            if hmac.compare_digest(given.encode(), secret.encode()):
+                return frozenset(orders.split())
+    return None
+
+
+class Round:
+    """Leads a request round a guard that remembers, unless it is about that guard."""
+
+    def __init__(self, guarded: ASGIApp, app: ASGIApp, name: str, secret: str) -> None:
+        self._guarded, self._app, self._name, self._secret = guarded, app, name, secret
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        orders = orders_of(scope, self._secret)
+        app = self._guarded if orders is None or self._name in orders else self._app
+        await app(scope, receive, send)
 
 
 class Outage:
@@ -68,7 +99,7 @@ class Outage:
         self._app, self._secret = app, secret
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        token = _away.set(order_of(scope, self._secret) == "no-database")
+        token = _away.set("no-database" in (orders_of(scope, self._secret) or ()))
         try:
             await self._app(scope, receive, send)
         finally:
@@ -82,15 +113,20 @@ class Sabotage:
         self._app, self._secret = app, secret
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        order = order_of(scope, self._secret)
-        if order == "raise":
+        orders = orders_of(scope, self._secret) or frozenset()
+        if "raise" in orders:
             raise RuntimeError(CANARY)
-        if order == "closed-circuits":
+        if "hang" in orders:
+            await asyncio.Event().wait()
+        if "closed-circuits" in orders:
             for name in scope["app"].state.upstreams.names:
                 scope["app"].state.upstreams.pipeline(name).breaker.reset()
-        if order == "hang":
-            await asyncio.Event().wait()
-        if order != "raise-after":
+        for name in ESCAPES.keys() & orders:
+            ESCAPES[name]()
+        if "reach" in orders or ESCAPES.keys() & orders:
+            await JSONResponse(await _within_reach(scope))(scope, receive, send)
+            return
+        if "raise-after" not in orders:
             await self._app(scope, receive, send)
             return
 
@@ -101,10 +137,43 @@ class Sabotage:
         raise RuntimeError(CANARY)
 
 
+def _start_a_process() -> None:
+    subprocess.run([sys.executable, "-c", ""], check=False)
+
+
+def _connect() -> None:
+    with contextlib.suppress(ConnectionError):  # nobody listens there: then it was tried
+        socket.create_connection(("127.0.0.1", 9), timeout=1).close()
+
+
+ESCAPES: dict[str, Callable[[], object]] = {
+    "open-a-file": Path("/etc/passwd").read_bytes,
+    "start-a-process": _start_a_process,
+    "run-a-text-as-code": lambda: eval("1 + 1"),
+    "connect-to-an-address": _connect,
+}
+"""What a handler that was talked into it would do, by the order that has it done."""
+
+
+async def _within_reach(scope: Scope) -> dict[str, Any]:
+    """Return what the guards hand to the handler: whether there is a database, and which services it may call."""
+    from app.upstreams import DECLARED, CallContext, OutboundNotAllowed
+
+    allowed = []
+    for kind in DECLARED:
+        with contextlib.suppress(OutboundNotAllowed):
+            scope["app"].state.upstreams.client(kind, CallContext.of(scope))
+            allowed.append(kind.upstream.name)
+    session = scope["state"].get("session")
+    if session is not None:
+        await session().execute(text("SELECT 1"))
+    return {"session": session is not None, "outbound": sorted(allowed)}
+
+
 def create(
     *, lifecycle: Lifecycle, http_guard: HttpGuard, without: str | None, candidates: str | None, facts: str
 ) -> ASGIApp:
-    """Compose the service with the two switches, and write down what its routes are."""
+    """Compose the service with the switches, and write down what its routes are."""
     import app.handlers
     from app.main import EDGE, GUARDS, Guard, create_app
     from app.settings import load_settings
@@ -114,10 +183,8 @@ def create(
     secret = os.environ["GAUNTLET_SECRET"]
     event.listen(Engine, "before_cursor_execute", _refuse_when_away)
     edge = tuple(layer for layer in EDGE if layer.name != without)
-    # Without quarantine: what fails because it is attacked would be out of service, and pass every attack after that.
-    known = [guard for guard in GUARDS if guard.name != "stage"]
-    guards = [guard for guard in known if guard.name != without]
-    if without is not None and len(edge) + len(guards) != len(EDGE) + len(known) - 1:
+    guards = [_gone_round(guard, secret) for guard in GUARDS if guard.name != without]
+    if without is not None and len(edge) + len(guards) != len(EDGE) + len(GUARDS) - 1:
         raise SystemExit(f"there is no layer or guard named {without!r}")
     place = next((index for index, guard in enumerate(guards) if guard.name == "unit_of_work"), len(guards))
     guards.insert(place, Guard("outage", lambda inner, *_: Outage(inner, secret)))
@@ -130,10 +197,22 @@ def create(
     return composed
 
 
-def describe(settings: Any) -> list[dict[str, Any]]:
+def _gone_round(guard: Guard, secret: str) -> Guard:
+    """Return a guard that remembers with a way round it; any other as it is."""
+    if guard.name not in REMEMBERING:
+        return guard
+
+    def build(app: ASGIApp, policy: RoutePolicy, parts: Components, grants: Grants) -> ASGIApp:
+        guarded = guard.build(app, policy, parts, grants)
+        return guarded if guarded is app else Round(guarded, app, guard.name, secret)
+
+    return replace(guard, build=build)
+
+
+def describe(settings: Settings) -> list[dict[str, Any]]:
     """Return every route with what its policy says and what its handler uses."""
     from app.definition import asks_for, read_definition
-    from app.dependencies import session_of
+    from app.dependencies import look_of, outbox_of, session_of
     from app.patterns.rate_limit import parse_rate
 
     definition = read_definition(settings)
@@ -141,6 +220,7 @@ def describe(settings: Any) -> list[dict[str, Any]]:
     for handler in definition.handlers:
         entry = definition.policy.find(handler.route.method, handler.route.path)
         assert entry is not None
+        rates = [(item.amount, float(item.get_expiry())) for item in parse_rate(entry.rate)] if entry.rate else []
         described.append(
             {
                 "method": handler.route.method,
@@ -149,25 +229,26 @@ def describe(settings: Any) -> list[dict[str, Any]]:
                 "line": handler.route.line,
                 "public": entry.public,
                 "allow": sorted(entry.allow),
-                "rate": min((item.amount for item in parse_rate(entry.rate)), default=None) if entry.rate else None,
+                "rate": min(rates, default=None),
                 "timeout": entry.timeout,
                 "max_body": entry.max_body,
                 "body_timeout": entry.body_timeout,
                 "idempotency": entry.idempotency,
                 "outbound": sorted(entry.outbound),
-                "session": asks_for(handler, session_of),
-                "owned": _names_owned(handler.context.endpoint),
+                "session": any(asks_for(handler, wanted) for wanted in (session_of, look_of, outbox_of)),
+                "owned": _owned_tables(handler.context.endpoint),
                 "own": handler.route.file.startswith("app/health"),
             }
         )
     return described
 
 
-def _names_owned(endpoint: Any) -> bool:
-    """Tell whether a handler, or a function of its module that it calls, names a model that belongs to somebody."""
+def _owned_tables(endpoint: Any) -> list[str]:
+    """Return the tables of models that belong to somebody which a handler names, or a function of its module."""
     from app.models.base import Owned
 
     seen: set[Any] = set()
+    tables: set[str] = set()
     waiting = [getattr(endpoint, "__wrapped__", endpoint)]
     while waiting and len(seen) < 50:
         function = waiting.pop()
@@ -176,13 +257,13 @@ def _names_owned(endpoint: Any) -> bool:
             continue
         seen.add(code)
         found = [names.get(name) for name in code.co_names]
-        if any(isinstance(value, type) and issubclass(value, Owned) for value in found):
-            return True
+        owned = [value for value in found if isinstance(value, type) and issubclass(value, Owned)]
+        tables.update(str(model.__dict__["__tablename__"]) for model in owned if "__tablename__" in model.__dict__)
         waiting += [value for value in found if getattr(value, "__module__", None) == endpoint.__module__]
-    return False
+    return sorted(tables)
 
 
-def create_missing_tables(settings: Any) -> None:
+def create_missing_tables(settings: Settings) -> None:
     """Make the tables of models that no migration knows yet, those of a candidate, with rows guarded as all are."""
     from app.database.schema import as_owner, owned_tables, prepare_service_role
     from app.models.base import Base

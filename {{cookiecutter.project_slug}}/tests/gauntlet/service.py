@@ -37,6 +37,10 @@ PATIENCE: Final = 60.0
 """Seconds after which a wait is a failure; a loaded machine is no defect."""
 
 
+TOLD: Final = 2.0
+"""Seconds that are waited for the line that says why a request failed: it is written before the answer is."""
+
+
 class DidNotStart(Exception):
     """The service does not start; the text is what it said."""
 
@@ -93,6 +97,30 @@ class Target:
         with self.arrived:
             self.arrived.wait_for(found, timeout=PATIENCE)
             return found()
+
+    def raised(self, request_id: str, handler: str) -> str:
+        """Return what a request raised, and where in which handler's file; empty if nothing is known of it.
+
+        Args:
+            request_id: of a request that was answered with 500.
+            handler: the file of its handler, whose name need not be said.
+        """
+
+        def found() -> list[dict[str, Any]]:
+            lines = [json.loads(line) for line in self.output if request_id in line and line.startswith("{")]
+            return [line["exception"] for line in lines if line.get("event") == "unhandled_exception"]
+
+        with self.arrived:
+            self.arrived.wait_for(found, timeout=TOLD)
+            exceptions = found()
+        if not exceptions:
+            return ""
+        kind = str(exceptions[0].get("type")).rpartition(".")[2]
+        said = f"{kind}: {exceptions[0].get('message')}"[:120]
+        frames = [frame for frame in exceptions[0].get("frames", ()) if f"{os.sep}handlers{os.sep}" in frame]
+        file, _, rest = frames[-1].rpartition(":") if frames else ("", "", "")
+        place = "" if file.endswith(handler) else f" of {file.removeprefix(f'{ROOT}{os.sep}')}"
+        return f"{said}, raised from line {rest.partition(' ')[0]}{place}" if frames else said
 
     def snapshot(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return every row of every table that is the service's own."""

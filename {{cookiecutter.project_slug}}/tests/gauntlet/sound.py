@@ -17,6 +17,9 @@ LEAKS: Final = re.compile(
 )
 """What only a fault inside would put into an answer."""
 
+RAISED: Final = "gauntlet.raised"
+"""Extension of an answer of 500 that says what its handler raised, and where."""
+
 MEMBERS: Final = frozenset({"type", "title", "status", "detail", "code", "request_id"})
 
 
@@ -30,7 +33,7 @@ def faults_of(answer: httpx2.Response, allowed: frozenset[int] = frozenset()) ->
     found: list[tuple[str, str]] = []
     status, text = answer.status_code, answer.text
     if status >= 500 and status not in allowed:
-        found.append(("BW707", f"the answer is a {status}: {_short(text)}"))
+        found.append(("BW707", f"the answer is a {status}: {said_of(answer)}"))
     if status >= 400:
         found += [("BW712", said) for said in _problem_faults(answer)]
     if answer.headers.get("x-content-type-options") != "nosniff" or "content-security-policy" not in answer.headers:
@@ -58,6 +61,11 @@ def _problem_faults(answer: httpx2.Response) -> list[str]:
     if answer.headers.get("x-request-id") not in {None, document["request_id"]}:
         return ["a problem names another request than the header"]
     return []
+
+
+def said_of(answer: httpx2.Response) -> str:
+    """Return what is known of an answer that should have been another one: what was raised, or what it says."""
+    return str(answer.extensions.get(RAISED) or _short(answer.text))
 
 
 def _short(text: str) -> str:

@@ -15,6 +15,7 @@ import httpx2
 
 from tests.gauntlet.forms import BOUNDARY, MULTIPART, URLENCODED, encode, text_of
 from tests.gauntlet.serve import HEADER
+from tests.gauntlet.sound import RAISED, said_of
 from tests.gauntlet.values import Generator, NoValue, Pool
 
 if TYPE_CHECKING:
@@ -171,6 +172,8 @@ class World:
         routes: its routes, without the scaffold's own.
         examples: route -> a request that it answered with 2xx.
         answers: route -> status and text of the last try, where it never did.
+        sent: the route of each request; a list, because threads add to it.
+        secrets: the signatures of all tokens that were sent.
     """
 
     def __init__(self, target: Target, only: set[str] | None = None) -> None:
@@ -186,11 +189,18 @@ class World:
             for facts in target.routes
             if not facts["own"]
         ]
-        self.all_routes = sorted(every, key=lambda route: (ORDER.get(route.method, 5), route.path.count("{")))
+        made = {route.path for route in every if route.method == "POST"}
+
+        def turn(route: Route) -> tuple[int, int]:
+            """Return when a route is tried; what a PUT is on may have to be made first."""
+            method = "PATCH" if route.method == "PUT" and _collection(route.path) in made else route.method
+            return ORDER.get(method, 5), route.path.count("{")
+
+        self.all_routes = sorted(every, key=turn)
         self.routes = [route for route in every if only is None or route.name in only]
         self.examples: dict[str, Call] = {}
         self.answers: dict[str, str] = {}
-        self.sent: list[tuple[Route | None, str]] = []
+        self.sent: list[Route] = []
         self.secrets: set[str] = set()
         self._numbers = itertools.count(1)
         self._tokens: dict[str, str] = {}
@@ -228,7 +238,7 @@ class World:
             subject: who sends it; by default who the call was made for; None: nobody, without a token.
             token: a token to send instead of the subject's.
             key: the idempotency key where the route takes one; ``new``: a fresh one; None: none.
-            order: what the sabotage is to do.
+            order: what the switches are to do, see ``serve``; words with blanks between them.
             headers: more headers.
             patience: seconds to wait for the answer.
             way: how the body is sent: whole, ``chunked`` without saying before how long it is, or ``in two`` with a
@@ -242,8 +252,7 @@ class World:
             sent["authorization"] = f"Bearer {token}"
         if key is not None and call.route.keyed:
             sent["idempotency-key"] = str(uuid.uuid4()) if key == "new" else key
-        if order:
-            sent[HEADER.decode()] = f"{self.target.secret}:{order}"
+        sent[HEADER.decode()] = f"{self.target.secret}:{order}"
         content = call.content
         if content is not None and "content-type" not in call.headers:
             sent["content-type"] = call.route.kind
@@ -262,13 +271,16 @@ class World:
             headers=httpx2.Headers({**sent, **(headers or {})}, encoding="latin-1"),
             timeout=patience,
         )
-        self.sent.append((call.route, answer.headers.get("x-request-id", "")))
+        self.sent.append(call.route)
+        if answer.status_code == 500 and not order:
+            request_id = answer.headers.get("x-request-id", "none")
+            answer.extensions[RAISED] = self.target.raised(request_id, call.route.facts["file"])
         return answer
 
     def head(self, call: Call, length: int, *, key: str | None = None) -> bytes:
         """Return the head of a request, for a client that writes to a socket itself."""
         lines = [f"{call.route.method} {call.line} HTTP/1.1", "host: gauntlet", f"content-length: {length}"]
-        headers = {"content-type": call.route.kind, **call.headers}
+        headers = {"content-type": call.route.kind, **call.headers, HEADER.decode(): f"{self.target.secret}:"}
         if call.route.keyed:
             headers["idempotency-key"] = key or str(uuid.uuid4())
         if not call.route.public:
@@ -305,7 +317,9 @@ class World:
         for _ in range(ROUNDS):
             before = len(self.examples)
             for route in self.all_routes:
-                if not route.closed and route.other_body is None and route.name not in self.examples:
+                if route.other_body is not None:
+                    self.answers[route.name] = f"what a body of {route.other_body} holds is not known here"
+                elif not route.closed and route.name not in self.examples:
                     self.try_route(route)
             if len(self.examples) in {before, len(self.all_routes)}:
                 return
@@ -322,7 +336,7 @@ class World:
             self.examples[route.name] = call
             self._learn(route, call, answer)
         else:
-            self.answers[route.name] = f"its example is answered with {answer.status_code}: {answer.text[:200]}"
+            self.answers[route.name] = f"its example is answered with {answer.status_code}: {said_of(answer)}"
 
     def fresh(self, route: Route) -> Call | None:
         """Return a request that is answered with 2xx at this moment, of a caller who has called nothing else.
@@ -338,6 +352,11 @@ class World:
                 if other.method in {"PUT", "POST"} and other.name in self.examples and other.name != route.name:
                     self.try_route(other, subject)
         return self.example(route, subject)
+
+    def is_owned(self, route: Route) -> bool:
+        """Tell whether what a path leads to was made for its maker alone, and not for everybody."""
+        places = {route.path[: match.start()] for match in re.finditer(r"/\{", route.path)}
+        return any(other.facts["owned"] for other in self.all_routes if other.method == "POST" and other.path in places)
 
     def _learn(self, route: Route, call: Call, answer: httpx2.Response) -> None:
         for name, value in call.path.items():
