@@ -52,7 +52,6 @@ _PREFIXES: Final = {
     "sqlalchemy.orm.session.Session": "sqlalchemy.orm.Session",
     "sqlmodel.select": "sqlalchemy.select",
     "sqlmodel.text": "sqlalchemy.text",
-    "sqlalchemy.orm.declarative_base": "sqlalchemy.orm.declarative_base",
     "pydantic.fields.Field": "pydantic.Field",
     "pydantic.main.BaseModel": "pydantic.BaseModel",
     "pydantic.types": "pydantic",
@@ -73,9 +72,6 @@ _PREFIXES: Final = {
     "pickle5": "pickle",
     "cloudpickle": "pickle",
     "dill": "pickle",
-    "defusedxml.ElementTree": "defusedxml.ElementTree",
-    "urllib3.PoolManager": "urllib3.PoolManager",
-    "secrets.SystemRandom": "secrets.SystemRandom",
     "random.SystemRandom": "secrets.SystemRandom",
 }
 
@@ -86,7 +82,7 @@ def canonical(name: str) -> str:
     head = name
     while head:
         found = _PREFIXES.get(head)
-        if found is not None and found != head:
+        if found is not None:
             return found + name[len(head) :]
         head = head.rpartition(".")[0]
     return name

@@ -37,7 +37,6 @@ TEXTS: Final = frozenset(
 )
 OPEN: Final = frozenset({"typing.Any", "builtins.object", "builtins.dict", "typing.Dict", "pydantic.JsonValue"})
 UPPER: Final = frozenset({"le", "lt", "max_digits"})
-LOWER: Final = frozenset({"ge", "gt"})
 LENGTH: Final = frozenset({"max_length", "max_items"})
 _VALIDATING: Final = frozenset({"model_validate", "parse_obj", "model_validate_json", "parse_raw", "validate_python", "validate_json"})
 MAX_TEXT: Final = 100_000

@@ -457,8 +457,6 @@ QUERIES: Final = frozenset(
 QUERY_ONLY: Final = frozenset({"execute", "scalars", "scalar", "stream_scalars", "get_one", "fetchrow", "fetchval", "executemany"})
 """Of these, the names that tell a session even where nothing else does."""
 
-STATE_LABELS: Final = {"row": ROW, "outside": OUTSIDE}
-
 OFF_LOOP: Final = {
     "asyncio.to_thread": 0,
     "fastapi.concurrency.run_in_threadpool": 0,

@@ -11,7 +11,7 @@ from admission.source.module import is_definition
 from admission.source.patterns import is_safe_pattern
 from admission.source.routes import Parameter, Route, find_routes, parameters_of
 from admission.source.statements import Statements
-from admission.source.values import INPUT, NOTHING, Function, Value, join
+from admission.source.values import INPUT, NOTHING, SHAPED, Function, Value, join
 
 if TYPE_CHECKING:
     from admission.source.module import Module
@@ -53,9 +53,9 @@ class Flow(Statements):
 
     def _enter_route(self, route: Route) -> None:
         keywords = {parameter.name: self._received(parameter) for parameter in route.parameters}
-        for dependencies in [route.options.get("dependencies")]:
-            if isinstance(dependencies, ast.List | ast.Tuple):
-                self._depend_on(dependencies.elts)
+        dependencies = route.options.get("dependencies")
+        if isinstance(dependencies, ast.List | ast.Tuple):
+            self._depend_on(dependencies.elts)
         self.invoke(Function(route.node, self._home(route.node)), (), keywords)
         decorated = self.module.value(route.node)
         for function in decorated.functions:
@@ -88,7 +88,7 @@ class Flow(Statements):
         if parameter.source in {"query", "path", "header", "cookie", "form"} and not annotation.types:
             value = replace(value, types=frozenset({"builtins.str"}))
         if any(self._is_shaped(marker) for marker in parameter.markers()):
-            value = replace(value.without(INPUT), labels=frozenset({"shaped"}))
+            value = replace(value.without(INPUT), labels=frozenset({SHAPED}))
         return value
 
     def _is_shaped(self, marker: ast.Call) -> bool:

@@ -105,6 +105,17 @@ def names_in(node: ast.AST) -> Iterator[str]:
             yield part.attr
 
 
+def name_of(node: ast.AST | None) -> str:
+    """Return the name under which an expression is at hand: `key`, `self.key` and `row["key"]` are all `key`."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        return str(node.slice.value)
+    return ""
+
+
 def touched(call: Call) -> Iterator[tuple[str, bool]]:
     """Yield what is called, and what is handed on to be called: ``to_thread(os.system, line)``.
 

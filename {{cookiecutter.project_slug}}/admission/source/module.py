@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeGuard
 
 from admission.source.annotations import Annotation, AnnotationReader
 from admission.source.canonical import BUILTINS, canonical
-from admission.source.tree import inside, is_inside
+from admission.source.tree import inside
 from admission.source.values import NOTHING, FunctionNode, Value
 
 if TYPE_CHECKING:
@@ -229,14 +229,6 @@ class Module:
         if isinstance(node, ast.stmt):
             return node
         return next((parent for parent in self.ancestors(node) if isinstance(parent, ast.stmt)), None)
-
-    def is_async(self, node: ast.AST) -> bool:
-        """Return whether a node stands directly in a coroutine."""
-        return isinstance(self.function_of(node), ast.AsyncFunctionDef)
-
-    def route_of(self, node: ast.AST) -> Route | None:
-        """Return the route handler that a node stands in."""
-        return next((route for route in self.routes if is_inside(node, route.node)), None)
 
     def walk(self, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
         """Yield every node of these kinds, in the order of the source."""

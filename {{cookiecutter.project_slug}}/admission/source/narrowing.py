@@ -113,7 +113,7 @@ class Narrowing(Calls):
             return
         known = env.lookup(path) or self.module.value(node)
         if is_free(known.all_labels()):
-            self._know(path, _shaped(known), env)
+            env.know(path, _shaped(known))
         self._follow(path, env, "url")
 
     def _trust_host(self, parsed: ast.expr, env: Environment) -> None:
@@ -144,10 +144,7 @@ class Narrowing(Calls):
         if known is not None and is_free(known.all_labels(), use):
             labels = known.labels - {INPUT} | {SAFE_FOR + use}
             bare = known.bare - {INPUT} | {SAFE_FOR + use} if INPUT in known.bare else known.bare
-            self._know(path, replace(known, labels=labels, bare=bare, items=known.items and known.items.without(INPUT)), env)
-
-    def _know(self, path: str, value: Value, env: Environment) -> None:
-        env.know(path, value)
+            env.know(path, replace(known, labels=labels, bare=bare, items=known.items and known.items.without(INPUT)))
 
     def _narrow_call(self, test: ast.Call, env: Environment, *, holds: bool) -> None:
         function = test.func

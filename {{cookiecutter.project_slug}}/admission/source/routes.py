@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from admission.source.annotations import Annotation, calls_in
@@ -219,8 +219,3 @@ def _depends(marker: ast.Call) -> ast.expr | None:
     if marker.args:
         return marker.args[0]
     return next((keyword.value for keyword in marker.keywords if keyword.arg == "dependency"), None)
-
-
-def with_source(parameter: Parameter, source: Source) -> Parameter:
-    """Return the parameter with another source."""
-    return replace(parameter, source=source)

@@ -144,7 +144,6 @@ _NOT_BLOCKING: Final = frozenset(
 )
 _SYNC_HTTPX: Final = frozenset(f"httpx.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "options", "request", "stream")) | frozenset(f"httpx.Client.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "options", "request", "stream", "send"))
 _FILE_METHODS: Final = frozenset({"read_text", "read_bytes", "write_text", "write_bytes", "open", "iterdir", "glob", "rglob"})
-_LOOP_MODULES: Final = ("asyncio.", "anyio.", "aiofiles.")
 
 
 @registry.rule("BW201", "A blocking call in asynchronous code")

@@ -12,7 +12,7 @@ from admission.source.match import argument_node, calls, method, named
 from admission.source.rules.rows import is_query, is_session_call
 from admission.source.rules.sizes import pieces_of
 from admission.source.tree import inside
-from admission.source.values import INPUT, SHAPED, TABLE
+from admission.source.values import BODY, INPUT, SHAPED, TABLE
 from admission.source.words import words
 
 if TYPE_CHECKING:
@@ -166,20 +166,16 @@ def own_authentication(module: Module) -> Iterator[Fault]:
         if (
             (name is not None and name.rpartition(".")[2] not in {"SecurityScopes", "HTTPAuthorizationCredentials", "HTTPBasicCredentials"})
             or (any(name.startswith(_LIBRARIES) for name in call.names) and not any(name.rpartition(".")[2].endswith(("Error", "Exception")) for name in call.names))
-            or (method(call) in {"get", "getlist"} and _is_headers(module, call) and call.args and call.args[0].constant is not None and _CREDENTIALS.match(str(call.args[0].constant.value)))
+            or (method(call) in {"get", "getlist"} and BODY in call.receiver.labels and call.args and call.args[0].constant is not None and _CREDENTIALS.match(str(call.args[0].constant.value)))
             or (named(call, {"fastapi.HTTPException"}) and _says_401(module, call) and not _is_signature(module, call.node))
         ):
             yield Fault(call.node, _MESSAGE, _MEND)
     for node in module.walk(ast.Subscript):
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and _CREDENTIALS.match(str(node.slice.value)) and module.value(node.value).labels & {"body"}:
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and _CREDENTIALS.match(str(node.slice.value)) and BODY in module.value(node.value).labels:
             yield Fault(node, _MESSAGE, _MEND)
     for _, parameter in input_parameters(module):
         if parameter.source in {"header", "cookie"} and _CREDENTIALS.match(_alias(parameter.markers()) or parameter.name):
             yield Fault(parameter.node, _MESSAGE, _MEND)
-
-
-def _is_headers(module: Module, call: Call) -> bool:
-    return "body" in call.receiver.labels and module is not None
 
 
 def _alias(markers: Iterator[ast.Call]) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.contract import taken
 from admission.source.declare import Fault, Registry
-from admission.source.match import calls, is_constant, method, named
+from admission.source.match import calls, is_constant, method, name_of, named
 from admission.source.tree import inside
 from admission.source.words import is_money
 
@@ -111,7 +111,7 @@ def _declared_floats(module: Module) -> Iterator[ast.AST]:
 def _assigned_floats(module: Module) -> Iterator[ast.AST]:
     """Yield what is given to a name, a keyword or a key."""
     for assign in module.walk(ast.Assign):
-        if not isinstance(assign, ast.Assign) or not any(is_money(_name(target)) for target in assign.targets):
+        if not isinstance(assign, ast.Assign) or not any(is_money(name_of(target)) for target in assign.targets):
             continue
         if _makes_float(module, assign.value) or _calls_float_column(module, assign.value):
             yield assign
@@ -130,16 +130,6 @@ def _computed_floats(module: Module) -> Iterator[ast.AST]:
     for call in calls(module):
         if named(call, {"builtins.float"}) and call.node.args and _is_amount(call.node.args[0]):
             yield call.node
-
-
-def _name(node: ast.expr) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
-        return str(node.slice.value)
-    return ""
 
 
 def _declared(node: ast.AST) -> tuple[str, ast.expr | None]:
@@ -190,4 +180,4 @@ def _is_amount(node: ast.expr) -> bool:
         node = node.args[0]
     if isinstance(node, ast.BinOp):
         return _is_amount(node.left) or _is_amount(node.right)
-    return is_money(_name(node))
+    return is_money(name_of(node))

@@ -147,7 +147,7 @@ def _notes(call: Call) -> bool:
         return isinstance(call.node.func, ast.Attribute) and bool(_LOGGERS.search(ast.unparse(call.node.func.value).removesuffix("()")))
     if verb in _SPANS:
         return True
-    return any(name.startswith("logging.") and name.rpartition(".")[2] in _LEVELS for name in call.names) or any(name.startswith("logging.Logger.") and name.rpartition(".")[2] in _LEVELS for name in call.names)
+    return any(name.startswith("logging.") and name.rpartition(".")[2] in _LEVELS for name in call.names)
 
 
 def _arguments(node: ast.Call) -> Iterator[ast.expr]:

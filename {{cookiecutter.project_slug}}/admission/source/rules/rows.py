@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from admission.source.declare import Fault, Registry
 from admission.source.effects import EACH, QUERIES, QUERY_ONLY, SESSION_NAMES, SESSIONS
 from admission.source.expressions import path_of
-from admission.source.match import calls, method, named, unwrapped
+from admission.source.match import calls, method, named, names_in, unwrapped
 from admission.source.module import Call, is_definition
 from admission.source.outbound import functions_that_leave, is_group, leaves
 from admission.source.tree import inside, is_inside
@@ -292,23 +292,18 @@ def _writes(module: Module, call: Call) -> bool:
     verb = method(call)
     if verb in _WRITES:
         return True
-    said = set()
+    said: set[str] = set()
     for argument in call.node.args[:1]:
-        said |= {part.attr if isinstance(part, ast.Attribute) else part.id for part in inside(argument) if isinstance(part, ast.Attribute | ast.Name)}
-        made = next((value for value in _assigned(module, argument)), None)
-        if made is not None:
-            said |= {part.attr if isinstance(part, ast.Attribute) else part.id for part in inside(made) if isinstance(part, ast.Attribute | ast.Name)}
+        for piece in (argument, *_given(module, argument)[:1]):
+            said |= set(names_in(piece))
         if any(isinstance(part, ast.Constant) and isinstance(part.value, str) and any(word in part.value.lower() for word in ("update ", "insert ", "delete ", "for update")) for part in inside(argument)):
             return True
     return verb in QUERIES and (bool(said & {"insert", "update", "delete", "with_for_update"}) or any(keyword.arg == "with_for_update" for keyword in call.node.keywords))
 
 
-def _assigned(module: Module, node: ast.expr) -> Iterator[ast.expr]:
-    function = module.function_of(node)
-    if isinstance(node, ast.Name) and function is not None:
-        for part in inside(function):
-            if isinstance(part, ast.Assign) and any(isinstance(target, ast.Name) and target.id == node.id for target in part.targets):
-                yield part.value
+def _given(module: Module, node: ast.expr) -> list[ast.expr]:
+    """Return what a name is assigned in the function where it stands."""
+    return module.given.get((module.function_of(node), node.id), []) if isinstance(node, ast.Name) else []
 
 
 def _reads(call: Call, reading: set[ast.AST]) -> bool:

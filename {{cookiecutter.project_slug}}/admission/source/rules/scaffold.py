@@ -90,18 +90,6 @@ _PROCESS: Final = frozenset(
         "time.tzset",
     }
 )
-_OF_REQUEST: Final = frozenset(
-    {
-        "app",
-        "state",
-        "scope",
-        "dependency_overrides",
-        "router",
-        "middleware_stack",
-        "user_middleware",
-        "exception_handlers",
-    }
-)
 _MEND: Final = "Take it out. A handler asks for what it needs in its signature; what the service does is changed in the service, by people."
 
 

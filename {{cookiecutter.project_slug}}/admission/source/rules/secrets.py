@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import argument_node, calls, is_column, is_constant, method, named
+from admission.source.match import argument_node, calls, is_column, is_constant, method, name_of, named
 from admission.source.tree import inside
 from admission.source.values import INPUT, NOTHING, PERSONAL, SECRET
 from admission.source.words import sensitivity, words
@@ -111,7 +111,7 @@ def _hands_on(module: Module, parent: ast.AST, child: ast.AST) -> bool:
 
 def _is_assigned(_module: Module, parent: ast.AST, child: ast.AST) -> bool:
     targets = parent.targets if isinstance(parent, ast.Assign) else [getattr(parent, "target", None)]
-    return getattr(parent, "value", None) is child and any(isinstance(target, ast.expr) and SECRET in sensitivity(_name(target)) for target in targets)
+    return getattr(parent, "value", None) is child and any(isinstance(target, ast.expr) and SECRET in sensitivity(name_of(target)) for target in targets)
 
 
 def _is_keyword(module: Module, parent: ast.AST, _child: ast.AST) -> bool:
@@ -173,16 +173,6 @@ _GIVEN: Final[dict[type[ast.AST], Callable[[Module, ast.AST, ast.AST], bool]]] =
     ast.Call: _is_argument,
 }
 """How a constant gets its name, by what stands round it."""
-
-
-def _name(node: ast.expr) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
-        return str(node.slice.value)
-    return ""
 
 
 def _is_field(module: Module, call: ast.Call) -> bool:
@@ -264,7 +254,7 @@ def _is_secret(module: Module, node: ast.expr) -> bool:  # noqa: PLR0911 - one f
         if said.func.attr == "get" and said.args and isinstance(said.args[0], ast.Constant):
             return SECRET in sensitivity(str(said.args[0].value)) or "signature" in words(str(said.args[0].value))
         said = said.func.value
-    name = _name(said)
+    name = name_of(said)
     kinds = words(name)
     if kinds and kinds[-1] in _PLAIN:
         return False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
 from admission.source.expressions import path_of
-from admission.source.match import calls, is_constant, named
+from admission.source.match import calls, is_constant, name_of, named
 from admission.source.module import is_function
 from admission.source.tree import inside
 from admission.source.values import PASSWORD
@@ -166,7 +166,7 @@ def _must_be_secret(module: Module, call: Call) -> bool:
     for parent in module.ancestors(call.node):
         if isinstance(parent, ast.Assign | ast.AnnAssign):
             targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
-            if any(needs_secrecy(_name(target)) for target in targets):
+            if any(needs_secrecy(name_of(target)) for target in targets):
                 return True
         if isinstance(parent, ast.keyword) and parent.arg and needs_secrecy(parent.arg):
             return True
@@ -184,13 +184,3 @@ def _must_be_secret(module: Module, call: Call) -> bool:
     return any(value.names & _ALPHABETS or (value.constant is not None and isinstance(value.constant.value, str) and len(value.constant.value) >= ALPHABET) for value in call.args) or any(
         isinstance(part, ast.Attribute | ast.Name) and (module.resolve(part) or "") in _ALPHABETS for argument in call.node.args for part in inside(argument)
     )
-
-
-def _name(node: ast.expr) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
-        return str(node.slice.value)
-    return ""
