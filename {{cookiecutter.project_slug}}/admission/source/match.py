@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from admission.source.canonical import last, looks_like_class
-from admission.source.tree import inside
+from admission.source.tree import inside, is_inside
 from admission.source.values import ROW, is_free
 
 if TYPE_CHECKING:
@@ -180,15 +180,9 @@ def stays_on_host(prefix: str) -> bool:
     return bool(scheme) and "/" in rest and not rest.startswith("/")
 
 
-def assigned(scope: ast.AST, name: str) -> list[ast.expr]:
-    """Return everything that a name is given in a scope, in the order of the source."""
-    found: list[ast.expr] = []
-    for part in inside(scope):
-        if isinstance(part, ast.Assign | ast.AnnAssign | ast.AugAssign) and part.value is not None:
-            targets = part.targets if isinstance(part, ast.Assign) else [part.target]
-            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-                found.append(part.value)
-    return found
+def assigned(module: Module, scope: ast.AST, name: str) -> list[ast.expr]:
+    """Return everything that a name is given in a scope and in the functions in it, in the order of the source."""
+    return [value for value in module.given_anywhere.get(name, ()) if is_inside(value, scope)]
 
 
 def origins(module: Module, node: ast.expr) -> list[ast.expr]:

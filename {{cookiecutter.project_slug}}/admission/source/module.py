@@ -268,14 +268,23 @@ class Module:
         return found
 
     @cached_property
-    def given(self) -> dict[tuple[ast.AST | None, str], list[ast.expr]]:
-        """What each name is assigned, by the function round it and in the order of the source."""
-        found: dict[tuple[ast.AST | None, str], list[ast.expr]] = {}
+    def given_anywhere(self) -> dict[str, list[ast.expr]]:
+        """What each name is assigned in the whole module, in the order of the source."""
+        found: dict[str, list[ast.expr]] = {}
         for node in self.walk(ast.Assign, ast.AnnAssign, ast.AugAssign):
             if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) and node.value is not None:
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                     if isinstance(target, ast.Name):
-                        found.setdefault((self.function_of(node), target.id), []).append(node.value)
+                        found.setdefault(target.id, []).append(node.value)
+        return found
+
+    @cached_property
+    def given(self) -> dict[tuple[ast.AST | None, str], list[ast.expr]]:
+        """The same, by the innermost function round the assignment."""
+        found: dict[tuple[ast.AST | None, str], list[ast.expr]] = {}
+        for name, values in self.given_anywhere.items():
+            for value in values:
+                found.setdefault((self.function_of(value), name), []).append(value)
         return found
 
     @cached_property

@@ -40,6 +40,12 @@ HOSTILE = {
     "a name that is given a new value again and again": "from sqlalchemy import select\ndef f(session, q):\n"
     + "    q = q.where(q.a == q.b).join(q)\n" * 300
     + "    return session.execute(select(q)).all()\n",
+    "seven hundred statements in one function": "from sqlalchemy import update\nfrom app.dependencies import Session\n"
+    "from app.models.orders import Stock\nasync def f(session: Session, a: int, b: str):\n"
+    + "".join(
+        f"    await session.execute(update(Stock).where(Stock.sku == b).values(available=a + {i}))\n"
+        for i in range(700)
+    ),
     "a large dictionary": "x = {" + ",".join(f"'k{i}': {i}" for i in range(9000)) + "}",
     "a long text": "x = '" + "a" * 1_900_000 + "'",
     "many lines": "x = 1\n" * 20_000,

@@ -76,7 +76,7 @@ def _is_from_client(module: Module, node: ast.expr, depth: int = 0) -> bool:
         return _call_is_from_client(module, node, depth)
     if isinstance(node, ast.Attribute) and node.attr == "__dict__":
         return _is_model(module, node.value)
-    given = assigned(module.function_of(node) or module.tree, node.id) if isinstance(node, ast.Name) else []
+    given = assigned(module, module.function_of(node) or module.tree, node.id) if isinstance(node, ast.Name) else []
     parts = given or list(_parts(node))
     if parts:
         return any(_is_from_client(module, part, depth + 1) for part in parts)

@@ -112,7 +112,7 @@ def _given(module: Module, name: ast.Name) -> list[ast.expr]:
     """Return what a name is given, in the innermost scope that gives it anything."""
     scopes = [scope for scope in module.ancestors(name) if is_definition(scope)]
     for scope in (*scopes, module.tree):
-        found = [value for value in assigned(scope, name.id) if scope is not module.tree or not module.function_of(value)]
+        found = [value for value in assigned(module, scope, name.id) if scope is not module.tree or not module.function_of(value)]
         if found:
             return found
     return []
