@@ -45,6 +45,8 @@ GRACE: Final = 5.0
 
 _PLACE: Final = re.compile(r"^(?P<file>[^\n:]+):(?P<line>\d+)(?::(?P<column>\d+))?: (?P<rest>.*)\Z", re.DOTALL)
 _ENTRY: Final = re.compile(r'^\[routes\."([^"]+)"\]', re.MULTILINE)
+_FOR_PEOPLE: Final = "# For policy.toml, which is people's: show them this entry. The handler is not changed for it."
+_AS_IT_SAYS: Final = "Change in the handler what the message names; what it names in policy.toml or app/ is people's: show them this finding."
 _NOT_NAME: Final = re.compile(r"\W")
 _FRAME: Final = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
@@ -162,7 +164,7 @@ class _Reader:
         boot = Boot(routes=found["routes"], count=found.get("count"))
         for route in boot.routes:
             route["file"] = self._name(route["file"])
-        boot.findings += [self._finding(SETTINGS, "", 1, problem, "Set it as it says.") for problem in found["settings"]]
+        boot.findings += [self._finding(SETTINGS, "", 1, problem, "Set the variable as the message says; no handler is at fault.") for problem in found["settings"]]
         boot.findings += [self._effect(effect) for effect in found["effects"]]
         if not found["done"]:
             boot.findings.append(self._ended(found["loading"], hung, status))
@@ -177,7 +179,9 @@ class _Reader:
         file, line, message = (match["file"], int(match["line"]), match["rest"]) if match else ("", 1, message)
         rule = DOES_NOT_LOAD if re.match(r"the handler does not (load|parse)", message) else BREAKS_THE_CONTRACT
         if not mend:
-            mend = "Mend what it raises when it is imported." if rule == DOES_NOT_LOAD else "Change it as it says."
+            mend = "Mend what it raises when it is imported." if rule == DOES_NOT_LOAD else _AS_IT_SAYS
+        elif _ENTRY.search(mend):
+            mend = f"{_FOR_PEOPLE}\n{mend}"
         return self._finding(rule, file, line, message, re.sub(r"\n {11}", "\n", mend))
 
     def _effect(self, effect: dict[str, str]) -> Finding:
@@ -227,7 +231,7 @@ class _Reader:
             file,
             line,
             f"{key} has no entry in policy.toml; until people write one, the service does not start with it.",
-            entry.strip(),
+            f"{_FOR_PEOPLE}\n{entry.strip()}",
             "remark",
         )
 

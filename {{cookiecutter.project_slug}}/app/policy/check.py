@@ -95,6 +95,7 @@ def _gaps(policy: Policy, mounted: Sequence[MountedRoute]) -> Iterator[_Gap]:
     entries = {shape(*key): entry for key, entry in policy.routes.items()}
     seen: dict[tuple[str, str], MountedRoute] = {}
     done: set[tuple[str, str]] = set()
+    wanted = sorted({likely_permission(*key) for key in keys - policy.routes.keys()})
     for route in mounted:
         key = _key(route)
         if key in policy.routes or key in done:
@@ -121,10 +122,10 @@ def _gaps(policy: Policy, mounted: Sequence[MountedRoute]) -> Iterator[_Gap]:
             yield _Gap(route, message, "# keep one of the routes")
         else:
             message = f"{name} ({printable(route.name)}) has no entry in {printable(policy.source.name)}"
-            yield _Gap(route, message, _closed_entry(policy, route), paste=True)
+            yield _Gap(route, message, _closed_entry(policy, route, wanted), paste=True)
 
 
-def _closed_entry(policy: Policy, route: MountedRoute) -> str:
+def _closed_entry(policy: Policy, route: MountedRoute, wanted: Sequence[str]) -> str:
     method, path = _key(route)
     permission = likely_permission(method, path)
     allow = toml_line("allow", [permission])
@@ -132,7 +133,12 @@ def _closed_entry(policy: Policy, route: MountedRoute) -> str:
     if holders:
         how = [f"# To open it to {', '.join(holders)}: {allow}"]
     else:
-        how = [f"# To open it: {allow}, and in [roles] for example:", f"#   {role_line(policy.roles, permission)}"]
+        resource = f"{permission.partition(':')[0]}:"
+        # Of everything that is asked for at once, so that the line can be pasted once.
+        line = role_line(policy.roles, policy.scopes, [item for item in wanted if item.startswith(resource)])
+        role = line.partition(" = ")[0]
+        place = f"in place of the line of {role}" if role in policy.roles else "for example"
+        how = [f"# To open it: {allow}, and in [roles] {place}:", f"#   {line}"]
     lines = [
         f"# {_place(policy, route)} is closed to everyone: no role may hold {shown(CLOSED)}.",
         *how,

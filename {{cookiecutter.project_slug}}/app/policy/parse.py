@@ -25,7 +25,7 @@ from app.policy.model import (
 )
 from app.policy.names import is_name, is_permission, nearest, suggest_name, suggest_permission
 from app.policy.report import Report, Section
-from app.policy.route_entry import ROUTE_KEYS, RouteReader
+from app.policy.route_entry import ROUTE_KEYS, RouteReader, role_pair
 from app.policy.route_key import parse_route_key, shape
 from app.policy.values import (
     BadValue,
@@ -67,7 +67,7 @@ def load_policy(path: str | Path, *, upstreams: frozenset[str] = frozenset()) ->
     defaults = _read_defaults(Section(report, ("defaults",), tables["defaults"]))
     # A [roles] that is misspelt or no table is one mistake, not one more for every permission that it grants.
     unread = not isinstance(document.get("roles"), dict) and any(nearest(key, _TABLES) == "roles" for key in document)
-    reader = RouteReader(report, defaults, roles, None if unread else granted, upstreams)
+    reader = RouteReader(report, defaults, roles, scopes, granted=None if unread else granted, upstreams=upstreams)
     routes = _read_routes(reader, tables["routes"])
     jobs = read_jobs(reader, tables["jobs"])
     report.close()
@@ -131,7 +131,7 @@ def _read_roles(section: Section) -> tuple[dict[str, frozenset[str]], dict[str, 
             continue
         correct = [item if is_permission(item) else suggest_permission(item) for item in permissions]
         correct = [item for item in dict.fromkeys(correct) if item != CLOSED]
-        _check_role(section, name, permissions, toml_line(*_role_pair(name, correct, scopes)))
+        _check_role(section, name, permissions, toml_line(*role_pair(name, correct, scopes)))
         granted |= set(correct)
         roles[name] = frozenset(correct)
     return roles, scopes, frozenset(granted)
@@ -145,12 +145,6 @@ def _read_scope(section: Section, name: str, table: Mapping[str, object]) -> Sco
         fix = toml_line("permissions", ["things:read"])
         section.add(name, f"role {shown(name)} does not say what it may do: permissions", fix)
     return role.read("scope", parse_scope, "own")
-
-
-def _role_pair(name: str, permissions: list[str], scopes: Mapping[str, Scope]) -> tuple[str, object]:
-    if name not in scopes:
-        return name, permissions
-    return name, {"permissions": permissions, "scope": scopes[name]}
 
 
 def _check_role(section: Section, name: str, permissions: list[str], fix: str) -> None:

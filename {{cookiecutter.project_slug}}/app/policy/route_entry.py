@@ -27,7 +27,9 @@ from app.policy.values import (
 from app.policy.write import comment, shown, toml_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+
+    from app.policy.model import Scope
 
 _ACCESS_KEYS = ("public", "authenticated", "allow")
 ROUTE_KEYS = (
@@ -57,12 +59,15 @@ class RouteReader:
         report: Report,
         defaults: PolicyDefaults,
         roles: Mapping[str, frozenset[str]],
+        scopes: Mapping[str, Scope],
+        *,
         granted: frozenset[str] | None,
         upstreams: frozenset[str],
     ) -> None:
         self.report = report
         self._defaults = defaults
         self._roles = roles
+        self._scopes = scopes
         self._granted = granted
         self._permissions = () if granted is None else tuple(sorted(granted))
         self._upstreams = tuple(sorted(upstreams))
@@ -156,7 +161,8 @@ class RouteReader:
         if close is not None:
             replaced = list(dict.fromkeys(close if item == permission else item for item in permissions))
             return f"{message}; did you mean {shown(close)}?", toml_line("allow", replaced)
-        return f"{message}; give it to a role, for example", f"# in [roles]\n{role_line(self._roles, permission)}"
+        line = role_line(self._roles, self._scopes, [permission])
+        return f"{message}; give it to a role, for example", f"# in [roles]\n{line}"
 
     def _rate(self, section: Section, *, public: bool) -> str | None:
         rate: str | None = section.read("rate", parse_rate, self._defaults.rate)
@@ -193,18 +199,33 @@ class RouteReader:
         return (", ".join(self._upstreams[:_LISTED]) or "none") + more
 
 
-def role_line(roles: Mapping[str, frozenset[str]], permission: str) -> str:
-    """Return the line that gives ``permission`` to a role: to the one that has most to do with the resource.
+NEW_ROLE = "user"
+"""Who is to call what no role has to do with yet; which roles there are, people decide."""
 
-    As a rule that is the role of the fewest people; among equals the last, as roles are listed from many to few.
+
+def role_line(roles: Mapping[str, frozenset[str]], scopes: Mapping[str, Scope], permissions: Collection[str]) -> str:
+    """Return the line that gives permissions to a role: to the one that has most to do with their resource.
+
+    As a rule that is the role of the fewest people; among equals the last, as roles are listed from many to few. Where
+    none has to do with it, a role of its own: the others were given to people for something else.
     """
-    resource = permission.partition(":")[0] + ":"
-    name, held = max(
-        reversed(list(roles.items())),
-        key=lambda role: (sum(item.startswith(resource) for item in role[1]), len(role[1])),
-        default=("admin", frozenset()),
-    )
-    return toml_line(name, [*sorted(held), permission])
+    resources = tuple(f"{permission.partition(':')[0]}:" for permission in permissions)
+
+    def nearness(name: str) -> tuple[int, int]:
+        return sum(item.startswith(resources) for item in roles[name]), len(roles[name])
+
+    name = max(reversed(list(roles)), key=nearness, default=NEW_ROLE)
+    if name in roles and not nearness(name)[0]:
+        name = NEW_ROLE
+    held = sorted(roles.get(name, ()))
+    return toml_line(*role_pair(name, [*held, *(item for item in permissions if item not in held)], scopes))
+
+
+def role_pair(name: str, permissions: list[str], scopes: Mapping[str, Scope]) -> tuple[str, object]:
+    """Return key and value of a role's line; a role that says how far it reaches goes on saying so."""
+    if name not in scopes:
+        return name, permissions
+    return name, {"permissions": permissions, "scope": scopes[name]}
 
 
 def _parse_allow(value: object) -> list[str]:

@@ -74,11 +74,26 @@ def test_a_route_without_an_entry_names_its_handler_and_the_entry_to_add(load: L
     assert (
         f'# /srv/app/handlers/orders.py:40 (refund) is closed to everyone: no role may hold "{CLOSED}".\n'
         '# To open it: allow = ["refunds:write"], and in [roles] for example:\n'
-        '#   admin = ["orders:delete", "orders:read", "refunds:write"]\n'
+        '#   user = ["refunds:write"]\n'
         '[routes."POST /v1/refunds"]\n'
         f'allow = ["{CLOSED}"]\n'
         'stage = "probation"  # until `app evidence` speaks for it'
     ) == problem.fix
+
+
+def test_a_role_that_has_nothing_to_do_with_a_resource_is_not_widened(load: Load) -> None:
+    lean = POLICY.partition("[routes")[0]
+    (problem,) = refused(load(lean.replace("[roles]", '[roles]\noperator = ["ops:read"]', 1)), mounted("GET /v1/notes"))
+    assert problem.fix.split("\n")[2] == '#   user = ["notes:read"]'
+
+
+def test_the_line_of_a_role_holds_all_that_is_asked_of_its_resource_and_how_far_it_reaches(load: Load) -> None:
+    text = '[roles]\nclerk = { permissions = ["notes:read"], scope = "tenant" }\n'
+    problems = refused(load(text), mounted("POST /v1/notes", line=3), mounted("DELETE /v1/notes/{note_id}", line=9))
+    line = '#   clerk = { permissions = ["notes:read", "notes:delete", "notes:write"], scope = "tenant" }'
+    for problem in problems:
+        assert "and in [roles] in place of the line of clerk:" in problem.fix.split("\n")[1]
+        assert problem.fix.split("\n")[2] == line
 
 
 def test_a_permission_that_roles_hold_already_is_suggested_with_them(load: Load) -> None:

@@ -230,7 +230,7 @@ def test_a_permission_that_is_not_a_misspelling_is_never_taken_for_a_wider_one(p
 
 def test_without_roles_a_permission_has_a_role_to_write(problems: Problems) -> None:
     problem = only(problems('[routes."GET /x"]\nallow = ["x:read"]\n'))
-    assert (problem.line, problem.fix) == (2, '# in [roles]\nadmin = ["x:read"]')
+    assert (problem.line, problem.fix) == (2, '# in [roles]\nuser = ["x:read"]')
 
 
 @pytest.mark.parametrize(

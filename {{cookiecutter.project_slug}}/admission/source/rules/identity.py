@@ -154,7 +154,12 @@ _CREDENTIALS: Final = re.compile(
     r"^(authorization|x[-_]api[-_]key|api[-_]key|x[-_]auth[-_]token|x[-_]user[-_]id|x[-_]user|x[-_]role|x[-_]roles|x[-_]admin[-_]token|x[-_]token|x[-_]access[-_]token|x[-_]internal[-_]token|proxy[-_]authorization|x[-_]forwarded[-_]user|x[-_]admin|x[-_]admin[-_]key|x[-_]session|access[-_]token|session|session[-_]id|sessionid|auth[-_]token|x[-_]tenant[-_]id|x[-_]tenant)$",
     re.IGNORECASE,
 )
-_MEND: Final = "Ask for the caller: `caller: Caller` from `app.dependencies`, verified before the handler runs; who may call stands in policy.toml."
+_MEND: Final = (
+    "Take this out, and ask for the caller by a parameter: `caller: Caller` (`from app.dependencies import Caller`). `caller.subject`, `caller.tenant`, `caller.roles` and "
+    "`caller.permissions` were verified before the handler runs; who has no valid token never gets here, so no 401 is raised either. Who may call stands in `allow` in "
+    "policy.toml, which is people's. A handler issues no tokens and checks no passwords: there is no login route. Who has no token, such as a webhook, is known by the signature "
+    "of what it sends, compared by `hmac.compare_digest`."
+)
 _MESSAGE: Final = "This decides by itself who is calling. It checks less than the service does, and is forgotten when that changes."
 
 
