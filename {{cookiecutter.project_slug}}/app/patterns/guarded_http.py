@@ -203,8 +203,8 @@ class HttpGuard:
             connection.expire(now, idle)
 
 
-_CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-"""What no head may hold, besides the line breaks that are counted; RFC 9110, 5.5."""
+_CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
+"""What no value may hold (RFC 9110, 5.5), line breaks among them: those of a head are counted."""
 
 _NAME = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _FRAMING = frozenset({b"connection", b"transfer-encoding"})
@@ -213,7 +213,7 @@ _FRAMING = frozenset({b"connection", b"transfer-encoding"})
 _COPIED = 16 * 1024
 """Bytes of a body up to which one copy is cheaper than a second system call."""
 
-_names: set[bytes] = set()
+_names: set[bytes] = {b"content-length"}
 """Field names seen to be plain; an application has a few dozen, so 256 are never reached by an honest one."""
 
 
@@ -263,19 +263,17 @@ class _Cycle(RequestResponseCycle):
             or status not in _WITH_BODY
         ):
             return False
-        lines = [STATUS_LINE[status]]
-        for name, value in (*self.default_headers, *head["headers"]):
-            if name == b"content-length":
-                if value != b"%d" % len(body):
-                    return False
-            elif not (name in _names or _is_plain_name(name)):
-                return False
-            lines.append(b"%b: %b\r\n" % (name, value))
-        lines.append(b"\r\n")
-        whole = b"".join(lines)
-        # Every line break is one of ours, and there is no other control character: then no value breaks out.
-        breaks = len(lines)
-        if whole.count(b"\r") != breaks or whole.count(b"\n") != breaks or _CONTROLS.search(whole):
+        fields: list[tuple[bytes, bytes]] = [*self.default_headers, *head["headers"]]
+        named = dict(fields)
+        if named.get(b"content-length") != b"%d" % len(body):
+            return False
+        if not named.keys() <= _names and not all(name in _names or _is_plain_name(name) for name in named):
+            return False
+        if len(named) < len(fields) and sum(name == b"content-length" for name, _ in fields) > 1:
+            return False
+        whole = b"%b%b\r\n\r\n" % (STATUS_LINE[status], b"\r\n".join(map(b": ".join, fields)))
+        # Nothing but the line breaks that are ours, and no other control character: then no value breaks out.
+        if len(whole) - len(whole.translate(None, _CONTROLS)) != 2 * (len(fields) + 2):
             return False
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
@@ -315,7 +313,11 @@ _WITH_BODY = frozenset(STATUS_LINE) - {204, 304} - frozenset(range(100, 200))
 
 def _declares_length(head: Message) -> bool:
     headers = head.get("headers")  # any iterable, by ASGI; only what can be read twice is looked into
-    return isinstance(headers, list) and any(name == b"content-length" for name, _ in headers)
+    if isinstance(headers, list):
+        for name, _ in headers:  # the first one, in Starlette's responses
+            if name == b"content-length":
+                return True
+    return False
 
 
 async def _send_problem(scope: Any, send: Any, problem: RequestRefused) -> None:

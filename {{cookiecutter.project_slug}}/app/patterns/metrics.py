@@ -133,10 +133,12 @@ class RequestMetrics:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        method = scope["method"] if scope["method"] in METHODS else "_OTHER"
+        method = scope["method"]
+        if method not in METHODS:
+            method = "_OTHER"
         scheme = "https" if scope.get("scheme") == "https" else "http"
-        active = self._active
-        active[method, scheme] = active.get((method, scheme), 0) + 1
+        served, active = (method, scheme), self._active
+        active[served] = active.get(served, 0) + 1
         watch = _Watch(send)
         started = self._clock()
         error: str | None = None
@@ -147,7 +149,7 @@ class RequestMetrics:
             raise
         finally:
             elapsed = self._clock() - started
-            active[method, scheme] -= 1
+            active[served] -= 1
             status = watch.status
             if error is None and not 0 < status < _SERVER_ERROR:
                 error = str(scope.get("state", {}).get("code") or status or "no_response")

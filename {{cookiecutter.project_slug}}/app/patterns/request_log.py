@@ -42,7 +42,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from contextvars import ContextVar
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -68,7 +68,7 @@ def new_request_id() -> str:
     From the Mersenne Twister, which Python seeds anew in each process and after each fork: an id is no secret, and
     the kernel's generator costs a system call.
     """
-    return f"{random.getrandbits(128):032x}"
+    return random.getrandbits(128).to_bytes(16).hex()
 
 
 def route_template(scope: Scope) -> str:
@@ -151,7 +151,8 @@ class RequestLog:
             exchange.end(complete=False, error=error)
             raise
         else:
-            exchange.end(complete=False)
+            if not exchange.ended:
+                exchange.end(complete=False)
         finally:
             self.context.reset(token)
 
@@ -159,7 +160,7 @@ class RequestLog:
 class _Exchange:
     """One request and its answer, seen from outside."""
 
-    __slots__ = ("_bytes", "_ended", "_gone", "_id", "_log", "_receive", "_scope", "_send", "_start", "_status")
+    __slots__ = ("_bytes", "_gone", "_id", "_log", "_receive", "_scope", "_send", "_start", "_status", "ended")
 
     def __init__(self, log: RequestLog, scope: Scope, receive: Receive, send: Send) -> None:
         self._start = log.clock()
@@ -167,12 +168,9 @@ class _Exchange:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._status = 0
-        self._bytes = 0
-        self._gone = False
-        self._ended = False
-        self._id = _inbound_id(scope) or log.new_id()
-        scope.setdefault("state", {})["request_id"] = self._id
+        self._status = self._bytes = 0
+        self._gone = self.ended = False
+        self._id = scope.setdefault("state", {})["request_id"] = _inbound_id(scope) or log.new_id()
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -180,19 +178,22 @@ class _Exchange:
             self._gone = True
         return message
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
+        """Send on; only a piece of the body needs a coroutine of its own, which costs as much as the rest."""
         kind = message["type"]
         if kind == "http.response.body":
-            await self._send(message)
-            self._bytes += len(message.get("body", b""))
-            if not message.get("more_body", False):
-                self.end(complete=True)
-            return
+            return self._send_body(message)
         if kind == "http.response.start":
             self._status = message["status"]
             # New objects: the application may keep its own, and send them again.
             message = {**message, "headers": [*message.get("headers", ()), (b"x-request-id", self._id.encode())]}
+        return self._send(message)
+
+    async def _send_body(self, message: Message) -> None:
         await self._send(message)
+        self._bytes += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            self.end(complete=True)
 
     def end(self, *, complete: bool, error: BaseException | None = None) -> None:
         """Write the line, the first time that this is called.
@@ -200,20 +201,19 @@ class _Exchange:
         That is when the last byte was handed over, so that background work does not count as waiting, or else when
         the application returned or failed.
         """
-        if self._ended:
+        if self.ended:
             return
-        self._ended = True
+        self.ended = True
         log, scope = self._log, self._scope
-        state = scope["state"]
+        state, method = scope["state"], scope["method"]
         seconds = log.clock() - self._start
-        level, status, code, answer = self._outcome(state.get("code"), complete=complete)
-        if level == "info" and status != CLIENT_CLOSED_REQUEST and seconds >= log.slow_seconds:
-            level = "warning"
+        level, status, code, answer = self._outcome(state.get("code"), seconds, complete=complete)
         fields: dict[str, Any] = {
-            "method": scope["method"] if scope["method"] in METHODS else "OTHER",
+            "method": method if method in METHODS else "OTHER",
             "route": log.route(scope),
             "status": status,
-            "duration_ms": round(seconds * 1000, 3),
+            # Rounded by hand: round() writes the number out and reads it again.
+            "duration_ms": int(seconds * 1_000_000 + 0.5) / 1000,
             "bytes_out": self._bytes,
             "request_id": self._id,
             "client": state.get("client") or (scope.get("client") or ("unknown",))[0],
@@ -233,14 +233,16 @@ class _Exchange:
             fields["error"] = type(error).__name__
         log.emit(level, "request", **fields)
 
-    def _outcome(self, code: str | None, *, complete: bool) -> tuple[str, int, str | None, int]:
+    def _outcome(self, code: str | None, seconds: float, *, complete: bool) -> tuple[str, int, str | None, int]:
         """Return level, status, code, and for a client that left what the application had begun to answer."""
-        status = self._status
-        if self._gone or self._log.disconnected(self._receive):
+        log, status = self._log, self._status
+        if self._gone or log.disconnected(self._receive):
             return "info", CLIENT_CLOSED_REQUEST, "client_disconnected", status
         if not complete:
             return "error", status or 500, code or ("response_truncated" if status else "internal_error"), 0
-        return "error" if status >= 500 else "info", status, code, 0  # noqa: PLR2004 - RFC 9110, section 15.6
+        if status >= 500:  # noqa: PLR2004 - RFC 9110, section 15.6
+            return "error", status, code, 0
+        return "info" if seconds < log.slow_seconds else "warning", status, code, 0
 
 
 def _inbound_id(scope: Scope) -> str | None:

@@ -28,9 +28,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Iterable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+Header = tuple[bytes, bytes]
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 """Content-Security-Policy of an answer that is data and never a page. With ``sandbox``, headers that speak to documents
@@ -93,13 +95,13 @@ class SecurityHeaders:
         if config.strict_transport_security is not None:
             headers["strict-transport-security"] = config.strict_transport_security
         self.app = app
-        self._fixed = tuple(_encode(name, value) for name, value in headers.items())
-        self._owned = frozenset(name for name, _ in self._fixed) | _DROPPED
+        fixed = tuple(_encode(name, value) for name, value in headers.items())
+        self._owned = frozenset(name for name, _ in fixed) | _DROPPED
         self._names = self._owned | {b"cache-control"}
         self._cache = _encode("cache-control", config.cache_control)
-        self._policy = _encode("content-security-policy", config.content_security_policy)
-        self._path_policies = {
-            path: _encode("content-security-policy", value) for path, value in config.path_policies.items()
+        self._ending = (*fixed, _encode("content-security-policy", config.content_security_policy))
+        self._endings = {
+            path: (*fixed, _encode("content-security-policy", value)) for path, value in config.path_policies.items()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,31 +110,26 @@ class SecurityHeaders:
             await self.app(scope, receive, send)
             return
 
-        async def complete(message: Message) -> None:
+        ending = self._endings.get(scope["path"], self._ending) if self._endings else self._ending
+
+        def complete(message: Message) -> Awaitable[None]:  # no coroutine of its own: it would cost as much as the rest
             if message["type"] == "http.response.start":
-                self._complete(scope, message)
-            await send(message)
+                message["headers"] = self._completed(message.get("headers") or (), ending)
+            return send(message)
 
         await self.app(scope, receive, complete)
 
-    def _complete(self, scope: Scope, message: Message) -> None:
-        names = self._names
-        headers: list[tuple[bytes, bytes]] = list(message.get("headers") or ())
-        cached = False
-        for pair in headers:
-            if pair[0] in names:
-                if pair[0] == b"cache-control":
-                    cached = True
-                else:
-                    headers = [pair for pair in headers if pair[0] not in self._owned]
-        headers += self._fixed
-        if self._path_policies and scope["path"] in self._path_policies:
-            headers.append(self._path_policies[scope["path"]])
-        else:
-            headers.append(self._policy)
+    def _completed(self, given: Iterable[Header], ending: tuple[Header, ...]) -> list[Header]:
+        names, headers, cached = self._names, list(given), False
+        for name, _ in headers:
+            if name in names:
+                if name != b"cache-control":
+                    return self._completed([pair for pair in headers if pair[0] not in self._owned], ending)
+                cached = True
+        headers += ending
         if not cached:
             headers.append(self._cache)
-        message["headers"] = headers
+        return headers
 
 
 def _encode(name: str, value: str) -> tuple[bytes, bytes]:

@@ -608,8 +608,7 @@ class _Pipeline:
 
     def write_flat(self, name: str, level: str, event: str, fields: dict[str, Any]) -> None:
         """Render and queue one line of flat fields; clean and cut its strings where that is needed."""
-        line = {"timestamp": self._timestamp(self._clock()), "level": level, "logger": name, "event": event}
-        line.update(fields)
+        line = {"timestamp": self._timestamp(self._clock()), "level": level, "logger": name, "event": event, **fields}
         try:
             encoded = self._encode(line)
             # Plain and short as a whole: then every value in it is. Nearly every line ends here.

@@ -62,6 +62,7 @@ from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS
 from opentelemetry.semconv.attributes.url_attributes import URL_SCHEME
 from opentelemetry.semconv.attributes.user_agent_attributes import USER_AGENT_ORIGINAL
 from opentelemetry.trace import (
+    INVALID_SPAN,
     NonRecordingSpan,
     NoOpTracer,
     Span,
@@ -111,6 +112,8 @@ _SECOND = 1_000_000_000
 _SERVER_ERROR = 500
 _FLAGS = tuple(TraceFlags(bits) for bits in range(4))
 _ROOT = Context()
+_SPAN_KEY = next(iter(set_span_in_context(INVALID_SPAN, _ROOT)))
+"""Where the API keeps the current span; a context made with it at once is copied once less."""
 
 _drawn: ContextVar[tuple[int, int] | None] = ContextVar("drawn", default=None)
 """Trace id and span id of the span that :class:`Tracing` is starting at this moment, and of no other."""
@@ -294,14 +297,18 @@ class Tracing:
             await self.app(scope, receive, send)
             return
         request = _Request(scope, send, self._now(), remote_parent(scope["headers"]))
-        token = otel_context.attach(set_span_in_context(self._begin(request), _ROOT))
+        token = otel_context.attach(Context({_SPAN_KEY: self._begin(request)}))
         try:
             await self.app(scope, receive, request.answer)
         except BaseException as error:
             self._end(request, error)
             raise
         else:
-            if request.span is not None or self._keep is not None or not 0 < request.status < _SERVER_ERROR:
+            if (
+                request.span is not None
+                or not 0 < request.status < _SERVER_ERROR
+                or (self._keep is not None and self._keep(scope))
+            ):
                 self._end(request, None)
         finally:
             otel_context.detach(token)
@@ -323,8 +330,9 @@ class Tracing:
             sampled = parent.trace_flags.sampled if self._trust else span_id < self._bound
         request.trace_id = trace_id
         facts = request.scope.setdefault("state", {})
-        trace_hex = facts["trace_id"] = f"{trace_id:032x}"
-        span_hex = facts["span_id"] = f"{span_id:016x}"
+        # By bytes: formatting a number of so many bits takes twice as long.
+        trace_hex = facts["trace_id"] = trace_id.to_bytes(16).hex()
+        span_hex = facts["span_id"] = span_id.to_bytes(8).hex()
         request.header = f"00-{trace_hex}-{span_hex}-0{flags | sampled}".encode()
         if sampled:
             span = request.span = self._start(request)
@@ -356,8 +364,6 @@ class Tracing:
             error = error or noted
         span = request.span
         if span is None:
-            if not failed and not (self._keep is not None and self._keep(request.scope)):
-                return
             if not self._may_keep():
                 return
             span = self._start(request)
@@ -420,6 +426,8 @@ class Tracing:
 
 class _UnsampledSpan(NonRecordingSpan):
     """The span of a request that is not recorded. Its context is made when somebody asks, which is rarely."""
+
+    __slots__ = ("_parts",)
 
     def __init__(self, trace_id: int, span_id: int, flags: int, state: TraceState | None) -> None:
         self._parts = (trace_id, span_id, flags, state)
