@@ -11,9 +11,9 @@ import contextlib
 import os
 import signal
 import time
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -190,10 +190,10 @@ def _client(parts: Components) -> Callable[[Scope], str]:
 def _noting_client(app: ASGIApp, client: Callable[[Scope], str]) -> ASGIApp:
     """Have the log name the client and not the proxy, where no flood limit asks for it."""
 
-    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+    def noting(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
             client(scope)
-        await app(scope, receive, send)
+        return app(scope, receive, send)
 
     return noting
 
@@ -261,6 +261,8 @@ def _stage(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants
     evidence = staged.evidence
 
     def judge(status: int, scope: Scope) -> bool | None:
+        if 0 < status < 499:  # noqa: PLR2004 - below what says something: nearly all
+            return False
         if status in {503, 499} or scope["state"].get("code") in NOT_ITS_FAULT:
             return None
         return status >= 500  # noqa: PLR2004 - RFC 9110, section 15.6
@@ -288,9 +290,9 @@ def _stage(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants
     if policy.stage == "active":
         return guard
 
-    async def sampled(scope: Scope, receive: Receive, send: Send) -> None:
+    def sampled(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         scope["state"]["probation"] = True
-        await guard(scope, receive, send)
+        return guard(scope, receive, send)
 
     return sampled
 
@@ -398,9 +400,9 @@ def _outbound(app: ASGIApp, policy: RoutePolicy, _parts: Components, _grants: Gr
     if not policy.outbound:
         return app  # what is not said is nothing: no service can be reached
 
-    async def outbound(scope: Scope, receive: Receive, send: Send) -> None:
+    def outbound(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         scope["state"]["outbound"] = policy.outbound
-        await app(scope, receive, send)
+        return app(scope, receive, send)
 
     return outbound
 
@@ -476,15 +478,13 @@ class Service(FastAPI):
         scope["app"] = self
         scope["router"] = self.router
         scope["starlette.exception_handlers"] = self._handlers
-        async with AsyncExitStack() as stack:
-            scope["fastapi_middleware_astack"] = stack
-            found = self._index.find(scope["method"], scope["path"])
-            if found is None:
-                await self.router(scope, receive, send)
-                return
-            route, scope["path_params"] = found
-            scope["route"], scope["endpoint"] = route, route.endpoint
-            await route.app(scope, receive, send)
+        found = self._index.find(scope["method"], scope["path"])
+        if found is None:
+            await self.router(scope, receive, send)
+            return
+        route, scope["path_params"] = found
+        scope["route"], scope["endpoint"] = route, route.endpoint
+        await route.app(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document with what the guards add."""
@@ -538,7 +538,7 @@ def create_app(
         reloading = (partial(_reload, switch, parts, guards),)
     app = routes
     for layer in reversed(edge):
-        app = layer.build(app, parts)
+        app = layer.build(_called(app), parts)
     _announce(definition, edge, guards, settings)
     return app
 
@@ -635,8 +635,8 @@ def compose(
         def wrap(app: ASGIApp, _route: MountedRoute) -> ASGIApp:
             for guard in reversed(guards):
                 if guard.needed is None or guard.needed(handler, entry):
-                    app = guard.build(app, entry, parts, grants)
-            return app
+                    app = guard.build(_called(app), entry, parts, grants)
+            return _called(app)
 
         return GuardedRoute(handler, wrap=wrap, openapi_extra=operation_extra(entry), in_threads=in_threads)
 
@@ -656,6 +656,14 @@ def compose(
     service.mount_routes(routes)
     parts.stages.find = service.route_at
     return service
+
+
+def _called(app: ASGIApp) -> ASGIApp:
+    """Return what an application is called by: calling an object that has ``__call__`` takes a third longer."""
+    if isinstance(app, FunctionType | MethodType):
+        return app
+    bound: ASGIApp = app.__call__  # type: ignore[operator]  # what has no such method is no application
+    return bound
 
 
 def _entry(policy: Policy, handler: Handler) -> RoutePolicy:

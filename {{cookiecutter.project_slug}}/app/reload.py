@@ -31,9 +31,9 @@ class Switch:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request to the application that serves at this moment."""
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)
 
 
 class _Sources(PythonFilter):

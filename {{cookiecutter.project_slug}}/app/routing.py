@@ -15,16 +15,18 @@ import inspect
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
-from starlette.convertors import PathConvertor
+from starlette.convertors import PathConvertor, StringConvertor
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, StreamingResponse
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from app.background import Declared, Jobs
@@ -34,7 +36,8 @@ from app.settings import BootRefused
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from fastapi.dependencies.models import Dependant
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_ROUTES = 2000
 """Routes of one service. Each is a label in metrics and logs, and label sets are bounded."""
@@ -94,7 +97,13 @@ class GuardedRoute(APIRoute):
         if in_threads is not None and _is_synchronous(endpoint):
             endpoint = in_threads(handler.route, endpoint)
         super().__init__(handler.route.path, endpoint, methods=[handler.route.method], name=context.name, **arguments)
+        special = self.max_body_size is not None or self.is_sse_stream or self.is_json_stream
+        if special or not _leaves_nothing_open(self.dependant):
+            self.app = _keeping_files(self.app)
+        else:
+            self.app = _answering(self.get_route_handler())
         self.app = wrap(self.app, handler.route)
+        self.takes_text = all(type(convertor) is StringConvertor for convertor in self.param_convertors.values())
         self.allowed = handler.route.method
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,6 +115,70 @@ class GuardedRoute(APIRoute):
         if self.methods is None or scope["method"] not in self.methods:
             raise HTTPException(405, headers={"allow": self.allowed})
         await self.app(scope, receive, send)
+
+
+def _leaves_nothing_open(dependant: Dependant) -> bool:
+    """Tell whether every dependency of a route is a plain function, and none a generator with a second half to run."""
+    return all(
+        inspect.isfunction(dependency.call)
+        and not hasattr(dependency.call, "__wrapped__")
+        and not inspect.isgeneratorfunction(dependency.call)
+        and not inspect.isasyncgenfunction(dependency.call)
+        and _leaves_nothing_open(dependency)
+        for dependency in dependant.dependencies
+    )
+
+
+def _answering(respond: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    """Return what FastAPI's ``request_response`` returns, for a route that leaves nothing open but a form's files.
+
+    There two exit stacks, two closures and five coroutines a request stand round what is done here.
+    """
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        started = False
+
+        def watch(message: Message) -> Awaitable[None]:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+            return send(message)
+
+        async with AsyncExitStack() as stack:
+            for name in _STACKS:
+                scope[name] = stack
+            try:
+                response = await respond(request)
+                await response(scope, receive, watch)
+            except Exception as error:
+                handlers = scope["starlette.exception_handlers"][0]
+                handler = next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
+                if handler is None:
+                    raise
+                if started:
+                    raise RuntimeError("an exception that has a handler came after the answer had begun") from error
+                response = await handler(request, error)
+                await response(scope, receive, watch)
+                error.__traceback__ = None  # it may be raised again, and would hold the frames of each request
+
+    return answering
+
+
+_FILES = "fastapi_middleware_astack"
+_STACKS = (_FILES, "fastapi_inner_astack", "fastapi_function_astack")
+"""Where FastAPI looks for what is to be closed: after the answer has left, after the handler, before the answer."""
+
+
+def _keeping_files(app: ASGIApp) -> ASGIApp:
+    """Return FastAPI's own application of a route, which keeps a form's files on a stack of somebody else."""
+
+    async def keeping_files(scope: Scope, receive: Receive, send: Send) -> None:
+        async with AsyncExitStack() as stack:
+            scope[_FILES] = stack
+            await app(scope, receive, send)
+
+    return keeping_files
 
 
 def _is_synchronous(endpoint: Callable[..., Any]) -> bool:
@@ -432,8 +505,11 @@ class RouteIndex:
             for route in candidates or ():
                 match = route.path_regex.match(path)
                 if match is not None:
+                    found = match.groupdict()
+                    if route.takes_text:
+                        return route, found
                     convertors = route.param_convertors
-                    return route, {name: convertors[name].convert(value) for name, value in match.groupdict().items()}
+                    return route, {name: convertors[name].convert(value) for name, value in found.items()}
         return None
 
 

@@ -26,7 +26,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from types import coroutine
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
@@ -133,12 +134,17 @@ def json_depth(body: bytes, *, stop: int) -> int:
     return deepest
 
 
+_DECLARING = frozenset({b"content-length", b"content-type", b"transfer-encoding"})
+
+
 def _declared(headers: list[tuple[bytes, bytes]]) -> tuple[bytes | None, bool, bool, bytes]:
     """Return Content-Length as it was sent, whether the body is chunked or calls itself JSON, and a form's type."""
     length: bytes | None = None
     chunked = json = False
     form = b""
     for name, value in headers:
+        if name not in _DECLARING:  # one look at most of them
+            continue
         if name == b"content-length":
             length = value
         elif name == b"transfer-encoding":
@@ -219,15 +225,13 @@ class BodyLimit:
             if error is not reader.error or reader.started:
                 raise
             await self.refuse(scope, receive, send, error)
-        finally:
-            reader.close()
 
 
 class _Reader:
     """Counts one request's body as the application reads it."""
 
     __slots__ = (
-        "_chunks", "_complete", "_end", "_expired", "_guard", "_json", "_receive", "_send", "_size", "_tail", "_timer",
+        "_began", "_chunks", "_complete", "_end", "_expired", "_guard", "_json", "_receive", "_send", "_size", "_tail",
         "_waiting", "error", "started",
     )  # fmt: skip
 
@@ -236,19 +240,14 @@ class _Reader:
         self._end, self._tail = end, b""  # what is still waited for, and the last bytes that may begin it
         self._size = 0
         self._chunks: list[bytes] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self._began: float | None = None
         self._waiting: asyncio.Task[Any] | None = None
         self._expired = self._complete = self.started = False
         self.error: BodyError | None = None
 
-    def close(self) -> None:
-        """Stop the clock: the body is complete, or nobody reads it any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:  # no coroutine of its own: it would cost as much as the rest
         self.started = True
-        await self._send(message)
+        return self._send(message)
 
     async def receive(self) -> Message:
         if self.error is not None:
@@ -270,7 +269,6 @@ class _Reader:
                 self._tail = seen[-len(self._end) :]
         if not message.get("more_body", False):
             self._complete = True
-            self.close()
             if self._json:
                 self._check_depth()
             if self._end:
@@ -282,24 +280,31 @@ class _Reader:
         if self._complete:
             return await self._receive()  # this waits for a disconnect, which has no bound
         loop = asyncio.get_running_loop()
-        if self._timer is None:
-            # One timer for the whole body, and none of asyncio.timeout's: most bodies are there already.
-            self._timer = loop.call_later(self._guard.timeout, self._expire)
-        self._refuse_late()
-        task = self._waiting = asyncio.current_task(loop)
+        now = loop.time()
+        if self._began is None:
+            self._began = now
+        left = self._guard.timeout - (now - self._began)
+        if left <= 0:
+            raise self._fail(BodyTimeout(self._guard.timeout))
+        # One step by hand: most bodies are there already, and what does not wait needs no timer.
+        steps = self._receive().__await__()
         try:
-            return await self._receive()
+            awaited = next(steps)
+        except StopIteration as done:
+            message: Message = done.value
+            return message
+        task = self._waiting = asyncio.current_task(loop)
+        timer = loop.call_later(left, self._expire)
+        try:
+            return await _rest(steps, awaited)
         except asyncio.CancelledError:
             # Only a cancellation that is ours alone becomes a refusal; see asyncio.Task.uncancel.
             if not self._expired or task is None or task.uncancel() > 0:
                 raise
             raise self._fail(BodyTimeout(self._guard.timeout)) from None
         finally:
+            timer.cancel()
             self._waiting = None
-
-    def _refuse_late(self) -> None:
-        if self._expired:
-            raise self._fail(BodyTimeout(self._guard.timeout))
 
     def _expire(self) -> None:
         self._expired = True
@@ -320,6 +325,22 @@ class _Reader:
     def _fail(self, error: BodyError) -> BodyError:
         self.error = error
         return error
+
+
+@coroutine
+def _rest(steps: Generator[Any, Any, Message], awaited: Any) -> Generator[Any, Any, Message]:
+    """Go on with what has been begun by hand, and waits for ``awaited``."""
+    try:
+        while True:
+            try:
+                sent = yield awaited
+            except BaseException as error:  # noqa: BLE001 - a cancellation, or a close: it is for who waits there
+                awaited = steps.throw(error)
+            else:
+                awaited = steps.send(sent)
+    except StopIteration as done:
+        message: Message = done.value
+        return message
 
 
 async def _refuse(_scope: Scope, _receive: Receive, send: Send, error: BodyError) -> None:

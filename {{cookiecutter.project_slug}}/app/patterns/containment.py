@@ -195,6 +195,32 @@ class _Inside:
         raise error
 
 
+class _Doors:
+    """Both ways of one request: its body is kept on its way in, and its answer can still be stopped.
+
+    Apart from what is inside, which contexts hold on to.
+    """
+
+    __slots__ = ("_inside", "_receive", "_send")
+
+    def __init__(self, inside: _Inside, receive: Receive, send: Send) -> None:
+        self._inside, self._receive, self._send = inside, receive, send
+
+    async def keep(self) -> Message:
+        inside, message = self._inside, await self._receive()
+        part = message.get("body", b"")
+        if inside.size < MAX_BODY:
+            inside.body.append(part[: MAX_BODY - inside.size])
+            inside.size += len(part)
+        return message
+
+    def answer(self, message: Message) -> Awaitable[None]:  # no coroutine of its own: it would cost as much as the rest
+        refused = self._inside.refused
+        if refused is not None and message["type"] == "http.response.start":
+            raise refused
+        return self._send(message)
+
+
 _INSIDE: ContextVar[_Inside | None] = ContextVar("contained", default=None)
 
 
@@ -288,23 +314,10 @@ class Containment:
             await self.app(scope, receive, send)
             return
         inside = _Inside(self._rules, scope)
-
-        async def keep() -> Message:
-            message = await receive()
-            part = message.get("body", b"")
-            if inside.size < MAX_BODY:
-                inside.body.append(part[: MAX_BODY - inside.size])
-                inside.size += len(part)
-            return message
-
-        def answer(message: Message) -> Awaitable[None]:  # no coroutine of its own: it would cost as much as the rest
-            if inside.refused is not None and message["type"] == "http.response.start":
-                raise inside.refused
-            return send(message)
-
+        doors = _Doors(inside, receive, send)
         token = _INSIDE.set(inside)
         try:
-            await self.app(scope, keep if self._keeps_body else receive, answer)
+            await self.app(scope, doors.keep if self._keeps_body else receive, doors.answer)
         finally:
             _INSIDE.reset(token)
 

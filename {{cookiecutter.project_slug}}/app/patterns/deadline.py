@@ -112,6 +112,30 @@ class Deadline:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        countdown = self._begin(scope, receive, send)
+        slot = self._slots.add(countdown)
+        try:
+            await self.app(scope, receive, countdown.send)
+        except asyncio.CancelledError:
+            if not countdown.takes_back():
+                raise
+        except Exception:
+            # A handler that turns its cancellation into another error is still late, and not broken.
+            if not countdown.expired or countdown.started:
+                raise
+            countdown.forgive()
+        else:
+            if countdown.expired:
+                countdown.forgive()
+        finally:
+            slot.discard(countdown)
+            if countdown.later is not None:
+                countdown.later.cancel()
+        if countdown.expired:
+            await countdown.close()
+
+    def _begin(self, scope: Scope, receive: Receive, send: Send) -> _Countdown:
+        """Return the time that this request has; note its end in the scope."""
         timeout = self.timeout
         requested = requested_timeout(scope["headers"])
         if requested is not None and requested < timeout:
@@ -122,7 +146,7 @@ class Deadline:
         countdown = _Countdown(self, scope, receive, send, asyncio.current_task(loop))
         countdown.timeout = timeout
         countdown.at = scope.setdefault("state", {})["deadline"] = loop.time() + timeout
-        await countdown.run(self._slots)
+        return countdown
 
 
 class _Slots:
@@ -155,7 +179,7 @@ class _Countdown:
     """One request's time."""
 
     __slots__ = (
-        "_answer", "_guard", "_later", "_receive", "_scope", "_send", "_started", "_task", "at", "expired", "timeout"
+        "_answer", "_guard", "_receive", "_scope", "_send", "_task", "at", "expired", "later", "started", "timeout"
     )  # fmt: skip
 
     def __init__(
@@ -163,66 +187,55 @@ class _Countdown:
     ) -> None:
         self._guard, self._scope, self._receive, self._send, self._task = guard, scope, receive, send, task
         self.at = self.timeout = 0.0
-        self.expired = self._started = False
+        self.expired = self.started = False
         self._answer: asyncio.Task[None] | None = None
-        self._later: asyncio.TimerHandle | None = None
+        self.later: asyncio.TimerHandle | None = None
 
-    async def run(self, slots: _Slots) -> None:
-        slot = slots.add(self)
-        try:
-            await self._guard.app(self._scope, self._receive, self._pass)
-        except asyncio.CancelledError:
-            # 1. Somebody else cancelled (shutdown, a client that left): not ours to answer.
-            # 2. We did, and nobody else: uncancel() says so, and the task lives on to answer.
-            if not self.expired or self._task is None or self._task.uncancel() > 0:
-                raise
-        except Exception:
-            # A handler that turns its cancellation into another error is still late, and not broken.
-            if not self.expired or self._started:
-                raise
-            self._forgive()
-        else:
-            if self.expired:
-                self._forgive()
-        finally:
-            slot.discard(self)
-            if self._later is not None:
-                self._later.cancel()
-        if self.expired:
-            await self._close()
+    def takes_back(self) -> bool:
+        """Tell whether a cancellation that came out of the application was this guard's, and take it back.
 
-    def _forgive(self) -> None:
+        1. Somebody else cancelled (shutdown, a client that left): not ours to answer.
+        2. We did, and nobody else: uncancel() says so, and the task lives on to answer.
+        """
+        return self.expired and self._task is not None and self._task.uncancel() == 0
+
+    def forgive(self) -> None:
         """Take back a cancellation that the application swallowed, so that it does not hit what comes after."""
         if self._task is not None:
             self._task.uncancel()
 
-    async def _close(self) -> None:
+    async def close(self) -> None:
+        """Answer, or break off, what time ran out for."""
         if self._answer is not None:
             await self._answer
-        elif self._started:
+        elif self.started:
             raise DeadlineExceeded(self.timeout)
         else:
             await self._refuse()
 
-    async def _pass(self, message: Message) -> None:
-        if self.expired and not self._started:
-            return  # too late: the 504 is this request's answer
-        self._started = True
-        await self._send(message)
+    def send(self, message: Message) -> Awaitable[None]:  # no coroutine of its own: it would cost as much as the rest
+        if self.expired and not self.started:
+            return _dropped()  # too late: the 504 is this request's answer
+        self.started = True
+        return self._send(message)
 
     def expire(self) -> None:
         self.expired = True
         if self._task is not None:
             self._task.cancel()
-            self._later = self._task.get_loop().call_later(self._guard.grace, self._leave_behind)
+            self.later = self._task.get_loop().call_later(self._guard.grace, self._leave_behind)
 
     def _leave_behind(self) -> None:
         """Answer without the application, which did not end although it was cancelled."""
-        if self._task is not None and not self._started:
+        if self._task is not None and not self.started:
             self._answer = self._task.get_loop().create_task(self._refuse())
 
     async def _refuse(self) -> None:
         await self._guard.refuse(self._scope, self._receive, self._send, DeadlineExceeded(self.timeout))
+
+
+async def _dropped() -> None:
+    """Send nothing."""
 
 
 _BODY = b'{"type":"about:blank","title":"Gateway Timeout","status":504,"code":"deadline_exceeded"}'

@@ -145,7 +145,8 @@ class Gradient:
             latencies = self._window[route] = []
         latencies.append(seconds)
         self._count += 1
-        self._busiest = max(self._busiest, in_flight)
+        if in_flight > self._busiest:  # noqa: PLR1730 - a comparison costs a quarter of max()
+            self._busiest = in_flight
         if self._count >= self._config.samples:
             now = self._clock()
             if now - self._began >= self._config.window:
@@ -160,9 +161,11 @@ class Gradient:
         busy = self._busiest >= self.limit / 2
         ratios: list[float] = []
         for route, latencies in self._window.items():
-            usual = self._usual.get(route) or _lower_quartile(latencies)
-            ratios += [max(seconds - config.slack, 0.0) / max(usual, 1e-6) for seconds in latencies]
-            self._learn(route, usual, _lower_quartile(latencies), busy=busy)
+            seen = _lower_quartile(latencies)
+            usual = self._usual.get(route) or seen
+            if busy:
+                ratios += [max(seconds - config.slack, 0.0) / max(usual, 1e-6) for seconds in latencies]
+            self._learn(route, usual, seen, busy=busy)
         if not busy:
             return  # the limit limits nothing: latencies say nothing about it
         ratio = _lower_quartile(ratios)
@@ -299,12 +302,13 @@ class LoadShedding:
         self._route, self._remaining, self._refuse = route or _template, remaining, refuse or _refuse
         self._arrived = arrived
         self.loop_lag = LoopLag(self.config, clock)
-        self._queues: dict[bool, deque[_Waiting]] = {True: deque(), False: deque()}
+        self._known: deque[_Waiting] = deque()
+        self._unknown: deque[_Waiting] = deque()
 
     @property
     def queued(self) -> int:
         """Number of requests that wait."""
-        return len(self._queues[True]) + len(self._queues[False])
+        return len(self._known) + len(self._unknown)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, now or when there is a place, or turn the request away."""
@@ -312,27 +316,28 @@ class LoadShedding:
             await self.app(scope, receive, send)
             return
         self.loop_lag.request()
-        arrived = self._arrived(scope)
-        if arrived is not None and self.loop_lag.overloaded and self._is_late(scope, arrived):
+        if self.loop_lag.overloaded and self._is_late(scope):
             await self._refuse(scope, receive, send, Overloaded("late", self.config.retry_after))
             return
-        if self.in_flight < self.gradient.limit * self.config.unknown_share or (
-            self.in_flight < self.gradient.limit and self._is_known(scope)
-        ):
-            self.in_flight += 1
+        in_flight, limit = self.in_flight, self.gradient.limit
+        if in_flight < limit * self.config.unknown_share or (in_flight < limit and self._is_known(scope)):
+            self.in_flight = in_flight + 1
         else:
             try:
                 await self._wait(scope)
             except Overloaded as error:
                 await self._refuse(scope, receive, send, error)
                 return
-        place = _Place(self, scope, send)
+        place = _Place(self, scope, send, self._clock)
         try:
             await self.app(scope, receive, place.answer)
         finally:
             place.give_back()
 
-    def _is_late(self, scope: Scope, arrived: float) -> bool:
+    def _is_late(self, scope: Scope) -> bool:
+        arrived = self._arrived(scope)
+        if arrived is None:
+            return False
         waited = self._clock() - arrived
         return waited > self.config.sojourn and (waited > 2 * self.config.sojourn or not self._is_known(scope))
 
@@ -350,7 +355,7 @@ class LoadShedding:
         if self.queued >= self.config.queue and not (known and self._push_out()):
             raise Overloaded("queue_full", self.config.retry_after)
         waiting = _Waiting(asyncio.get_running_loop().create_future(), known=known)
-        queue = self._queues[known]
+        queue = self._known if known else self._unknown
         queue.append(waiting)
         try:
             async with asyncio.timeout(patience):
@@ -368,7 +373,7 @@ class LoadShedding:
 
     def _push_out(self) -> bool:
         """Turn the youngest unknown caller in the queue away; tell whether there was one."""
-        queue = self._queues[False]
+        queue = self._unknown
         while queue:
             waiting = queue.pop()
             if not waiting.turn.done():
@@ -386,11 +391,12 @@ class LoadShedding:
     def _leave(self) -> None:
         """Give a place to who waits for it, or back."""
         self.in_flight -= 1
-        while self.in_flight < self.gradient.limit:
-            if self._queues[True]:
-                waiting = self._queues[True].popleft()
-            elif self._queues[False] and self.in_flight < self.gradient.limit * self.config.unknown_share:
-                waiting = self._queues[False].popleft()
+        known, unknown = self._known, self._unknown
+        while (known or unknown) and self.in_flight < self.gradient.limit:
+            if known:
+                waiting = known.popleft()
+            elif self.in_flight < self.gradient.limit * self.config.unknown_share:
+                waiting = unknown.popleft()
             else:
                 return
             if not waiting.turn.done():  # who has left may not have been able to leave the queue yet
@@ -401,12 +407,11 @@ class LoadShedding:
 class _Place:
     """The place of one request, from when it is let in until its answer begins."""
 
-    __slots__ = ("_given", "_scope", "_send", "_shedding", "_started", "_status")
+    __slots__ = ("_clock", "_given", "_scope", "_send", "_shedding", "_started", "_status")
 
-    def __init__(self, shedding: LoadShedding, scope: Scope, send: Send) -> None:
-        self._shedding, self._scope, self._send = shedding, scope, send
-        self._started = shedding._clock()  # noqa: SLF001 - two halves of one thing
-        self._given, self._status = False, 0
+    def __init__(self, shedding: LoadShedding, scope: Scope, send: Send, clock: Callable[[], float]) -> None:
+        self._shedding, self._scope, self._send, self._clock = shedding, scope, send, clock
+        self._given, self._status, self._started = False, 0, clock()
 
     def answer(self, message: Message) -> Awaitable[None]:  # no coroutine of its own: it would cost as much as the rest
         if message["type"] == "http.response.start":
@@ -418,7 +423,7 @@ class _Place:
     def give_back(self) -> None:
         if not self._given:
             self._given = True
-            self._shedding.ended(self._scope, self._status, self._shedding._clock() - self._started)  # noqa: SLF001
+            self._shedding.ended(self._scope, self._status, self._clock() - self._started)
 
 
 def _template(scope: Scope) -> str:

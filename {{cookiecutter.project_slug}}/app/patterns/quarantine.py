@@ -47,6 +47,10 @@ class State(StrEnum):
     HELD = "held"
 
 
+_SERVING, _TRYING = State.SERVING, State.TRYING
+"""By their own names: before Python 3.12 an attribute of an enumeration is looked up by a function."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuarantineConfig:
     """When a route is taken out, and for how long.
@@ -143,6 +147,7 @@ class Budget:
         self._generation = 0
         self._counts = [[0, 0, 0, 0] for _ in range(self.config.buckets)]
         self._bucket = -1
+        self._piece = self.config.window / self.config.buckets
 
     def admit(self) -> int:
         """Let a request in, and return the generation that it belongs to.
@@ -150,7 +155,7 @@ class Budget:
         Raises:
             Quarantined: the route is out of service.
         """
-        if self.state is State.SERVING:
+        if self.state is _SERVING:
             return self._generation
         now = self._clock()
         if self.state is State.HELD:
@@ -177,7 +182,7 @@ class Budget:
         if generation != self._generation:
             return
         slow = failed is not None and seconds > self.config.slow_after
-        if self.state is State.TRYING:
+        if self.state is _TRYING:
             if self._permits:
                 self._permits.pop(0)
             if failed or slow:
@@ -217,13 +222,12 @@ class Budget:
 
     def _now(self) -> list[int]:
         """Return the counts of this piece of the window: requests, failures, slow ones, strikes."""
-        config = self.config
-        bucket = int(self._clock() / (config.window / config.buckets))
+        buckets, bucket = self.config.buckets, int(self._clock() / self._piece)
         if bucket != self._bucket:
-            for old in range(max(self._bucket + 1, bucket - config.buckets + 1), bucket + 1):
-                self._counts[old % config.buckets] = [0, 0, 0, 0]
+            for old in range(max(self._bucket + 1, bucket - buckets + 1), bucket + 1):
+                self._counts[old % buckets] = [0, 0, 0, 0]
             self._bucket = bucket
-        return self._counts[bucket % config.buckets]
+        return self._counts[bucket % buckets]
 
     def _judge(self) -> None:
         requests, failures, slow, _ = map(sum, zip(*self._counts, strict=True))

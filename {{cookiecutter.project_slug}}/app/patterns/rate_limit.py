@@ -46,7 +46,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Protocol, TypeVar
 
@@ -166,6 +166,10 @@ class Verdict(NamedTuple):
     reset_after: float
 
 
+_verdict: Callable[[tuple[bool, int, int, float]], Verdict] = partial(tuple.__new__, Verdict)
+"""Makes a verdict of its parts, without the function that a named tuple puts in front of that."""
+
+
 def carried_over(previous: int, left: float, length: float) -> int:
     """Return how many hits of the previous window still weigh on the current one."""
     return int(previous * left / length - TOLERANCE)
@@ -250,11 +254,13 @@ class BoundedMemoryStorage(Storage, SlidingWindowCounterSupport):
         carried = carried_over(previous, left, length) if previous else 0
         remaining = limit - carried - current - amount
         wait = left - carried * length / previous if carried else left
+        if wait < 0.0:  # noqa: PLR1730 - a comparison costs a quarter of max()
+            wait = 0.0
         if remaining < 0:
-            return Verdict(allowed=False, tightest=0, remaining=max(0, remaining + amount), reset_after=max(0.0, wait))
+            return _verdict((False, 0, max(0, remaining + amount), wait))
         if amount:
             self._store(key, (start, current + amount, previous, length), now)
-        return Verdict(allowed=True, tightest=0, remaining=remaining, reset_after=max(0.0, wait))
+        return _verdict((True, 0, remaining, wait))
 
     def _window(self, key: str, length: int, now: float) -> tuple[float, int, int]:
         entry = self._entries.get(key)
@@ -270,8 +276,8 @@ class BoundedMemoryStorage(Storage, SlidingWindowCounterSupport):
     def _store(self, key: str, entry: tuple[float, int, int, int], now: float) -> None:
         entries = self._entries
         entries[key] = entry
-        oldest = next(iter(entries.values()))
-        if len(entries) > self._max_keys or now - oldest[0] >= 2 * oldest[3]:
+        start, _, _, length = entries[next(iter(entries))]
+        if now - start >= 2 * length or len(entries) > self._max_keys:
             entries.popitem(last=False)
 
     # What follows is limits' interface, for its strategy classes.
@@ -359,7 +365,7 @@ class Quota:
         keys: returns a key per limit, of bounded length, for a caller, who is in them as a hash only.
     """
 
-    __slots__ = ("_affixes", "_hash", "_names", "keys", "limits", "policy", "windows")
+    __slots__ = ("_affixes", "_hash", "_names", "_policy", "keys", "limits", "policy", "windows")
 
     def __init__(self, name: str, limits: Sequence[Limit], hash_key: bytes) -> None:
         items: list[RateLimitItem] = [limit.limit for limit in limits]
@@ -367,11 +373,12 @@ class Quota:
         self.windows = tuple((item.amount, item.get_expiry()) for item in items)
         self._affixes = [item.key_for("\0").split("\0") for item in items]
         self._hash = blake2b(f"{name}\0".encode(), digest_size=16, key=hash_key)
-        self._names = [f'"per-{length}s"' for _, length in self.windows] if len(items) > 1 else ['"default"']
+        self._names = [b'"per-%ds"' % length for _, length in self.windows] if len(items) > 1 else [b'"default"']
         # Callers come again, and hashing one costs more than all the counting.
         self.keys: Callable[[str], Sequence[str]] = lru_cache(maxsize=KEYS_REMEMBERED)(self._keys)
         policies = zip(self._names, self.windows, strict=True)
-        self.policy = ", ".join(f"{name};q={limit};w={length}" for name, (limit, length) in policies).encode()
+        self.policy = b", ".join(b"%b;q=%d;w=%d" % (name, limit, length) for name, (limit, length) in policies)
+        self._policy: Header = (b"ratelimit-policy", self.policy)
 
     def _keys(self, caller: str) -> tuple[str, ...]:
         state = self._hash.copy()
@@ -381,9 +388,9 @@ class Quota:
 
     def headers(self, verdict: Verdict) -> tuple[Header, Header]:
         """Return ``RateLimit-Policy`` and ``RateLimit`` (draft-ietf-httpapi-ratelimit-headers-11)."""
-        reset = math.ceil(verdict.reset_after)
-        value = f"{self._names[verdict.tightest]};r={verdict.remaining};t={reset}"
-        return (b"ratelimit-policy", self.policy), (b"ratelimit", value.encode())
+        _, tightest, remaining, reset_after = verdict
+        value = b"%b;r=%d;t=%d" % (self._names[tightest], remaining, math.ceil(reset_after))
+        return self._policy, (b"ratelimit", value)
 
     def refusal(self, verdict: Verdict) -> RateLimited:
         """Return the error; its ``Retry-After`` is whole seconds (RFC 9110, 10.2.3), rounded up, never 0."""
@@ -466,7 +473,10 @@ class AsyncLimiter(slowapi.Limiter):
 
     def hit_local(self, quota: Quota, caller: str) -> Verdict:
         """Count a hit in this process only, without waiting."""
-        return self._hit_memory(quota.windows, quota.keys(caller), 1)
+        windows, keys = quota.windows, quota.keys(caller)
+        if len(windows) == 1:
+            return self._memory.hit_one(windows[0], keys[0])
+        return decide(windows, self._memory.hit(windows, keys))
 
     async def hit(self, quota: Quota, caller: str, amount: int = 1) -> Verdict:
         """Count ``amount`` hits of a caller, all or none; 0 only looks. No store makes it raise."""
@@ -575,16 +585,20 @@ class RateLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        verdict = await self._limiter.hit(self._quota, self._key(scope))
+        limiter, quota = self._limiter, self._quota
+        if limiter.is_shared:
+            verdict = await limiter.hit(quota, self._key(scope))
+        else:
+            verdict = limiter.hit_local(quota, self._key(scope))
         if not verdict.allowed:
-            await self._refuse(scope, receive, send, self._quota.refusal(verdict))
+            await self._refuse(scope, receive, send, quota.refusal(verdict))
             return
 
-        async def send_with_headers(message: Message) -> None:
+        def send_with_headers(message: Message) -> Awaitable[None]:  # no coroutine of its own: it costs as much again
             if message["type"] == "http.response.start":
                 # A new list: the old one may belong to a response object that is sent more than once.
-                message["headers"] = [*message.get("headers", ()), *self._quota.headers(verdict)]
-            await send(message)
+                message["headers"] = [*message.get("headers", ()), *quota.headers(verdict)]
+            return send(message)
 
         await self._app(scope, receive, send_with_headers)
 

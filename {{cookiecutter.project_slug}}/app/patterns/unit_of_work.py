@@ -258,6 +258,8 @@ class UnitOfWork:
         try:
             await self.app(scope, receive, answer.send)
         finally:
+            # The scope holds the unit and the unit the scope: what is not taken apart here waits for the collector.
+            scope["state"].pop("session", None)
             if unit.session is not None:
                 await unit.session.end(commit=False)
 
@@ -311,14 +313,12 @@ class _Writing:
         if message.get("more_body", False):
             return
         start, self._start = self._start, None
-        await self._settle(start["status"])
+        if self._unit.session is not None:
+            await self._settle(self._unit.session, start["status"])
         await self._send(start)
         await self._send({"type": "http.response.body", "body": b"".join(self._body)})
 
-    async def _settle(self, status: int) -> None:
-        session = self._unit.session
-        if session is None:
-            return
+    async def _settle(self, session: UnitSession, status: int) -> None:
         commit = self._unit.used and status < _FAILED
         if commit:
             if _has_gone(self._receive):
