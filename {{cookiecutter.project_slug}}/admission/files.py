@@ -7,8 +7,10 @@ the text than Python reads.
 
 from __future__ import annotations
 
+import ast
 import re
 import stat
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -37,6 +39,9 @@ _CODING: Final = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _PLAIN: Final = frozenset({"utf-8", "utf8", "ascii", "us-ascii"})
 _DIRECTIONS: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
 """Characters that reorder what is shown (CVE-2021-42574, "Trojan Source")."""
+
+_HELPER: Final = re.compile(rf"app\.({'|'.join(HOMES)})\.(_\w+)(?:\.|$)")
+"""The dotted name of a helper, or of something in it."""
 
 _IMPORTABLE: Final = (".so", ".pyd", ".pyc", ".dll")
 
@@ -67,7 +72,7 @@ class NothingToJudge(Exception):
 
 
 def find_sources(paths: Iterable[Path], root: Path) -> list[Source]:
-    """Read every file at or below the paths.
+    """Read every file at or below the paths, and the helpers that these import: what a helper does, its handler does.
 
     Args:
         paths: files and folders; none: the service's handlers and jobs.
@@ -88,7 +93,36 @@ def find_sources(paths: Iterable[Path], root: Path) -> list[Source]:
             found.setdefault(file.absolute(), read_source(file, root, homes))
         if len(found) > MAX_FILES:
             raise NothingToJudge(f"more than {MAX_FILES} files; name fewer paths")
+    waiting = list(found.values())
+    while waiting and len(found) <= MAX_FILES:
+        for helper in _helpers(waiting.pop(), root):
+            if helper.absolute() not in found:
+                found[helper.absolute()] = read_source(helper, root, homes)
+                waiting.append(found[helper.absolute()])
     return list(found.values())
+
+
+def _helpers(source: Source, root: Path) -> Iterator[Path]:
+    """Yield the files of the helpers (`app/handlers/_NAME.py`) that a file imports, whichever way it says so."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source.text or "")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    said: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            said |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level <= 1:
+            home = f"app.{source.path.absolute().parent.name}" if node.level else ""
+            origin = ".".join(part for part in (home, node.module) if part)
+            said |= {origin, *(f"{origin}.{alias.name}" for alias in node.names)}
+    for name in sorted(said):
+        match = _HELPER.match(name)
+        path = root / "app" / match[1] / f"{match[2]}.py" if match is not None else None
+        if path is not None and path.exists():
+            yield path
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -63,6 +63,13 @@ _WRAPPING: Final = frozenset(
         "functools.cache",
     }
 )
+_BINARY: Final = 2
+_BOUND: Final = "bound to it: "
+"""Prefix of the fields of a library's function that hold what ``partial`` has bound to it."""
+
+_DECLARING: Final = ("pydantic.", "sqlalchemy.", "app.", "typing.", "enum.", "abc.", "builtins.", "collections.", "dataclasses.")
+"""What classes inherit from to be declared so, and not to do what it does."""
+
 _MODULE_EXPORTS: Final = frozenset({"builtins.globals", "builtins.vars", "builtins.locals"})
 
 
@@ -78,8 +85,12 @@ class Calls(Library):
             receiver = (env.lookup(path) if path else None) or self.evaluate(node.func.value, env)
         args, spread = self._positional(node, env)
         keywords = self._keywords(node, env)
+        if "operator.methodcaller" in callee.types and args:
+            receiver, callee, args, keywords = self._method_called(callee, args[0])
+        if callee.names:
+            args, keywords = _with_bound(callee, args, keywords)
         record = self.note_call(node)
-        record.names |= callee.names
+        record.names |= callee.names | self._bases_elsewhere(callee)
         record.receiver = join(record.receiver, receiver)
         record.args = [join(one, other) for one, other in zip(record.args, args, strict=False)] + args[len(record.args) :] + record.args[len(args) :]
         for name, value in keywords.items():
@@ -99,13 +110,42 @@ class Calls(Library):
         record.result = join(record.result, value)
         return value
 
+    def _method_called(self, caller: Value, target: Value) -> tuple[Value, Value, list[Value], dict[str, Value]]:
+        """Return receiver, method and arguments of ``methodcaller(name, ...)(target)``, as if it stood there itself."""
+        given = dict(caller.fields)
+        said = given.pop("0", NOTHING).constant
+        method = self.attribute(target, str(said.value)) if said is not None else NOTHING
+        args = [value for name, value in given.items() if name.isdecimal()]
+        return target, method, args, {name: value for name, value in given.items() if not name.isdecimal()}
+
+    def _bases_elsewhere(self, callee: Value) -> frozenset[str]:
+        """Return what classes of this module inherit from libraries: who makes a ``class Job(Thread)`` makes a thread."""
+        bases = {base for name in callee.names if name in self.module.classes for base in self.module.bases_of(name)}
+        return frozenset(base for base in bases if base not in self.module.classes and not base.startswith(_DECLARING))
+
     def _called_instance(self, kind: str, callee: Value, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
         """Return what calling an object gives: of this module's classes what their ``__call__`` does."""
+        if kind in effects.GETTERS and args:
+            return self._got(kind, callee, args[0])
         method = self.module.method_of(kind, "__call__")
         if method is not None:
             receiver = replace(callee, types=frozenset({kind}))
             return self.invoke(Function(method, self.root, (receiver,)), args, keywords)
         return self.outside(f"{kind}.__call__", callee, args, keywords)
+
+    def _got(self, kind: str, getter: Value, target: Value) -> Value:
+        """Return what ``itemgetter(...)`` or ``attrgetter(...)`` takes from an object."""
+        found = []
+        for _, named in getter.fields:
+            said, value = named.constant, target
+            for part in str(said.value).split(".") if said is not None and kind == "operator.attrgetter" else ():
+                value = self.attribute(value, part)
+            if kind == "operator.itemgetter":
+                value = self.element(target, said.value if said is not None else None)
+            found.append(value)
+        if len(found) == 1:
+            return found[0]
+        return Value(types=frozenset({"builtins.tuple"}), items=join(*found), fields=tuple((str(at), value) for at, value in enumerate(found)))
 
     def _positional(self, node: ast.Call, env: Environment) -> tuple[list[Value], Value | None]:
         args: list[Value] = []
@@ -295,9 +335,23 @@ class Calls(Library):
             return self._partial(args, keywords)
         if name == _WRAPPER or (name in _WRAPPING and args[0].functions):
             return args[0]
-        if name in {"operator.methodcaller", "operator.attrgetter"} and said is not None:
-            return Value(names=frozenset({f"?.{said.value!s}"}))
-        return None
+        if name in effects.GETTERS and said is not None:
+            given = {str(position): value for position, value in enumerate(args)} | keywords
+            return Value(types=frozenset({name}), fields=tuple(given.items()))
+        if name == "builtins.vars" and args[0].names:
+            return Value(names=frozenset(f"{owner}.__dict__" for owner in args[0].names), labels=args[0].labels)
+        return self._operated(name, args)
+
+    def _operated(self, name: str, args: Sequence[Value]) -> Value | None:
+        """Return what ``operator.add(a, b)`` gives, as ``a + b`` would; None for all other calls."""
+        if name in effects.COMPARISONS:
+            return Value(types=frozenset({"builtins.bool"}))
+        if len(args) != _BINARY:
+            return None
+        if name == "operator.getitem":
+            return self.element(args[0], args[1].constant.value if args[1].constant is not None else None)
+        kind = effects.OPERATORS.get(name)
+        return self.combine(self.current, kind(), args[0], args[1]) if kind is not None else None
 
     def _validated(self, name: str, args: Sequence[Value]) -> Value | None:
         """Return the model that `Model.model_validate(data)` gives; None for all other calls."""
@@ -317,7 +371,8 @@ class Calls(Library):
 
     def _partial(self, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
         functions = frozenset(replace(function, bound=(*function.bound, *args[1:]), keywords=(*function.keywords, *keywords.items())) for function in args[0].functions)
-        return Value(names=args[0].names, functions=functions, fields=args[0].fields)
+        kept = {_BOUND + name: value for name, value in (*((str(at), value) for at, value in enumerate(args[1:])), *keywords.items())} if args[0].names else {}
+        return Value(names=args[0].names, functions=functions, fields=(*args[0].fields, *kept.items()))
 
     def _super(self, node: ast.Call) -> Value:
         for parent in self.module.ancestors(node):
@@ -388,3 +443,12 @@ class Calls(Library):
         value = self.call(node, env)
         self.awaited, self.current = was_awaited, was_current
         return value
+
+
+def _with_bound(callee: Value, args: list[Value], keywords: dict[str, Value]) -> tuple[list[Value], dict[str, Value]]:
+    """Return the arguments of a library's function, those that ``partial`` has bound to it first."""
+    bound = {name.removeprefix(_BOUND): value for name, value in callee.fields if name.startswith(_BOUND)}
+    if not bound:
+        return args, keywords
+    named = {name: value for name, value in bound.items() if not name.isdecimal()}
+    return [*(value for name, value in bound.items() if name.isdecimal()), *args], {**named, **keywords}

@@ -109,11 +109,15 @@ def input_parameters(module: Module) -> Iterator[tuple[ast.AST, Parameter]]:
 
 
 def _provider_parameters(module: Module, parameter: Parameter) -> Iterator[tuple[ast.AST, tuple[Parameter, ...]]]:
-    """Yield the functions that provide a dependency, each with its own parameters."""
+    """Yield the functions that provide a dependency, those of objects that are called among them, each with its own parameters."""
     provider = module.value(parameter.depends)
     for function in provider.functions:
         if is_definition(function.node):
             yield function.node, parameters_of(module, function.node)[len(function.bound) :]
+    for kind in provider.types:
+        called = module.method_of(kind, "__call__")
+        if called is not None:
+            yield called, parameters_of(module, called, skip_self=True)
     for name in provider.names if parameter.depends is not None else parameter.annotation.types:
         made = module.method_of(name, "__init__")
         if made is not None:
@@ -205,16 +209,38 @@ def config_of(module: Module, name: str) -> dict[str, ast.expr]:
     info = module.classes[name]
     config = {keyword.arg: keyword.value for keyword in info.node.keywords if keyword.arg}
     said = info.assigned.get("model_config") or (info.fields["model_config"].value if "model_config" in info.fields else None)
-    if isinstance(said, ast.Name):
-        said = module.aliases.get(said.id, said)
-    if isinstance(said, ast.Call):
-        config |= {keyword.arg: keyword.value for keyword in said.keywords if keyword.arg}
-    elif isinstance(said, ast.Dict):
-        config |= {str(key.value): value for key, value in zip(said.keys, said.values, strict=True) if isinstance(key, ast.Constant)}
+    config |= _settings_in(module, said)
     for part in info.node.body:
         if isinstance(part, ast.ClassDef) and part.name == "Config":
             config |= {target.id: each.value for each in part.body if isinstance(each, ast.Assign) for target in each.targets if isinstance(target, ast.Name)}
     return config
+
+
+def _settings_in(module: Module, node: ast.expr | None, depth: int = 0) -> dict[str, ast.expr]:
+    """Return what a configuration says: a call, a dictionary, a name of one, what is spread into it, and the union of two."""
+    found: dict[str, ast.expr] = {}
+    if depth > _SPREADS:
+        return found
+    parts: list[tuple[str | None, ast.expr]] = []
+    if isinstance(node, ast.Name):
+        parts = [(None, given) for given in module.given.get((None, node.id), [])[-1:]]
+    elif isinstance(node, ast.Call):
+        parts = [*((None, argument) for argument in node.args), *((keyword.arg, keyword.value) for keyword in node.keywords)]
+    elif isinstance(node, ast.Dict):
+        keys = [str(key.value) if isinstance(key, ast.Constant) else None for key in node.keys]
+        parts = list(zip(keys, node.values, strict=True))
+    elif isinstance(node, ast.BinOp):
+        parts = [(None, node.left), (None, node.right)]
+    elif isinstance(node, ast.Attribute):
+        owner = module.classes.get(module.resolve(node.value) or "")
+        given = owner.assigned.get(node.attr) if owner is not None else None
+        parts = [(None, given)] if given is not None else []
+    for name, value in parts:
+        found |= {name: value} if name is not None else _settings_in(module, value, depth + 1)
+    return found
+
+
+_SPREADS: Final = 6
 
 
 def is_text(annotation: Annotation) -> bool:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+import ast
+import base64
+import binascii
+from typing import TYPE_CHECKING, Final
 
-from admission.source.values import BODY, ERROR, INPUT, INTERNAL, OUTSIDE, ROW
+from admission.source.values import BODY, ERROR, INPUT, INTERNAL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SHAPING: Final = {
     "builtins.int": "builtins.int",
@@ -474,3 +480,41 @@ OFF_LOOP: Final = {
 
 EACH: Final = frozenset({"builtins.map", "builtins.filter", "itertools.starmap", "itertools.filterfalse", "itertools.takewhile", "itertools.dropwhile", "builtins.sorted", "builtins.max", "builtins.min"})
 """Calls what it is given once for each element of something else."""
+
+OPERATORS: Final[dict[str, type[ast.operator]]] = {
+    f"operator.{form}{name}": kind
+    for names, kind in {
+        ("add", "concat"): ast.Add,
+        ("sub",): ast.Sub,
+        ("mul",): ast.Mult,
+        ("truediv",): ast.Div,
+        ("floordiv",): ast.FloorDiv,
+        ("mod",): ast.Mod,
+        ("or_", "or"): ast.BitOr,
+        ("and_", "and"): ast.BitAnd,
+    }.items()
+    for name in names
+    for form in ("", "i")
+}
+"""Functions that do what an operator does, and the operator."""
+
+COMPARISONS: Final = frozenset(f"operator.{name}" for name in ("eq", "ne", "lt", "le", "gt", "ge", "is_", "is_not", "not_", "truth", "contains"))
+"""Functions that compare as an operator does; what they give is a truth."""
+
+GETTERS: Final = frozenset({"operator.itemgetter", "operator.attrgetter", "operator.methodcaller"})
+"""Makes a function that asks an object for what is named here: ``itemgetter("id")(row)`` is ``row["id"]``."""
+
+DECODERS: Final[dict[str, Callable[[str | bytes], bytes]]] = {
+    "base64.b64decode": base64.b64decode,
+    "base64.standard_b64decode": base64.b64decode,
+    "base64.urlsafe_b64decode": base64.urlsafe_b64decode,
+    "base64.b32decode": base64.b32decode,
+    "base64.b16decode": base64.b16decode,
+    "base64.b85decode": base64.b85decode,
+    "base64.a85decode": base64.a85decode,
+    "binascii.unhexlify": binascii.unhexlify,
+    "binascii.a2b_hex": binascii.unhexlify,
+    "binascii.a2b_base64": binascii.a2b_base64,
+    "builtins.bytes.fromhex": lambda said: bytes.fromhex(said.decode() if isinstance(said, bytes) else said),
+}
+"""What stands in the source in another writing, and what reads it."""

@@ -28,6 +28,7 @@ from admission.source.values import (
     SHAPED,
     STORED,
     Function,
+    FunctionNode,
     Value,
     constant,
     is_free,
@@ -104,7 +105,7 @@ class Expressions(State):
             return Value(functions=frozenset({Function(self.module.functions[name], self.root)}))
         if name in BUILTINS:
             return Value(names=frozenset({f"builtins.{name}"}))
-        return NOTHING
+        return Value(names=frozenset({"builtins"})) if name == "__builtins__" else NOTHING
 
     def _eval_Attribute(self, node: ast.Attribute, env: Environment) -> Value:
         base = self.evaluate(node.value, env)
@@ -183,6 +184,9 @@ class Expressions(State):
         if known is not None:
             return known
         if isinstance(node.slice, ast.Slice):
+            said = base.constant.value if base.constant is not None else None
+            if _is_reversing(node.slice) and isinstance(said, str | bytes):
+                return constant(said[::-1])
             return base.without(*_OF_THE_WHOLE) if _is_short(node.slice) else base
         key = index.constant.value if index.constant else None
         return self.element(base, key)
@@ -197,6 +201,9 @@ class Expressions(State):
             method = self.module.method_of(kind, "__getitem__")
             if method is not None:
                 return self.invoke(Function(method, self.root, (base,)), (NOTHING,), {})
+        spaces = [owner for dotted in base.names if (owner := _namespace_of(dotted)) is not None]
+        if spaces and isinstance(key, str):
+            return join(*(_of_library(canonical(key)) if owner == _MODULES else self.attribute(Value(names=frozenset({owner})), key) for owner in spaces))
         if "fastapi.Request.scope" in base.names and key in OF_THE_SERVICE:
             return Value(names=frozenset({f"fastapi.Request.{key}"}), labels=frozenset({INTERNAL}))
         inherited = base.labels - _OF_THE_WHOLE
@@ -224,7 +231,7 @@ class Expressions(State):
 
     def compose(self, node: ast.AST, parts: Iterable[Value]) -> Value:
         """Return the text that is made of these parts."""
-        known = list(parts)
+        known = [self._written_out(part) for part in parts]
         labels: frozenset[str] = frozenset()
         composed: frozenset[ast.AST] = frozenset()
         bare: frozenset[str] = frozenset()
@@ -242,6 +249,14 @@ class Expressions(State):
             # What such a text begins with is read off its parts, of which the first may be bare.
             bare = frozenset() if isinstance(node, ast.JoinedStr | ast.BinOp) else bare
         return Value(types=TEXT, labels=labels, composed=composed, bare=bare)
+
+    def _written_out(self, part: Value) -> Value:
+        """Return what an object of this module is as text: what its ``__str__`` gives, if it has one."""
+        texts = [self.invoke(Function(method, self.root, (replace(part, types=frozenset({kind})),)), (), {}) for kind in part.types & self.module.classes.keys() for method in self._writers(kind)]
+        return join(part, *texts)
+
+    def _writers(self, kind: str) -> list[FunctionNode]:
+        return [method for name in ("__format__", "__str__", "__repr__", "__html__") if (method := self.module.method_of(kind, name)) is not None]
 
     def _is_written(self, part: Value) -> bool:
         """Return whether an attribute holds text that somebody wrote: by its column, or else by its name."""
@@ -407,6 +422,16 @@ class Expressions(State):
         return self.call(node, env)
 
 
+def _namespace_of(dotted: str) -> str | None:
+    """Return whose names stand in a dictionary: ``os`` for ``os.__dict__`` and ``vars(os)``; None if it is no namespace."""
+    if dotted in {"builtins", _MODULES}:
+        return dotted
+    return dotted.removesuffix(".__dict__") if dotted.endswith(".__dict__") else None
+
+
+_MODULES: Final = "sys.modules"
+
+
 def _of_library(dotted: str) -> Value:
     """Return an object of a library by its name; of the constants of ``string`` their text too."""
     labels = frozenset({INTERNAL}) if dotted in INTERNAL_NAMES else frozenset()
@@ -428,6 +453,12 @@ def _added(left: object, right: object) -> Value:
     if isinstance(left, str) and isinstance(right, str) and len(left) + len(right) <= MAX_CONSTANT:
         return constant(left + right)
     return Value(types=constant(left).types | constant(right).types)
+
+
+def _is_reversing(node: ast.Slice) -> bool:
+    """Return whether a slice is ``[::-1]``."""
+    step = node.step
+    return node.lower is node.upper is None and isinstance(step, ast.UnaryOp) and isinstance(step.op, ast.USub) and isinstance(step.operand, ast.Constant) and step.operand.value == 1
 
 
 def _is_short(node: ast.Slice) -> bool:

@@ -43,6 +43,9 @@ _OF_NAMES: Final = (SECRET, PASSWORD, PERSONAL, BODY)
 
 _STATEMENTS: Final = frozenset({"sqlalchemy.select", "sqlalchemy.update", "sqlalchemy.delete", "sqlalchemy.insert"})
 
+_DUMPING: Final = frozenset({"builtins.dict", "builtins.vars", "dataclasses.asdict", "fastapi.encoders.jsonable_encoder"})
+"""Gives the fields of a model, each under its name."""
+
 _SERVICES: Final = ("app.dependencies.", "app.upstreams.", "httpx.", "requests.", "aiohttp.")
 
 
@@ -65,6 +68,9 @@ class Library(Expressions):
             return Value(types=frozenset({"builtins.str"}), labels=safe)
         if name in effects.BEGINNING:
             return Value(names=frozenset({f"{name}()"}), labels=frozenset({effects.BEGINNING[name]}))
+        decoded = _decoded(name, args)
+        if decoded is not None:
+            return decoded
         if name in effects.PASSING:
             return self._passed(name, args, keywords)
         if self._is_database(name, receiver):
@@ -108,6 +114,8 @@ class Library(Expressions):
             return Value(items=Value(items=element, fields=(("0", Value(types=frozenset({"builtins.int"}))), ("1", element))))
         if name in {"builtins.next", "builtins.max", "builtins.min", "builtins.anext"} and args and args[0].items:
             return join(args[0].items, *args[1:])
+        if name in _DUMPING:
+            args = [self._dumped("model_dump", arg) if any(self.module.is_model(kind) for kind in arg.types) else arg for arg in args]
         if name == "builtins.dict":
             return Value(
                 types=frozenset({"builtins.dict"}),
@@ -256,6 +264,17 @@ class Library(Expressions):
         if not looks_like_class(name):
             passed |= sensitivity(last(name)) if last(name).startswith(("get_", "load_", "read_", "fetch_", "create_", "issue_", "make_", "generate_", "decrypt")) else frozenset()
         return Value(types=frozenset({produced}), labels=frozenset(passed))
+
+
+def _decoded(name: str, args: Sequence[Value]) -> Value | None:
+    """Return the constant that another writing of it stands for: ``b64decode("...")``; None for all other calls."""
+    said = args[0].constant.value if args and args[0].constant is not None else None
+    if name not in effects.DECODERS or not isinstance(said, str | bytes) or len(said) > MAX_CONSTANT:
+        return None
+    try:
+        return constant(effects.DECODERS[name](said))
+    except ValueError:
+        return None
 
 
 def _is_about_rows(label: str) -> bool:

@@ -219,6 +219,10 @@ _MONEY_WORDS: Final = frozenset(
         "premium",
         "commission",
         "surcharge",
+        "cents",
+        "euros",
+        "dollars",
+        "pence",
     ]
 )
 _NOT_MONEY: Final = frozenset(

@@ -97,6 +97,35 @@ def test_a_service_without_handlers_has_nothing_to_refuse(tmp_path: Path) -> Non
     assert find_sources([], tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "from app.handlers._weather import now",
+        "from app.handlers import _weather",
+        "import app.handlers._weather as weather",
+        "from ._weather import now",
+        "from . import _weather",
+        "def f():\n    from app.handlers._weather import now",
+    ],
+)
+def test_a_handler_is_judged_with_the_helpers_that_it_imports(tmp_path: Path, said: str) -> None:
+    home = tmp_path / "app" / "handlers"
+    home.mkdir(parents=True)
+    (home / "forecast.py").write_text(said)
+    (home / "_weather.py").write_text("from ._sky import blue\n")
+    (home / "_sky.py").write_text("from . import _weather\nblue = True\n")
+    (home / "_other.py").write_text("")
+    sources = find_sources([home / "forecast.py"], tmp_path)
+    assert [source.path.name for source in sources] == ["forecast.py", "_weather.py", "_sky.py"]
+
+
+def test_what_does_not_parse_or_is_not_there_brings_no_helpers(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("from app.handlers._gone import x\nfrom app.handlers import orders\n")
+    (tmp_path / "b.py").write_text("from . import (")
+    sources = find_sources([tmp_path / "a.py", tmp_path / "b.py"], tmp_path)
+    assert [source.path.name for source in sources] == ["a.py", "b.py"]
+
+
 @pytest.mark.parametrize("rule", ["BW902", "BW903", "BW904"])
 def test_the_examples_of_the_pages_do_what_they_say(tmp_path: Path, rule: str) -> None:
     bad, fine = examples(rule, "sh")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.contract import answer_models, answer_of, config_of
 from admission.source.declare import Fault, Registry
-from admission.source.match import argument_node
+from admission.source.match import argument_node, name_of
 from admission.source.module import is_function
 from admission.source.tree import inside
 from admission.source.values import ROW
@@ -209,10 +209,67 @@ def leaks(module: Module) -> Iterator[Fault]:
 
 def _hidden_fields(module: Module) -> Iterator[tuple[ast.AST, str]]:
     kept = {name for route in module.routes for name in _excluded(route)}
+    fresh = _fresh_fields(module)
     for name in sorted(answer_models(module)):
+        yield from _computed(module, name, kept)
         for field, declared in module.classes[name].fields.items() if not module.is_table(name) else ():
-            if _is_hidden(field, name) and not _only_counts(module, field, declared) and field not in kept and not _is_excluded(declared.value):
+            if _is_hidden(field, name) and not _only_counts(module, field, declared) and field not in kept and not _is_excluded(declared.value) and (name, field) not in fresh:
                 yield declared, f"`{field}` goes out to every client that may read this."
+
+
+def _computed(module: Module, name: str, kept: set[str]) -> Iterator[tuple[ast.AST, str]]:
+    """Yield what a model computes for its answer out of a field that nobody may see, excluded or not."""
+    for method in module.classes[name].methods.values():
+        decorators = {name_of(part.func if isinstance(part, ast.Call) else part) for part in method.decorator_list}
+        if not decorators & _ANSWERING or method.name in kept:
+            continue
+        if "computed_field" in decorators and _is_hidden(method.name, name) and not module.annotation(method.returns).types & {"builtins.bool", "builtins.int"}:
+            yield method, f"`{method.name}` goes out to every client that may read this."
+        for part in inside(method):
+            if isinstance(part, ast.Attribute) and name_of(part.value) == "self" and _is_hidden(part.attr, name) and _is_given_out(module, part, method):
+                yield part, f"`{part.attr}` goes out to every client that may read this, by `{method.name}`."
+
+
+_ANSWERING: Final = frozenset({"computed_field", "model_serializer", "field_serializer"})
+"""Decorators of methods whose result is part of the answer."""
+
+
+def _is_given_out(module: Module, node: ast.AST, method: ast.AST) -> bool:
+    """Return whether a method returns an expression as it is, or in a text; not a test, a part or a hash of it."""
+    child = node
+    for parent in module.ancestors(node):
+        if isinstance(parent, ast.Return):
+            return True
+        if isinstance(parent, ast.Call) and child is not parent.func and not module.value(parent.func).names & {"builtins.str", "builtins.repr", "builtins.dict", "builtins.format"} and name_of(parent.func) not in {"join", "format"}:
+            return False
+        if isinstance(parent, ast.Compare | ast.UnaryOp | ast.Subscript) or (isinstance(parent, ast.IfExp) and child is parent.test) or parent is method:
+            return False
+        child = parent
+    return False
+
+
+def _fresh_fields(module: Module) -> set[tuple[str, str]]:
+    """Return model and field where every answer holds a secret that was made for it a moment ago: it is told once to who asked for it."""
+    filled: dict[tuple[str, str], list[bool]] = {}
+    for call in module.ordered_calls:
+        for name in call.names & module.classes.keys():
+            for keyword in call.node.keywords:
+                if keyword.arg and set(words(keyword.arg)) & {"secret", "key"}:
+                    filled.setdefault((name, keyword.arg), []).append(_is_fresh(module, keyword.value))
+            read = any(keyword.arg is None for keyword in call.node.keywords) or bool(call.node.args)
+            if read:
+                filled.setdefault((name, ""), []).append(False)
+        for dotted in call.names:
+            owner, _, verb = dotted.rpartition(".")
+            if verb in {"model_validate", "model_construct", "from_orm"}:
+                filled.setdefault((owner, ""), []).append(False)
+    return {key for key, told in filled.items() if key[1] and all(told) and (key[0], "") not in filled}
+
+
+def _is_fresh(module: Module, node: ast.expr) -> bool:
+    """Return whether a value was drawn from `secrets` in the same function."""
+    pieces = [node, *(module.given.get((module.function_of(node), node.id), []) if isinstance(node, ast.Name) else [])]
+    return any(isinstance(part, ast.Call) and any(name.startswith("secrets.token_") for name in module.value(part.func).names) for piece in pieces for part in inside(piece))
 
 
 def _hidden_keys(module: Module) -> Iterator[tuple[ast.AST, str]]:

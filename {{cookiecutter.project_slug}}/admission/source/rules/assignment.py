@@ -11,7 +11,7 @@ from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, assigned, calls, free, method, methods, named, origins
 from admission.source.outbound import is_upstream
 from admission.source.tree import inside
-from admission.source.values import INPUT, SHAPED
+from admission.source.values import INPUT, ROW, SHAPED
 from admission.source.words import words
 
 if TYPE_CHECKING:
@@ -160,6 +160,9 @@ def _updates(module: Module, call: Call) -> bool:
 _OWNER: Final = re.compile(r"^(owner|owner_?id|tenant|tenant_?id|owned_by|created_by|created_by_id|author_id|owner_subject|organi[sz]ation_id|org_id)$")
 _POWER: Final = re.compile(r"^(role|roles|is_admin|is_superuser|is_staff|admin|superuser|permissions|scopes|is_verified|verified|email_verified|access_level|privileges|is_owner|is_active_admin|user_role|approved|is_approved|approved_by|credit_limit|is_paid|paid|balance)$")
 _PRICE: Final = re.compile(r"^(price|unit_price|total|total_price|total_amount|subtotal|line_total|discount|discount_percent|discount_rate|price_cents|unit_price_cents|total_cents|amount_due|item_price|unit_cost)$")
+_AMOUNT: Final = re.compile(r"^(amount|amount_cents|cents|fare|fee|cost)$")
+"""Of a row of an order; elsewhere an amount may be the client's to choose, such as that of a donation."""
+
 _PRICE_MEND: Final = "Take it out, and look the price up: `price = (await session.scalars(select(Product.price).where(Product.sku == wanted.sku))).one()`."
 _CHARGING: Final = frozenset({"charge", "pay", "authorize", "authorise", "capture", "debit", "hold"})
 _ORDERING: Final = frozenset({"order", "cart", "checkout", "purchase", "basket", "booking", "reservation", "line", "ticket"})
@@ -188,6 +191,7 @@ def privileged(module: Module) -> Iterator[Fault]:
             mend,
         )
     yield from _foreign_owner(module)
+    yield from _stored_prices(module)
     yield from _charged(module, {item.name for item in taken(module) if _PRICE.match(item.name)} - told)
 
 
@@ -204,6 +208,27 @@ def _charged(module: Module, prices: set[str]) -> Iterator[Fault]:
             if any(_reads(part, name) for part in parts):
                 yield Fault(amount, f"The client chooses `{name}`, and this is what is charged. It will choose less.", _PRICE_MEND)
                 break
+
+
+def _stored_prices(module: Module) -> Iterator[Fault]:
+    """Point at rows of orders, bookings and their like whose price is what the client said, as it said it."""
+    for call in calls(module):
+        tables = [name for name in call.names if module.is_table(name) and set(words(name.rpartition(".")[2])) & _ORDERING]
+        for keyword in call.node.keywords if tables else ():
+            if not keyword.arg or not (_PRICE.match(keyword.arg) or _AMOUNT.match(keyword.arg)):
+                continue
+            sources = [part for part in (keyword.value, *_given(module, keyword.value)) if isinstance(part, ast.Attribute)]
+            if any(module.value(part).labels & {INPUT, SHAPED} and ROW not in module.value(part).labels and _is_model_field(module, part) for part in sources):
+                yield Fault(keyword.value, f"The client chooses `{keyword.arg}`, and this is what the order costs. It will choose less.", _PRICE_MEND)
+
+
+def _given(module: Module, node: ast.expr) -> list[ast.expr]:
+    return module.given.get((module.function_of(node), node.id), []) if isinstance(node, ast.Name) else []
+
+
+def _is_model_field(module: Module, node: ast.Attribute) -> bool:
+    """Return whether an attribute is a field of an input, read as it is."""
+    return bool(module.value(node.value).types & input_models(module))
 
 
 def _privilege(module: Module, item: Taken) -> str | None:

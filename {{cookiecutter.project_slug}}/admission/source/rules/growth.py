@@ -96,9 +96,10 @@ def _growing_caches(module: Module) -> Iterator[ast.AST]:
 
 
 def _growing_closures(module: Module) -> Iterator[ast.AST]:
-    """Yield growth of a container that a decorator keeps for the function that it wraps."""
+    """Yield growth of a container that a decorator keeps for what it wraps, or that a factory keeps for what it made for the module."""
     decorators = {module.functions[name].name for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef) for decorator in getattr(function, "decorator_list", []) for name in names_in(decorator) if name in module.functions}
-    for name in sorted(decorators):
+    made = {name for name, function in module.functions.items() if any(module.function_of(call.node) is None for call in module.callers.get(function, []))}
+    for name in sorted(decorators | made):
         outer = module.functions[name]
         for part in inside(outer):
             if (isinstance(part, ast.Assign | ast.AnnAssign) and part.value is not None and _is_container(module, part.value)) and (module.function_of(part) is outer or is_definition(module.function_of(part) or outer)):

@@ -51,7 +51,7 @@ def _naive_call(module: Module, call: Call) -> Iterator[Fault]:
     handed = {name for value in (*call.args, *call.keywords.values()) for name in value.names}
     zoned = _gets_zone(module, call.node)
     name = named(call, _NEEDS_ZONE)
-    if named(call, _UTC_NAIVE) or handed & (_UTC_NAIVE | {"datetime.datetime.now"}):
+    if named(call, _UTC_NAIVE) or handed & _UTC_NAIVE or (handed & _HANDED and not _hands_zone(call)):
         if not zoned:
             yield Fault(call.node, _MESSAGE, _MEND)
     elif name is not None and not zoned and not _has_zone(call, _NEEDS_ZONE[name]):
@@ -63,6 +63,17 @@ def _naive_call(module: Module, call: Call) -> Iterator[Fault]:
     elif named(call, {"datetime.date.today"}):
         message = "Which day it is depends on where this process runs."
         yield Fault(call.node, message, "`datetime.now(UTC).date()`.", "remark")
+
+
+_HANDED: Final = frozenset({"datetime.datetime.now", "datetime.datetime.fromtimestamp", "datetime.datetime.combine"})
+
+
+def _hands_zone(call: Call) -> bool:
+    """Return whether a zone is handed on too: `partial(datetime.now, UTC)`, `map(datetime.fromtimestamp, seconds, repeat(UTC))`."""
+    if not call.keywords.keys().isdisjoint({"tz", "tzinfo", "**"}):
+        return True
+    given = {name for value in call.args for part in (value, value.items) if part is not None for name in (*part.names, *part.types)}
+    return any(name.startswith(("datetime.UTC", "datetime.timezone", "zoneinfo.", "itertools.repeat")) for name in given)
 
 
 def _has_zone(call: Call, position: int) -> bool:
@@ -98,8 +109,8 @@ def float_money(module: Module) -> Iterator[Fault]:
 
 
 def _declared_floats(module: Module) -> Iterator[ast.AST]:
-    """Yield fields, columns and parameters."""
-    for node in module.walk(ast.AnnAssign, ast.arg):
+    """Yield fields, columns, parameters, and functions that give an amount."""
+    for node in module.walk(ast.AnnAssign, ast.arg, ast.FunctionDef, ast.AsyncFunctionDef):
         name, annotation = _declared(node)
         if annotation is not None and is_money(name):
             said = module.annotation(annotation)
@@ -130,6 +141,25 @@ def _computed_floats(module: Module) -> Iterator[ast.AST]:
     for call in calls(module):
         if named(call, {"builtins.float"}) and call.node.args and _is_amount(call.node.args[0]):
             yield call.node
+        factors = _multiplied(call)
+        if any(_is_amount(factor) for factor in factors) and any(_is_float_factor(module, part) for factor in factors for part in _elements(factor)):
+            yield call.node
+
+
+def _multiplied(call: Call) -> list[ast.expr]:
+    """Return what `reduce(operator.mul, factors, price)` and `math.prod(factors, start=price)` multiply or add."""
+    if named(call, {"functools.reduce"}) and call.args and call.args[0].names & {"operator.mul", "operator.truediv", "operator.add"}:
+        return call.node.args[1:]
+    if named(call, {"math.prod", "builtins.sum", "math.sumprod"}):
+        return [*call.node.args, *(keyword.value for keyword in call.node.keywords)]
+    return []
+
+
+def _elements(node: ast.expr) -> list[ast.expr]:
+    """Return what stands in a list or comprehension; else the expression itself."""
+    if isinstance(node, ast.GeneratorExp | ast.ListComp | ast.SetComp):
+        return [node.elt]
+    return node.elts if isinstance(node, ast.List | ast.Tuple | ast.Set) else [node]
 
 
 def _declared(node: ast.AST) -> tuple[str, ast.expr | None]:
@@ -137,6 +167,8 @@ def _declared(node: ast.AST) -> tuple[str, ast.expr | None]:
         return node.target.id, node.annotation
     if isinstance(node, ast.arg):
         return node.arg, node.annotation
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return node.name, node.returns
     return "", None
 
 
@@ -156,9 +188,25 @@ def _is_float(node: ast.expr) -> bool:
 
 
 def _is_float_factor(module: Module, node: ast.expr) -> bool:
-    """A float as it stands or under a name, `RATE = 0.19`; not one whose value nobody knows, which may be a time."""
+    """A float as it stands or under a name, `RATE = 0.19`, or a quotient, `1 - percent / 100`; not one whose value nobody knows, which may be a time."""
     said = module.value(node).constant
-    return _is_float(node) or (said is not None and isinstance(said.value, float))
+    return _is_float(node) or (said is not None and isinstance(said.value, float)) or _is_quotient(module, node)
+
+
+def _is_quotient(module: Module, node: ast.expr) -> bool:
+    """Return whether a number is divided with `/`, which gives a float unless one side is exact."""
+    if not isinstance(node, ast.BinOp):
+        return False
+    if isinstance(node.op, ast.Div) and not _is_amount(node.left):
+        return not any(_is_exact(module, part) for part in inside(node))
+    return isinstance(node.op, ast.Add | ast.Sub | ast.Mult) and (_is_quotient(module, node.left) or _is_quotient(module, node.right))
+
+
+def _is_exact(module: Module, node: ast.AST) -> bool:
+    """Return whether an expression is, or may be, a number or path that `/` leaves exact: a Decimal, a Fraction, a column."""
+    value = module.value(node)
+    kinds = value.types | value.names
+    return any(kind.startswith(("decimal.", "fractions.", "pathlib.", "datetime.", "sqlalchemy.", "app.")) for kind in kinds) or "row" in value.labels
 
 
 def _makes_float(module: Module, node: ast.expr) -> bool:

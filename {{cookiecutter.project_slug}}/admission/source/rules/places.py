@@ -175,13 +175,21 @@ def _is_handle(module: Module, node: ast.expr) -> bool:
 
 @registry.rule("BW105", "The client chooses a URL that the service calls")
 def url_from_input(module: Module) -> Iterator[Fault]:
-    """Point at outbound calls whose host the client chooses."""
+    """Point at outbound calls whose host the client chooses, and at paths of declared upstreams with text of the client in them."""
     for call in calls(module):
         node = _url_argument(module, call)
         if node is None:
             continue
+        place = node if node.lineno == call.node.lineno else call.node
+        if is_upstream(call) and _is_path(module, call, node):
+            yield Fault(
+                place,
+                f"The client writes part of the path in `{source_of(call.node)}`. With `/` in it, it reaches another resource of that service than was meant.",
+                'Leave the path constant, and let the client put the text in, escaped: `await catalog.get("/items/{name}", values={"name": name})`.',
+            )
+            continue
         yield Fault(
-            node if node.lineno == call.node.lineno else call.node,
+            place,
             f"The client chooses the host in `{source_of(call.node)}`. The service then calls whatever it names, the metadata address and internal services among them.",
             'Call a declared upstream with a fixed base URL and pass the client\'s text as a parameter: `await catalog.get("/items", params={"name": name})`.',
         )
@@ -207,9 +215,15 @@ def _url_argument(module: Module, call: Call) -> ast.expr | None:
     if not free(value, "url"):
         return None
     prefix = constant_prefix(module, node, use="url")
-    if upstream and (prefix.startswith("/") or (not any(keyword.arg == "base_url" for keyword in call.node.keywords) and value.composed and not is_bare(value, "url"))):
-        return None
-    return None if stays_on_host(prefix) and prefix[:1] != "/" else node
+    return None if not upstream and stays_on_host(prefix) and prefix[:1] != "/" else node
+
+
+def _is_path(module: Module, call: Call, node: ast.expr) -> bool:
+    """Return whether the host of what a declared upstream is asked for is fixed, whatever the client sends."""
+    value = module.value(node)
+    if constant_prefix(module, node, use="url").startswith("/"):
+        return True
+    return not any(keyword.arg == "base_url" for keyword in call.node.keywords) and bool(value.composed) and not is_bare(value, "url")
 
 
 def _unknown_client(call: Call) -> bool:

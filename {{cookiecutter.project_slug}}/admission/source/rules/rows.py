@@ -98,14 +98,25 @@ def _lost_updates(module: Module, function: ast.AST) -> Iterator[Fault]:
                 yield Fault(value if value.lineno == getattr(part, "lineno", 0) else part, message, _LOCK_MEND)
     for node in _own_nodes(module, function, ast.AugAssign, ast.Assign):
         if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute) and _is_row(module, node.target.value):
-            if not _is_column(node.value):
+            if not _is_column(node.value) and not _comes_locked(module, function, node.target.value):
                 yield Fault(node, message, _LOCK_MEND)
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and _is_row(module, node.targets[0].value):
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and _is_row(module, node.targets[0].value) and not _comes_locked(module, function, node.targets[0].value):
             path = path_of(node.targets[0])
             read = {path} | _copies(module, function, path)
             made = [node.value, *(module.given.get((function, node.value.id), ()) if isinstance(node.value, ast.Name) else ())]
             if any(isinstance(part, ast.BinOp) and any(path_of(inner) in read for inner in (part.left, part.right)) for each in made for part in inside(each)):
                 yield Fault(node, message, _LOCK_MEND)
+
+
+def _comes_locked(module: Module, function: ast.AST, node: ast.expr) -> bool:
+    """Return whether a row is a parameter for which every caller hands over one that was read ``FOR UPDATE``."""
+    arguments = getattr(function, "args", None)
+    names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)] if arguments is not None else []
+    if not isinstance(node, ast.Name) or node.id not in names:
+        return False
+    position = names.index(node.id)
+    given = [call.argument(position - (names[0] in {"self", "cls"}), node.id) for call in module.callers.get(function, [])]
+    return bool(given) and all(value is not None and LOCKED in value.labels for value in given)
 
 
 def _copies(module: Module, function: ast.AST, path: str | None) -> set[str | None]:
@@ -391,6 +402,18 @@ def _empties_a_list(loop: ast.While) -> bool:
     return any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"pop", "popleft"} and isinstance(part.func.value, ast.Name) and part.func.value.id in asked for statement in loop.body for part in inside(statement))
 
 
+def _counts_through(module: Module, loop: ast.While) -> bool:
+    """`while position < len(codes): codes[position]` and `while (code := next(codes, None))` go through data as a `for` does.
+
+    What takes slices (`codes[start : start + 100]`) asks for many at once.
+    """
+    measured = {path_of(part.args[0]) for part in inside(loop.test) if isinstance(part, ast.Call) and "builtins.len" in module.value(part.func).names and part.args and _is_data(module, part.args[0])}
+    taken = [part for statement in loop.body for part in inside(statement) if isinstance(part, ast.Subscript) and not isinstance(part.slice, ast.Slice)]
+    if any(path_of(part.value) in measured for part in taken):
+        return True
+    return any(isinstance(part, ast.Call) and module.value(part.func).names & {"builtins.next", "builtins.anext"} for part in inside(loop.test))
+
+
 def _mapped(module: Module) -> Iterator[Call]:
     """Yield what `map(session.get, ids)` calls for each element, as if it stood there."""
     for call in calls(module):
@@ -431,7 +454,7 @@ def _list_of(module: Module, node: ast.AST) -> str | None:
 
 def _goes_through_data(module: Module, loop: ast.AST) -> bool:
     if isinstance(loop, ast.While):
-        return _empties_a_list(loop)
+        return _empties_a_list(loop) or _counts_through(module, loop)
     if isinstance(loop, ast.Call):
         whole = {"builtins.sorted", "builtins.max", "builtins.min"} & module.value(loop.func).names
         return any(_is_data(module, unwrapped(module, node)) for node in (loop.args if whole else loop.args[1:]))

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
+from admission.source.effects import DECODERS
 from admission.source.match import argument_node, calls, is_column, is_constant, method, name_of, named
 from admission.source.tree import inside
 from admission.source.values import INPUT, NOTHING, PERSONAL, SECRET
@@ -59,11 +60,65 @@ def hard_coded(module: Module) -> Iterator[Fault]:
             said = node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value
             if _is_credential(module, node, said):
                 yield Fault(node, message, _MEND)
-    for composed in module.walk(ast.BinOp, ast.JoinedStr, ast.Call):
+    for composed in module.walk(ast.BinOp, ast.JoinedStr, ast.Call, ast.Subscript):
         text = _put_together(module, composed)
         outermost = _put_together(module, module.parents.get(composed)) is None
         if text is not None and outermost and not _names_credential(module, composed) and _is_credential(module, composed, text):
             yield Fault(composed, message, _MEND)
+    for call in calls(module):
+        yield from (Fault(node, message, _MEND) for node in _keys(module, call))
+
+
+def _keys(module: Module, call: Call) -> Iterator[ast.Constant]:
+    """Yield constants that serve as a key, by whichever name they get to the call that signs or encrypts with it."""
+    position = next((_KEY_POSITION[name] for name in sorted(call.names) if name in _KEY_POSITION), None)
+    node = argument_node(call, position, "key", "secret") if position is not None else None
+    for constant in _constants_behind(module, node) if node is not None else ():
+        said = constant.value.decode("latin-1") if isinstance(constant.value, bytes) else str(constant.value)
+        if not _NO_SECRET.match(said[:2000]):
+            yield constant
+
+
+def _constants_behind(module: Module, node: ast.expr, depth: int = 0) -> Iterator[ast.Constant]:
+    """Yield the texts of the source that an expression may be: behind names, fields, members of an enumeration, `encode()`."""
+    if depth > _STEPS:
+        return
+    pieces: list[ast.expr] = []
+    if isinstance(node, ast.Constant):
+        yield from [node] if isinstance(node.value, str | bytes) else []
+    elif isinstance(node, ast.Name):
+        local = module.given.get((module.function_of(node), node.id))
+        pieces = local if local is not None else module.given.get((None, node.id), [])
+    elif isinstance(node, ast.Attribute):
+        kinds = module.value(node.value).types | module.value(node.value).names
+        pieces = [given for kind in sorted(kinds & module.classes.keys()) for given in _class_values(module, kind, node.attr)]
+    elif isinstance(node, ast.Subscript):
+        pieces = [node.value]
+    elif isinstance(node, ast.Dict | ast.Tuple | ast.List):
+        pieces = node.values if isinstance(node, ast.Dict) else node.elts
+    elif isinstance(node, ast.BoolOp | ast.IfExp):
+        pieces = node.values if isinstance(node, ast.BoolOp) else [node.body, node.orelse]
+    elif isinstance(node, ast.Call):
+        pieces = [*([node.func.value] if isinstance(node.func, ast.Attribute) and node.func.attr in _WRITING else []), *(node.args[:1] if module.value(node.func).names & DECODERS.keys() else [])]
+    for piece in pieces[:_STEPS]:
+        yield from _constants_behind(module, piece, depth + 1)
+
+
+_STEPS: Final = 8
+_WRITING: Final = frozenset({"encode", "decode", "strip", "get", "get_secret_value"})
+"""Methods that hand the text of their object on."""
+
+
+def _class_values(module: Module, kind: str, attribute: str) -> Iterator[ast.expr]:
+    """Yield what a class itself gives an attribute; of an enumeration's `value` each of its members."""
+    for base in module.bases_of(kind):
+        info = module.classes.get(base)
+        if info is None:
+            continue
+        if attribute == "value" and module.is_a(kind, "enum.Enum", "enum.StrEnum"):
+            yield from info.assigned.values()
+        declared = info.fields.get(attribute)
+        yield from (given for given in (info.assigned.get(attribute), declared.value if declared is not None else None) if given is not None)
 
 
 def _is_credential(module: Module, node: ast.AST, said: str) -> bool:
@@ -79,11 +134,15 @@ def _names_credential(module: Module, node: ast.AST) -> bool:
 
 
 def _put_together(module: Module, node: ast.AST | None) -> str | None:
-    """Return the text that an expression puts together from constants alone: a sum, an f-string, a `join`."""
-    if not isinstance(node, ast.BinOp | ast.JoinedStr) and not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "join"):
+    """Return the text that an expression makes of constants alone: a sum, an f-string, a `join`, a slice, a decoding."""
+    joins = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "join"
+    decodes = isinstance(node, ast.Call) and bool(module.value(node.func).names & DECODERS.keys())
+    if not joins and not decodes and not isinstance(node, ast.BinOp | ast.JoinedStr | ast.Subscript):
         return None
     said = module.value(node).constant
-    return said.value if said is not None and isinstance(said.value, str) else None
+    if said is None or not isinstance(said.value, str | bytes):
+        return None
+    return said.value.decode("latin-1") if isinstance(said.value, bytes) else said.value
 
 
 def _is_docstring(module: Module, node: ast.Constant) -> bool:
@@ -149,6 +208,10 @@ _KEY_POSITION: Final = {
     "jwt.decode": 1,
     "pydantic.SecretStr": 0,
     "joserfc.jwk.OctKey.import_key": 0,
+    "cryptography.fernet.Fernet": 0,
+    "cryptography.hazmat.primitives.ciphers.aead.AESGCM": 0,
+    "cryptography.hazmat.primitives.ciphers.aead.ChaCha20Poly1305": 0,
+    "itsdangerous.URLSafeTimedSerializer": 0,
 }
 
 
@@ -192,16 +255,7 @@ _PLAIN: Final = frozenset({"type", "kind", "scheme", "method", "status", "algori
 @registry.rule("BW305", "A secret compared with ==")
 def compared(module: Module) -> Iterator[Fault]:
     """Point at comparisons whose time tells how much of a secret was right."""
-    for node in module.walk(ast.Compare):
-        if not isinstance(node, ast.Compare) or len(node.ops) != 1:
-            continue
-        if isinstance(node.ops[0], ast.In | ast.NotIn) and isinstance(node.comparators[0], ast.Tuple | ast.List | ast.Set):
-            # `given in (key, old_key)` compares with each in turn.
-            sides = (node.left, *node.comparators[0].elts)
-        elif isinstance(node.ops[0], ast.Eq | ast.NotEq):
-            sides = (node.left, node.comparators[0])
-        else:
-            continue
+    for node, sides in (*_written_comparisons(module), *_called_comparisons(module), *_matched(module)):
         if any(_is_trivial(module, side) or is_column(module, side) for side in sides):
             continue
         if all(INPUT in module.value(side).labels for side in sides):
@@ -212,6 +266,45 @@ def compared(module: Module) -> Iterator[Fault]:
                 "`==` stops at the first difference. How long it takes tells how much was right, and a secret can be guessed byte by byte.",
                 "`hmac.compare_digest(given.encode(), expected.encode())`.",
             )
+
+
+def _written_comparisons(module: Module) -> Iterator[tuple[ast.AST, tuple[ast.expr, ...]]]:
+    """Yield each comparison that is written with an operator, and its sides."""
+    for node in module.walk(ast.Compare):
+        if not isinstance(node, ast.Compare) or len(node.ops) != 1:
+            continue
+        if isinstance(node.ops[0], ast.In | ast.NotIn) and isinstance(node.comparators[0], ast.Tuple | ast.List | ast.Set):
+            # `given in (key, old_key)` compares with each in turn.
+            yield node, (node.left, *node.comparators[0].elts)
+        elif isinstance(node.ops[0], ast.Eq | ast.NotEq):
+            yield node, (node.left, node.comparators[0])
+
+
+def _called_comparisons(module: Module) -> Iterator[tuple[ast.AST, tuple[ast.expr, ...]]]:
+    """Yield `operator.eq(a, b)` and `a.__eq__(b)`."""
+    for call in calls(module):
+        arguments = tuple(call.node.args)
+        if named(call, {"operator.eq", "operator.ne", "builtins.str.__eq__", "builtins.bytes.__eq__"}) and len(arguments) > 1:
+            yield call.node, arguments[:2]
+        elif isinstance(call.node.func, ast.Attribute) and call.node.func.attr in {"__eq__", "__ne__"} and len(arguments) == 1:
+            yield call.node, (call.node.func.value, *arguments)
+
+
+def _matched(module: Module) -> Iterator[tuple[ast.AST, tuple[ast.expr, ...]]]:
+    """Yield what `match` compares with: `case device.secret:`, and each of `match (given, kind): case (device.secret, _):`."""
+    for match in module.walk(ast.Match):
+        if isinstance(match, ast.Match):
+            waiting = [(case.pattern, match.subject) for case in match.cases]
+            while waiting:
+                pattern, subject = waiting.pop()
+                if isinstance(pattern, ast.MatchValue):
+                    yield pattern, (subject, pattern.value)
+                elif isinstance(pattern, ast.MatchOr):
+                    waiting += [(part, subject) for part in pattern.patterns]
+                elif isinstance(pattern, ast.MatchAs) and pattern.pattern is not None:
+                    waiting.append((pattern.pattern, subject))
+                elif isinstance(pattern, ast.MatchSequence) and isinstance(subject, ast.Tuple | ast.List) and len(pattern.patterns) == len(subject.elts):
+                    waiting += list(zip(pattern.patterns, subject.elts, strict=True))
 
 
 def _is_trivial(module: Module, node: ast.expr) -> bool:
@@ -283,7 +376,7 @@ def switched_off(module: Module) -> Iterator[Fault]:
             if is_constant(call.keywords.get(name), False):
                 yield Fault(argument_node(call, None, name) or call.node, tls, mend)
         given = {name for value in (*call.keywords.values(), *call.args) for name in value.names}
-        if named(call, _UNCHECKED) or given & _UNCHECKED:
+        if named(call, _UNCHECKED) or given & _UNCHECKED or _sets_unchecked(call):
             yield Fault(call.node, tls, mend)
     for node in module.walk(ast.Assign):
         value = module.value(node.value) if isinstance(node, ast.Assign) else NOTHING
@@ -292,6 +385,26 @@ def switched_off(module: Module) -> Iterator[Fault]:
         parts = [value, *(part for _, part in value.fields)]
         if any(part.names & _UNCHECKED or (is_constant(part, False) and names & _CHECKS) for part in parts):
             yield Fault(node, tls, mend)
+    for value_node, key in module.keys.items():
+        said = module.value(key).constant
+        if said is not None and said.value in _OF_CONTEXTS and is_constant(module.value(value_node), False):
+            yield Fault(value_node, tls, mend)
+    for mention in module.walk(ast.Attribute, ast.Name):
+        # Wherever it is kept in the meantime, nobody mentions it for anything but to use it; to refuse it, say.
+        if isinstance(mention, ast.Attribute | ast.Name) and module.resolve(mention) in _UNCHECKED and not isinstance(module.parents.get(mention), ast.Compare):
+            yield Fault(mention, tls, mend)
+
+
+_OF_CONTEXTS: Final = frozenset({"check_hostname", "verify_ssl", "ssl_verify"})
+"""Keys of a dictionary that mean nothing else."""
+
+
+def _sets_unchecked(call: Call) -> bool:
+    """`setattr(context, "check_hostname", False)`, its name and value out of whatever is spread."""
+    if not named(call, {"builtins.setattr"}) or len(call.args) != 3:  # noqa: PLR2004 - object, name, value
+        return False
+    said = call.args[1].constant
+    return said is not None and said.value in _CHECKS and is_constant(call.args[2], False)
 
 
 _CHECKS: Final = frozenset(
