@@ -18,6 +18,7 @@ from app.settings import ROOT, BootRefused, load_settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from app.policy import Policy, Said
     from app.settings import Settings
 
 P = ParamSpec("P")
@@ -155,20 +156,39 @@ def migration(name: str) -> None:
 @click.pass_context
 @_refuses
 def routes(context: click.Context, missing: bool, form: str) -> None:  # noqa: FBT001 - click passes flags so
-    """Print the effective policy of every route; the commands below take one out of service, or put it back."""
+    """Print the effective policy of every route, and what people have said of it since; the commands below say it."""
     if context.invoked_subcommand is not None:
         return
     from app.definition import read_definition  # noqa: PLC0415 - imports the handlers
     from app.policy import render_missing, render_table, table_rows  # noqa: PLC0415
 
-    definition = read_definition(load_settings(), check=not missing)
+    settings = load_settings()
+    definition = read_definition(settings, check=not missing)
     policy, mounted = definition.policy, definition.mounted
     if missing:
         click.echo(render_missing(policy, mounted), nl=False)
-    elif form == "json":
-        click.echo(json.dumps(table_rows(policy, mounted), indent=2))
+        return
+    said = _said(settings, policy)
+    if form == "json":
+        click.echo(json.dumps(table_rows(policy, mounted, said), indent=2))
     else:
-        click.echo(render_table(policy, mounted))
+        click.echo(render_table(policy, mounted, said))
+
+
+def _said(settings: Settings, policy: Policy) -> dict[str, Said]:
+    """Return what people have said of routes; what cannot be read is no reason not to show the policy."""
+    import asyncio  # noqa: PLC0415
+
+    from app.stages.commands import in_force  # noqa: PLC0415
+    from app.stages.control import ControlUnavailable  # noqa: PLC0415
+
+    try:
+        return asyncio.run(in_force(settings, policy))
+    except ControlUnavailable as error:
+        click.echo(
+            f"the stages are those of {policy.source.name}; what people said since cannot be read: {error}", err=True
+        )
+        return {}
 
 
 def _order(act: str, summary: str) -> None:

@@ -28,7 +28,7 @@ from app.policy.model import (
     Stage,
 )
 from app.policy.parse import load_policy
-from app.policy.table import render_table, table_rows
+from app.policy.table import Said, render_table, table_rows
 
 __all__ = [
     "CLOSED",
@@ -42,6 +42,7 @@ __all__ = [
     "PolicyError",
     "PolicyProblem",
     "RoutePolicy",
+    "Said",
     "Scope",
     "Stage",
     "check_routes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.policy.check import handler_file
@@ -11,7 +12,7 @@ from app.policy.values import UNLIMITED, format_duration, format_size
 from app.policy.write import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _WIDTH = 140  # columns of a terminal on half a screen
 _GUTTER = "  "
@@ -28,16 +29,39 @@ _HEADINGS = {
     "stage": "STAGE",
     "source": "SOURCE",
 }
+_BESIDE = ("body_timeout", "idempotency_reason", "effects", "files", "handler", "policy", "stage_source")
+"""What a row says beside the columns of the table."""
+
 _WRAPPED_FIRST = ("who", "rate", "outbound", "source", "path")
 
 _NOBODY_YET = "NO ENTRY: does not boot"
 _NO_HANDLER = "NO HANDLER: does not boot"
 
 
-def table_rows(policy: Policy, mounted: Iterable[MountedRoute]) -> list[dict[str, str]]:
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a person's word makes of a route, beside its entry.
+
+    Attributes:
+        stage: the one in force.
+        source: who said so, when and why.
+    """
+
+    stage: str
+    source: str
+
+
+def table_rows(
+    policy: Policy, mounted: Iterable[MountedRoute], said: Mapping[str, Said] | None = None
+) -> list[dict[str, str]]:
     """Return the effective policy of each mounted route, by path and method, every value as text.
 
     A route without an entry and an entry without a route have a row too, which says so.
+
+    Args:
+        policy: the policy.
+        mounted: the routes that the application really has.
+        said: ``METHOD /path`` of an entry -> what people have said of it since.
     """
     rows = []
     unmounted = dict(policy.routes)
@@ -48,12 +72,16 @@ def table_rows(policy: Policy, mounted: Iterable[MountedRoute]) -> list[dict[str
             unmounted.pop((entry.method, entry.path), None)
         rows.append(_row(policy, printable(route.method), printable(path), entry, route))
     rows += [_row(policy, entry.method, entry.path, entry, None) for entry in unmounted.values()]
+    for row in rows:
+        word = (said or {}).get(f"{'GET' if row['method'] == 'HEAD' else row['method']} {row['path']}")
+        if word is not None:
+            row |= {"stage": printable(word.stage), "stage_source": printable(word.source)}
     return sorted(rows, key=lambda row: (row["path"], row["method"]))
 
 
-def render_table(policy: Policy, mounted: Iterable[MountedRoute]) -> str:
+def render_table(policy: Policy, mounted: Iterable[MountedRoute], said: Mapping[str, Said] | None = None) -> str:
     """Return the effective policy as an aligned table, within 140 columns if its longest words allow it."""
-    rows = table_rows(policy, mounted)
+    rows = table_rows(policy, mounted, said)
     widths = _widths([_HEADINGS, *rows])
     lines = [_line(_HEADINGS, widths)]
     lines += [_line(row, widths) for row in rows]
@@ -68,6 +96,11 @@ def render_table(policy: Policy, mounted: Iterable[MountedRoute]) -> str:
         if row["effects"] == "external"
     ]
     notes += [f"{row['method']} {row['path']}: may {row['files']}" for row in rows if row["files"]]
+    notes += [
+        f"{row['method']} {row['path']}: {row['stage']}: {row['stage_source']}"
+        for row in rows
+        if row["stage_source"] != row["policy"]
+    ]
     return "\n".join([*lines, *(["", *notes] if notes else [])])
 
 
@@ -79,7 +112,7 @@ def _row(
     route: MountedRoute | None,
 ) -> dict[str, str]:
     source = _NO_HANDLER if route is None else f"{handler_file(policy, route)}:{route.line}"
-    row = dict.fromkeys((*_HEADINGS, "body_timeout", "idempotency_reason", "effects", "files", "handler", "policy"), "")
+    row = dict.fromkeys((*_HEADINGS, *_BESIDE), "")
     row |= {"method": method, "path": path, "source": source, "who": _NOBODY_YET}
     row["handler"] = "" if route is None else printable(route.name)
     if entry is not None:
@@ -96,6 +129,7 @@ def _row(
             "stage": entry.stage,
             "files": _files(entry),
             "policy": f"{printable(policy.source.name)}:{entry.line}",
+            "stage_source": f"{printable(policy.source.name)}:{entry.line}",
         }
     return row
 

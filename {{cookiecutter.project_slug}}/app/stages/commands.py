@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from app.policy import Said
 from app.policy.names import nearest
 from app.settings import BootRefused
 from app.stages.control import Act, ControlUnavailable, Order, make_control
@@ -76,6 +77,38 @@ async def acts(settings: Settings) -> str:
     return "\n".join(lines) or "nobody has done anything with a route yet"
 
 
+async def in_force(settings: Settings, policy: Policy) -> dict[str, Said]:
+    """Return the stage that people's words give to routes, where that is another than their entry's.
+
+    What a process does by itself, such as taking a route out that fails, is known to that process only: ``/readyz``.
+
+    Raises:
+        ControlUnavailable: it cannot be read.
+    """
+    control = make_control(settings)
+    try:
+        orders, promotions = await control.orders(), await control.promotions()
+    finally:
+        await control.aclose()
+    found = {}
+    for (method, path), entry in policy.routes.items():
+        route = f"{method} {path}"
+        last, promoted = orders.get(route), promotions.get(route)
+        words = []
+        if last is not None and last.act is Act.QUARANTINE:
+            words.append(("quarantined", f"quarantined {_by(last)}"))
+        if promoted is not None and entry.stage == "probation":
+            words.append(("active", f"promoted {_by(promoted)}"))
+        if words:
+            source = "; ".join(said for _, said in words)
+            found[route] = Said(words[0][0], f"{source}; {policy.source.name}:{entry.line} says {entry.stage}")
+    return found
+
+
+def _by(order: Order) -> str:
+    return f"by {order.by}, {_moment(order.at)}: {order.why}"
+
+
 async def evidence(settings: Settings, policy: Policy, route: str, gate: Callable[[], bool | None]) -> tuple[str, bool]:
     """Return what speaks for a route and against it, and whether it speaks for promotion.
 
@@ -92,16 +125,17 @@ async def evidence(settings: Settings, policy: Policy, route: str, gate: Callabl
     control = make_control(settings)
     try:
         parts = [part[route] for part in await control.evidence() if isinstance(part.get(route), dict)]
-        last = (await control.orders()).get(route)
+        last, promoted = (await control.orders()).get(route), route in await control.promotions()
     except ControlUnavailable as error:
         raise BootRefused([str(error)]) from error
     finally:
         await control.aclose()
     total, admitted = Evidence.sum(parts), gate()
+    held = ", active by a person's word" if promoted and entry.stage == "probation" else ""
     found = verdict(total, admitted=admitted)
     lines = [
         route,
-        f"  stage         {entry.stage} ({policy.source.name}:{entry.line}){_promoted(entry, last)}",
+        f"  stage         {entry.stage} ({policy.source.name}:{entry.line}){held}",
         f"  seen by       {len(parts)} processes of the last seven days",
         f"  requests      {total.requests}",
         f"  errors        {total.errors} ({total.error_ratio:.2%})",
@@ -117,12 +151,6 @@ async def evidence(settings: Settings, policy: Policy, route: str, gate: Callabl
     lines += ["", *(f"against promotion: {reason}" for reason in found.against)]
     lines += ["the evidence speaks for promotion"] if found.speaks_for_it else []
     return "\n".join(lines), found.speaks_for_it
-
-
-def _promoted(entry: RoutePolicy, last: Order | None) -> str:
-    """Say so where a person's word holds that policy does not have yet."""
-    promoted = entry.stage == "probation" and last is not None and last.act is Act.PROMOTE
-    return ", active by a person's word" if promoted else ""
 
 
 _GATE = {True: "admits the handler, gauntlet included", False: "refuses the handler", None: "not asked"}

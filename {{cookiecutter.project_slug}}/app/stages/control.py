@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from app.settings import Settings
@@ -83,6 +83,9 @@ class Control(Protocol):
     async def orders(self) -> dict[str, Order]:
         """Return the last word about each route. Raises ``ControlUnavailable``."""
 
+    async def promotions(self) -> dict[str, Order]:
+        """Return the last promotion of each route: it holds, whatever was said since. Raises ``ControlUnavailable``."""
+
     async def give(self, order: Order) -> None:
         """Keep an order, and remember it. Raises ``ControlUnavailable``."""
 
@@ -111,10 +114,11 @@ class FolderControl:
 
     async def orders(self) -> dict[str, Order]:
         """Return the last word about each route."""
-        last: dict[str, Order] = {}
-        for order in await self.acts():
-            last.setdefault(order.route, order)
-        return last
+        return _last(await self.acts())
+
+    async def promotions(self) -> dict[str, Order]:
+        """Return the last promotion of each route."""
+        return _last(order for order in await self.acts() if order.act is Act.PROMOTE)
 
     async def give(self, order: Order) -> None:
         """Keep an order."""
@@ -214,7 +218,15 @@ class RedisControl:
 
     async def orders(self) -> dict[str, Order]:
         """Return the last word about each route."""
-        values = await self._do(self._redis.hgetall(f"{self._prefix}:orders"))
+        return await self._orders("orders")
+
+    async def promotions(self) -> dict[str, Order]:
+        """Return the last promotion of each route."""
+        last = {route: order for route, order in (await self.orders()).items() if order.act is Act.PROMOTE}
+        return await self._orders("promotions") | last
+
+    async def _orders(self, key: str) -> dict[str, Order]:
+        values = await self._do(self._redis.hgetall(f"{self._prefix}:{key}"))
         found = (Order.of(_json(value)) for value in values.values())
         return {order.route: order for order in found if order is not None}
 
@@ -223,6 +235,8 @@ class RedisControl:
         text = json.dumps(asdict(order))
         async with self._redis.pipeline(transaction=True) as both:
             both.hset(f"{self._prefix}:orders", order.route, text)
+            if order.act is Act.PROMOTE:
+                both.hset(f"{self._prefix}:promotions", order.route, text)
             both.lpush(f"{self._prefix}:acts", text)
             both.ltrim(f"{self._prefix}:acts", 0, KEPT_ACTS - 1)
             await self._do(both.execute())
@@ -269,6 +283,14 @@ def make_control(settings: Settings) -> Control:
     if settings.redis_url is None:
         return FolderControl(settings.routes_path)
     return RedisControl(settings.redis_url.get_secret_value(), settings.service_name, settings.redis_timeout)
+
+
+def _last(acts: Iterable[Order]) -> dict[str, Order]:
+    """Return the first order about each route, of orders that are newest first."""
+    last: dict[str, Order] = {}
+    for order in acts:
+        last.setdefault(order.route, order)
+    return last
 
 
 def _changed(path: Path) -> float:

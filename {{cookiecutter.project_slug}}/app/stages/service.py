@@ -184,8 +184,13 @@ class Stages:
             self._reachable = True
 
     async def obey(self) -> None:
-        """Do what people have said since the last look."""
-        for name, order in (await self.control.orders()).items():
+        """Do what people have said since the last look; a promotion holds for processes that began after it too."""
+        orders = await self.control.orders()
+        for name in await self.control.promotions():  # read last, so that no order to promote is missing in it
+            staged = self.routes.get(name)
+            if staged is not None and not staged.promoted and staged.policy.stage == "probation":
+                self._promote(staged)
+        for name, order in orders.items():
             staged = self.routes.get(name)
             if staged is None or self._obeyed.get(name) == order:
                 continue
@@ -195,14 +200,14 @@ class Stages:
             self._log.warning("route_order", entry=name, act=str(order.act), by=order.by, why=order.why)
             if order.act is Act.QUARANTINE:
                 staged.budget.hold()
-            elif order.act is Act.RELEASE:
+            elif order.act is Act.RELEASE or staged.promoted:
                 staged.budget.release()
-            elif staged.policy.stage == "probation":
-                staged.promoted = True
-                staged.budget.release()
-                staged.budget.config = replace(ACTIVE, slow_after=self.timeout(staged.policy, "active") * SLOW)
-                for lift in staged.on_promotion:
-                    lift()
+
+    def _promote(self, staged: Staged) -> None:
+        staged.promoted = True
+        staged.budget.config = replace(ACTIVE, slow_after=self.timeout(staged.policy, "active") * SLOW)
+        for lift in staged.on_promotion:
+            lift()
 
     async def report(self) -> None:
         """Write what was counted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.policy import CLOSED, MountedRoute, Policy, render_table, table_rows
+from app.policy import CLOSED, MountedRoute, Policy, Said, render_table, table_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +73,7 @@ def test_a_row_has_everything_that_is_in_force_as_text(load: Load, policy_file: 
         "source": "app/handlers/orders.py:11",
         "handler": "handler_1",
         "policy": "policy.toml:12",
+        "stage_source": "policy.toml:12",
     }
     assert [row["path"] for row in rows] == [
         "/livez",
@@ -165,3 +166,16 @@ def test_the_table_says_who_reaches_further_than_her_own_and_what_has_effects_el
 
 def test_a_table_of_nothing_is_its_head(load: Load) -> None:
     assert len(render_table(load(""), []).split("\n")) == 1
+
+
+def test_what_people_have_said_of_a_route_is_in_force_and_said_with_its_source(load: Load, policy_file: Path) -> None:
+    policy = policy_of(load)
+    routes = routes_of(policy, policy_file.parent)
+    said = {"POST /v1/orders": Said("active", "promoted by carol, today: a good\x1bweek")}
+    row = next(
+        row for row in table_rows(policy, routes, said) if (row["method"], row["path"]) == ("POST", "/v1/orders")
+    )
+    assert (row["stage"], row["stage_source"]) == ("active", "promoted by carol, today: a good\\u001Bweek")
+    notes = render_table(policy, routes, said).split("\n\n")[1].split("\n")
+    assert "POST /v1/orders: active: promoted by carol, today: a good\\u001Bweek" in notes
+    assert "promoted" not in render_table(policy, routes)

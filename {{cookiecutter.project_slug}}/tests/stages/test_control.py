@@ -46,6 +46,14 @@ async def test_the_last_word_about_a_route_holds_and_all_are_remembered(kept: Co
     assert await kept.acts() == [other, later, ORDER]
 
 
+async def test_a_promotion_holds_whatever_was_said_since(kept: Control) -> None:
+    promotion = replace(ORDER, act=Act.PROMOTE)
+    later = replace(ORDER, act=Act.PROMOTE, at=1003.0, route="GET /b")
+    for order in (promotion, replace(ORDER, at=1001.0), replace(ORDER, act=Act.RELEASE, at=1002.0), later):
+        await kept.give(order)
+    assert await kept.promotions() == {"GET /a": promotion, "GET /b": later}
+
+
 async def test_so_many_acts_are_remembered(kept: Control, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "KEPT_ACTS", 3)
     for at in range(5):

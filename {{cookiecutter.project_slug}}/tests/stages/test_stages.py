@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -127,6 +128,51 @@ def test_a_promotion_holds_in_every_process_that_shares_redis(project: Path, red
             assert get(each, "/probe/hang/too").json()["detail"] == "The request did not end within 2 seconds."
         said = run_to_end(project, "evidence", "GET /probe/hang/too", "--no-gate", environ=environ).stdout
         assert re.search(r"  stage         probation \(policy\.toml:\d+\), active by a person's word\n", said)
+
+
+def test_routes_shows_what_people_have_said_and_a_promotion_outlives_what_is_said_later(project: Path) -> None:
+    route, environ = "GET /probe/hang/too", {"APP_ROUTES_PATH": "acts"}
+
+    def say(act: str, by: str) -> None:
+        assert (
+            run_to_end(project, "routes", act, route, "--why", "it is so", "--by", by, environ=environ).returncode == 0
+        )
+
+    def shown() -> tuple[str, str]:
+        rows = json.loads(run_to_end(project, "routes", "--format", "json", environ=environ).stdout)
+        (row,) = [row for row in rows if f"{row['method']} {row['path']}" == route]
+        return row["stage"], row["stage_source"]
+
+    assert shown()[0] == "probation"
+    say("promote", "carol")
+    stage, source = shown()
+    assert stage == "active"
+    assert re.fullmatch(r"promoted by carol, 20\S+ \S+Z: it is so; policy\.toml:\d+ says probation", source)
+    say("quarantine", "ann")
+    stage, source = shown()
+    assert stage == "quarantined"
+    assert re.match(r"quarantined by ann, .*: it is so; promoted by carol, ", source)
+    assert f"{route}: quarantined: quarantined by ann" in run_to_end(project, "routes", environ=environ).stdout
+    say("release", "ann")
+    assert shown()[0] == "active"
+    with running(project, environ=environ) as service:
+        assert "within 2 seconds" in wait_for_detail(service, "within 2 seconds")
+
+
+def wait_for_detail(service: Service, wanted: str) -> str:
+    """Ask until a process that has just begun has looked for people's words; return what it says at the end."""
+    for _ in range(5):
+        said = str(get(service, "/probe/hang/too").json()["detail"])
+        if wanted in said:
+            break
+    return said
+
+
+def test_routes_shows_the_policy_where_people_s_words_cannot_be_read(project: Path) -> None:
+    done = run_to_end(project, "routes", environ={"APP_ROUTES_PATH": "pyproject.toml/routes"})
+    assert done.returncode == 0
+    assert "/probe/hang/too" in done.stdout
+    assert "what people said since cannot be read" in done.stderr
 
 
 def test_a_store_that_is_away_is_a_degraded_mode(project: Path) -> None:
