@@ -175,6 +175,7 @@ class _Reader:
 
     def _problem(self, problem: str) -> Finding:
         message, _, mend = problem.partition("\n    write: ")
+        mend = re.sub(r"\n {11}", "\n", mend)
         match = _PLACE.match(message)
         file, line, message = (match["file"], int(match["line"]), match["rest"]) if match else ("", 1, message)
         rule = DOES_NOT_LOAD if re.match(r"the handler does not (load|parse)", message) else BREAKS_THE_CONTRACT
@@ -182,7 +183,7 @@ class _Reader:
             mend = "Mend what it raises when it is imported." if rule == DOES_NOT_LOAD else _AS_IT_SAYS
         elif _ENTRY.search(mend):
             mend = f"{_FOR_PEOPLE}\n{mend}"
-        return self._finding(rule, file, line, message, re.sub(r"\n {11}", "\n", mend))
+        return self._finding(rule, file, line, message, mend)
 
     def _effect(self, effect: dict[str, str]) -> Finding:
         file = self._file_of(effect["module"])

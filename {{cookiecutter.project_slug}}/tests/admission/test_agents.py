@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from admission.report import Verdict
 from admission.source import check_source
 from tests.admission.sources import ROOT
 from tests.support.service import copy_project, run_to_end
@@ -35,6 +36,21 @@ def test_the_page_is_one_page_and_the_skill_says_when_to_use_it() -> None:
     head = SKILL.read_text("utf-8").split("---")[1]
     assert re.search(r"^name: write-a-handler$", head, re.MULTILINE)
     assert re.search(r"^description: \S.{40,}$", head, re.MULTILINE)
+
+
+def test_what_the_page_points_at_is_there_without_the_example_too() -> None:
+    example = {"orders", "inventory", "notifications"}
+    named = set(re.findall(r"`([\w./-]+/[\w./-]+\.(?:py|md))`", AGENTS.read_text("utf-8")))
+    named = {path for path in named if "NAME" not in path}
+    assert named
+    for path in named:
+        assert (ROOT / path).is_file() or path == "app/handlers/_NAME.py"
+        assert not example & set(re.split(r"[/.]", path)), path
+
+
+def test_the_verdicts_that_end_the_loop_are_those_of_the_report() -> None:
+    text = AGENTS.read_text("utf-8")
+    assert {f"`{verdict}`" in text for verdict in Verdict if verdict is not Verdict.REFUSED} == {True}
 
 
 def test_what_may_be_asked_for_is_all_on_the_page() -> None:

@@ -82,6 +82,7 @@ def test_good_examples_load_and_only_the_policy_lacks_them(tmp_path: Path) -> No
     assert [finding.line for finding in boot.findings if "bw912" in finding.file] == marked(bad, "BW912")
     (entry,) = [finding.mend for finding in boot.findings if "bw912" in finding.file]
     assert '[routes."GET /v1/things"]' in entry
+    assert entry.startswith("# For policy.toml, which is people's")
     assert boot.count is not None
 
 
