@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.commands import environment, run, succeed
-from tests.support.template import bake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.support.reader import Begun
 
 BOOT = 60.0  # seconds to wait for a service whose environment is made already
 STOP = 30.0  # seconds to wait for its end
@@ -99,15 +100,12 @@ def make_run(service: Path, log: Path) -> Iterator[tuple[int, float]]:
 
 
 @pytest.fixture(scope="module")
-def project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(begun: Begun) -> Path:
     """Return a service whose environment is made already, so that a boot's figure does not contain it.
 
     Without the example: the one with it is started by its own tests, a hundred times.
     """
-    answers = {"project_name": "Order Service", "include_example": False}
-    folder = bake(template, tmp_path_factory.mktemp("boot"), answers)
-    succeed("make", "routes", cwd=folder)
-    return folder
+    return begun.service
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests.support.commands import environment, succeed
+from tests.support.reader import commands_of
 from tests.support.template import ROOT, SERVICE, SOURCE
 
 if TYPE_CHECKING:
@@ -25,13 +26,21 @@ if TYPE_CHECKING:
 Ask: TypeAlias = Callable[[list[list[str]]], list[str | None]]
 Files: TypeAlias = dict[str, str]
 
-RUN_BY = {"docs/tutorial.md": "tests/test_tutorial.py"}  # pages whose blocks are run
-PAGES = sorted(page.relative_to(ROOT).as_posix() for page in (ROOT / "README.md", *ROOT.glob("docs/*.md")))
+RUN_BY = {"docs/tutorial.md": "tests/test_tutorial.py", "README.md": "tests/test_readmes.py"}  # pages that are run
+PAGES = sorted(page.relative_to(ROOT).as_posix() for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
+OF_THE_SERVICE = (
+    "README.md",
+    "AGENTS.md",
+    "SECURITY.md",
+    "deploy/README.md",
+    ".agents/skills/write-a-handler/SKILL.md",
+)
 
-KNOWN = frozenset({"cd", "cookiecutter", "cruft", "curl", "git"})  # tools of others, which a page uses as it likes
+# tools of others, which a page uses as it likes
+KNOWN = frozenset({".", "cd", "cookiecutter", "cruft", "curl", "docker", "git", "kubectl"})
+WRITTEN = frozenset({"deploy/.env"})  # by a command of the page, and in no repository
 UNDECIDED = "nobody has decided what checks this command: run it in a test, or teach this one"
 
-BLOCK = re.compile(r"^( *)```sh\b[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"(?<!`)`((?:uv run )?app [^`\n]+)`(?!`)")
 ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=.*", re.DOTALL)
 
@@ -78,10 +87,11 @@ def settings_of(service: Path) -> set[str]:
     return set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", (service / ".env.example").read_text("utf-8"), re.MULTILINE))
 
 
-def commands_of(page: str) -> list[str]:
-    """Return the commands of a page's ```sh blocks; one that goes on in the next line is one."""
-    blocks = [block[2].replace("\\\n", " ") for block in BLOCK.finditer(page)]
-    return [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
+def absent(commands: list[str], folder: Path) -> list[str]:
+    """Return the paths in commands that begin with a folder of a service's and are not there."""
+    words = {word for command in commands for word in shlex.split(command, comments=True)}
+    inside = [word for word in words if "/" in word and (folder / word.partition("/")[0]).is_dir()]
+    return sorted(word for word in inside if word not in WRITTEN and not (folder / word).exists())
 
 
 def problem_of_make(words: list[str], targets: dict[str, set[str]]) -> str | None:
@@ -138,10 +148,19 @@ def test_every_command_of_a_page_of_the_template_s_can_be_typed(template: Path, 
     assert problems_of(commands, targets, settings_of(template / SERVICE), ask) == {}
 
 
-def test_every_command_of_the_service_s_readme_can_be_typed(service: Path, ask: Ask) -> None:
-    commands = commands_of((service / "README.md").read_text("utf-8"))
-    assert len(commands) > 10
+@pytest.mark.parametrize("page", OF_THE_SERVICE)
+def test_every_command_of_a_page_of_the_service_s_can_be_typed(service: Path, page: str, ask: Ask) -> None:
+    commands = commands_of((service / page).read_text("utf-8"))
     assert problems_of(commands, targets_of(service / "Makefile"), settings_of(service), ask) == {}
+    assert absent(commands, service) == []
+
+
+def test_a_path_that_is_not_there_is_named(service: Path) -> None:
+    there = ["kubectl apply --kustomize deploy/kubernetes/overlays/production", "app check app/handlers/orders.py"]
+    assert absent(there, service) == []
+    assert absent(["docker compose --file deploy/compose.yml --env-file deploy/.env up"], service) == [
+        "deploy/compose.yml"
+    ]
 
 
 def test_every_page_whose_commands_are_run_is_run(template: Path) -> None:
@@ -151,8 +170,7 @@ def test_every_page_whose_commands_are_run_is_run(template: Path) -> None:
 
 
 def test_every_command_of_the_service_s_that_a_sentence_names_exists(template: Path, service: Path, ask: Ask) -> None:
-    skill = service / ".agents" / "skills" / "write-a-handler" / "SKILL.md"
-    pages = [service / "README.md", service / "AGENTS.md", skill, *(template / page for page in PAGES)]
+    pages = [*(service / page for page in OF_THE_SERVICE), *(template / page for page in PAGES)]
     spans = [span for page in pages for span in SPAN.findall(page.read_text("utf-8"))]
     named = [span for span in spans if "|" not in span]  # which is several
     assert len(named) > 20

@@ -4,286 +4,35 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import signal
-import subprocess
-import sys
-import threading
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import TIMEOUT, UV, environment, succeed
+from tests.support.commands import environment
+from tests.support.reader import Run, Shell, difference, machine, play
 from tests.support.template import ROOT
-from tests.test_boot import POLL, free_port, get
+from tests.test_boot import free_port, get
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Self
+    from collections.abc import Iterator
+    from pathlib import Path
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
-
-# What the page says is needed, and what every POSIX system has. uv is not among it.
-NEEDED = ("make", "git")
-POSIX_TOOLS = (
-    "sh", "awk", "cat", "cut", "echo", "env", "find", "grep", "head", "mkdir", "mktemp", "mv", "rm", "sed",
-    "tail", "tee",
-)  # fmt: skip
 
 # The two lines that are the reader's: where the template is, and a port.
 TEMPLATE_LINE = "TEMPLATE=gh:OWNER/breakwater"
 PORT_LINE = "PORT=8000"
 
-STOP = 10.0  # seconds that what a page leaves running has for an orderly end
-
-FENCE = re.compile(r"^```(\S*) *(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PATH = re.compile(r"# ([\w./-]+)(, appended)?\n")
-EXIT = re.compile(r"(?:exit=(\d+))?")
-PLACEHOLDER = re.compile(r"<[a-z]+>")
-LEFT_OUT = "..."
 FINDING = re.compile(r"^app/handlers/\w+\.py:(\d+):\d+: (BW\d+)$", re.MULTILINE)
 LISTED = re.compile(r"^\| ([\d, ]+) \| (BW\d+) \|", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Written:
-    """A file that the reader writes, or appends to."""
-
-    line: int
-    path: str
-    text: str
-    appended: bool
-
-
-@dataclass(frozen=True)
-class Run:
-    """Commands that the reader runs, how the last of them ends, and what they print if the page shows it."""
-
-    line: int
-    script: str
-    status: int
-    printed: str | None
-
-
-def steps_of(page: str) -> list[Written | Run]:
-    """Return what a reader of the page does, in order.
-
-    Raises:
-        AssertionError: a block is neither a command, nor what the command before it prints, nor a file.
-    """
-    steps: list[Written | Run] = []
-    shown = True  # whether what the last step prints has been shown, or there is nothing to show
-    for block in FENCE.finditer(page):
-        kind, mark, text = block.groups()
-        line = page.count("\n", 0, block.start()) + 1
-        at = f"line {line}: ```{kind} {mark}".rstrip()
-        if kind == "sh":
-            status = EXIT.fullmatch(mark)
-            assert status, f"{at}: only exit=NUMBER may stand behind sh"
-            steps.append(Run(line, text, int(status[1] or 0), None))
-            shown = False
-        elif kind == "text":
-            last = steps[-1] if steps else None
-            assert isinstance(last, Run), f"{at}: no command is before it"
-            assert not shown, f"{at}: what the command before it prints is shown already"
-            steps[-1] = Run(last.line, last.script, last.status, text)
-            shown = True
-        else:
-            path = PATH.match(text)
-            assert kind in {"python", "toml"}, f"{at}: neither a command, nor its output, nor a file"
-            assert path, f"{at}: its first line does not name a file"
-            steps.append(Written(line, path[1], text, bool(path[2])))
-    return steps
-
-
-def plain(text: str) -> list[str]:
-    """Return the lines that are not blank, with one space wherever there are several."""
-    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-
-
-def pattern_of(line: str) -> re.Pattern[str]:
-    """Return what matches a line: ``<name>`` stands for anything without a space, a ``...`` at its end for the rest."""
-    rest = line.endswith(LEFT_OUT)
-    parts = PLACEHOLDER.split(line.removesuffix(LEFT_OUT))
-    return re.compile(r"\S+".join(map(re.escape, parts)) + (".*" if rest else ""))
-
-
-def difference(shown: str, printed: str) -> str | None:
-    """Return what a page shows and a command did not print there; None if the page is right.
-
-    Lines that follow each other on the page do so in the output, and a page that leaves out lines says so.
-    """
-    said, place = plain(printed), 0
-    pieces: list[list[str]] = [[]]
-    for line in plain(shown):
-        if line == LEFT_OUT:
-            pieces.append([])
-        else:
-            pieces[-1].append(line)
-    for number, piece in enumerate(pieces):
-        patterns = [pattern_of(line) for line in piece]
-        starts = [
-            start
-            for start in range(place, len(said) - len(piece) + 1)
-            if (number > 0 or start == 0)
-            and (number < len(pieces) - 1 or start + len(piece) == len(said))
-            and all(map(re.Pattern.fullmatch, patterns, said[start : start + len(piece)]))
-        ]
-        if not starts:
-            after = f"after line {place} of what was printed" if place else "at the beginning"
-            return f"{after} the page shows:\n" + "\n".join(piece or ["(nothing more)"])
-        place = starts[0] + len(piece)
-    return None
-
-
-class Shell:
-    """One shell that stays, as a reader's terminal does: folder, variables, functions and background processes.
-
-    Args:
-        folder: where it begins.
-        env: its environment.
-        output: a file for what a command prints.
-    """
-
-    def __init__(self, folder: Path, env: dict[str, str], output: Path) -> None:
-        """Start it."""
-        self.output = output
-        self._process = subprocess.Popen(
-            ["sh", "-eu"],
-            cwd=folder,
-            env=env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-
-    def __enter__(self) -> Self:
-        """Return it, as it was started already."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """End the shell and everything that was started in it."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            end = time.monotonic() + STOP
-            while self._kill(number) and time.monotonic() < end:
-                self._process.poll()
-                time.sleep(POLL)
-        for stream in (self._process.stdin, self._process.stdout):
-            assert stream
-            stream.close()
-
-    def _kill(self, number: int = signal.SIGKILL) -> bool:
-        """Send a signal to all that was started here; return whether there was anything."""
-        try:
-            os.killpg(self._process.pid, number)
-        except ProcessLookupError:
-            return False
-        return True
-
-    def _answer(self, script: str) -> str:
-        assert self._process.stdin
-        assert self._process.stdout
-        watch = threading.Timer(TIMEOUT, self._kill)
-        watch.start()
-        try:
-            self._process.stdin.write(script)
-            self._process.stdin.flush()
-            return self._process.stdout.readline()
-        finally:
-            watch.cancel()
-            watch.join()
-
-    def run(self, script: str, status: int = 0) -> str:
-        """Run commands and return what they print.
-
-        Raises:
-            AssertionError: they did not end with ``status``.
-        """
-        errors = "set -e" if status == 0 else "set +e"
-        group = f"{errors}\n{{\n{script}\n}} >'{self.output}' 2>&1 </dev/null\necho \"ended with $?\"\n"
-        answer = self._answer(group).strip()
-        printed = self.output.read_text("utf-8", "replace").replace("\r", "")
-        ended = answer or f"ended the shell with {self._process.wait()}"  # -e: the first that fails is the last
-        assert ended == f"ended with {status}", f"{ended}, not with {status}:\n{script}\n{printed}"
-        return printed
-
-    def folder(self) -> Path:
-        """Return where it is."""
-        return Path(self.run("pwd").strip())
-
-
-def write(step: Written, folder: Path) -> None:
-    """Write a file of the page where it says."""
-    path = folder / step.path
-    assert path.parent.is_dir(), f"line {step.line}: {step.path} is to be written, and its folder is not there"
-    if step.appended:
-        assert path.is_file(), f"line {step.line}: {step.path} is to be appended to, and is not there"
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(f"\n{step.text}")
-    else:
-        path.write_text(step.text, "utf-8")
-
-
-def play(page: str, shell: Shell, done: Callable[[Run, str], None] = lambda _run, _printed: None) -> None:
-    """Do what the page says.
-
-    Args:
-        page: its text.
-        shell: where its commands are run.
-        done: is called after each block of commands, with what it printed.
-
-    Raises:
-        AssertionError: something ended or printed otherwise; the text has the commands, and all that they printed.
-    """
-    for step in steps_of(page):
-        if isinstance(step, Written):
-            write(step, shell.folder())
-            continue
-        printed = shell.run(step.script, step.status)
-        done(step, printed)
-        wrong = None if step.printed is None else difference(step.printed, printed)
-        assert wrong is None, f"line {step.line}:\n{step.script}\n{wrong}\n\nit printed:\n{printed}"
-
-
-def _wrapper(folder: Path, name: str, command: str) -> None:
-    script = folder / name
-    script.write_text(f'#!{folder}/sh\nexec {command} "$@"\n')
-    script.chmod(0o755)
-
-
 @pytest.fixture
-def machine(tmp_path: Path) -> dict[str, str]:
-    """The environment of a user whose home is empty and whose machine has what the page names, and no more."""
-    folder, home = tmp_path / "bin", tmp_path / "home"
-    folder.mkdir()
-    home.mkdir()
-    for tool in (*NEEDED, *POSIX_TOOLS):
-        found = shutil.which(tool)
-        assert found is not None, f"docs/tutorial.md needs {tool}, and this machine has none: install it"
-        (folder / tool).symlink_to(found)
-    _wrapper(folder, "python3", f'"{sys.base_prefix}/bin/python3"')
-    # A reader has curl; the tests ask for nothing that the project's own commands do not, so they bring a stand-in.
-    curl = shutil.which("curl")
-    if curl is None or os.environ.get("WITHOUT_CURL"):
-        _wrapper(folder, "curl", f'"{sys.base_prefix}/bin/python3" "{ROOT}/tests/support/curl.py"')
-    else:
-        (folder / "curl").symlink_to(curl)
-    foreign = ("UV", "PYTHON", "VIRTUAL", "COOKIECUTTER", "APP_", "OTEL_")
-    kept = environment(without=frozenset(key for key in os.environ if key.startswith(foreign)))
-    # Only uv's cache is shared: fetching 200 MB again would say nothing about this page.
-    cache = succeed(UV, "cache", "dir", cwd=home).strip()
-    return kept | {"PATH": str(folder), "HOME": str(home), "UV_CACHE_DIR": cache}
-
-
-@pytest.fixture
-def shell(tmp_path: Path, machine: dict[str, str]) -> Iterator[Shell]:
+def shell(tmp_path: Path) -> Iterator[Shell]:
     folder = tmp_path / "newcomer"
     folder.mkdir()
-    with Shell(folder, machine, tmp_path / "printed") as started:
+    with Shell(folder, machine(tmp_path, uv=False), tmp_path / "printed") as started:
         yield started
 
 

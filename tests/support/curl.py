@@ -1,4 +1,4 @@
-"""Does of curl what docs/tutorial.md asks of it, for machines that test and have none: ``python3 curl.py URL...``."""
+"""Does of curl what the pages ask of it, for machines that test and have none: ``python3 curl.py URL...``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def main() -> int:
     parser.add_argument("--silent", action="store_true")
     parser.add_argument("--include", action="store_true")
     parser.add_argument("--header", action="append", default=[])
-    parser.add_argument("--data")
+    parser.add_argument("--data", "-d")
+    parser.add_argument("--request", "-X")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--write-out", default="")
     parser.add_argument("--retry", type=int, default=0)
@@ -50,7 +51,8 @@ def request(url: str, options: argparse.Namespace) -> bytes:
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT)
     headers = dict(header.split(": ", 1) for header in options.header)
     try:
-        connection.request("GET" if options.data is None else "POST", parts.path, options.data, headers)
+        method = options.request or ("GET" if options.data is None else "POST")
+        connection.request(method, parts.path, options.data, headers)
         answer = connection.getresponse()
         body = answer.read()
     finally:
