@@ -55,9 +55,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_text_is_judged_in_bounded_time(source: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()  # of the processor: the machine may do something else meanwhile
     check_source(source, "hostile.py")
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 @pytest.mark.parametrize("name", ["deep signs", "a long sum", "ten thousand functions", "many lines"])

@@ -277,7 +277,8 @@ def test_a_dead_collector_leaves_few_log_lines(caplog: pytest.LogCaptureFixture)
         telemetry.shutdown(timeout=30.0)
         assert telemetry.lost_spans()["export_failed"] == 20
 
-    loggers = [record.name for record in caplog.records]
+    # The last collection is given one interval, which is short here: a busy machine says that it was not enough.
+    loggers = [record.name for record in caplog.records if "collection timed out" not in record.getMessage()]
     assert loggers.count("opentelemetry.exporter.otlp.proto.http.trace_exporter") == 1
     assert loggers.count("opentelemetry.exporter.otlp.proto.http.metric_exporter") == 1
     assert loggers.count("app.patterns.telemetry_export") == 2, "the first loss, and the sum at the end"
