@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.gauntlet.sound import RAISED, faults_of, said_of
+from tests.gauntlet.sound import document_of, faults_of, said_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -88,8 +88,8 @@ def check(
     status = answer.status_code
     if want and status not in want:
         wanted = " or ".join(map(str, sorted(want)))
-        raised = f" ({said_of(answer)})" if RAISED in answer.extensions else ""
-        yield Fault(rule, f"{what}: {status} where {wanted} was due{raised}")
+        told = f" ({said_of(answer)})" if status >= 400 else ""
+        yield Fault(rule, f"{what}: {status} where {wanted} was due{told}")
         if status >= 500:
             return
     for found, text in faults_of(answer, allowed | frozenset(want)):
@@ -98,11 +98,7 @@ def check(
 
 def code_of(answer: httpx2.Response) -> str:
     """Return the code of the problem that an answer is; empty where it is none."""
-    try:
-        document: object = answer.json()
-    except ValueError:
-        return ""
-    return str(document.get("code", "")) if isinstance(document, dict) else ""
+    return str(document_of(answer).get("code", ""))
 
 
 def example_of(world: World, route: Route) -> Call:

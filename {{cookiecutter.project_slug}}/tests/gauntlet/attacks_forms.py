@@ -216,6 +216,7 @@ def large_forms(world: World, route: Route) -> Iterator[Fault]:
 @ATTACKS.attack("body_limit", applies=has_form)
 def memory_of_forms(world: World, route: Route) -> Iterator[Fault]:
     """The largest forms, and those of the most parts, several at once."""
+    world.target.forget_peak()  # what an attack before this one took would hide what this one takes
     call, before = some_call(world, route), world.target.peak()
     if before is None:
         raise CannotTell("this system does not say how much memory a process takes")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.gauntlet.world import Route
+
 FLOOD: Final = 60
 """Requests per minute and address that the second service allows."""
 
@@ -28,6 +30,9 @@ PLACES: Final = 10
 CALLERS: Final = 2 * PLACES
 HELD_MS: Final = 2_000
 """Milliseconds that each of them stays, because what it asks for does not come: far longer than anybody waits."""
+
+SHORTEST: Final = 1.0
+"""Seconds of a route's timeout with which so many requests can be held at the same time on a busy machine."""
 
 ON_THE_SERVICE: Final = {"flood": "flood_limit", "overload": "load_shedding"}
 """Attacks on the whole of it, and the guards that they show to be there."""
@@ -39,7 +44,7 @@ def attack_service(
     """Start a service of its own, and return what came of these attacks.
 
     Args:
-        only: routes that may be used for it; None: all but the scaffold's own.
+        only: routes that are attacked; None: all but the scaffold's own.
         without: a layer or guard to leave out.
         candidates: a folder with handlers that are not among the service's.
         attacks: names of attacks to make; None: both.
@@ -63,9 +68,9 @@ def attack_service(
 
 def _overload(world: World) -> Iterator[Fault]:
     """Take every place, and more; who finds none is told at once, and the probes are answered all the while."""
-    route = next((route for route in world.routes if not route.closed), None)
-    if route is None:
-        return
+    route = max((route for route in world.all_routes if not route.closed), key=_timeout, default=None)
+    if route is None or _timeout(route) < SHORTEST:
+        return  # whoever holds a place would give it back before the next one has come
     call = some_call(world, route)
     held = replace(call, headers={**call.headers, "x-request-timeout-ms": str(HELD_MS)})
     with ThreadPoolExecutor(CALLERS) as pool:
@@ -81,6 +86,10 @@ def _overload(world: World) -> Iterator[Fault]:
         yield from check(answer, {503}, "BW705", "an overload", allowed=frozenset({503}))
         if not answer.headers.get("retry-after", "").isdigit():
             yield Fault("BW705", "an overload: a 503 does not say when to come back")
+
+
+def _timeout(route: Route) -> float:
+    return float(route.facts["timeout"])
 
 
 def _flood(world: World) -> Iterator[Fault]:

@@ -126,6 +126,11 @@ class Target:
         """Return every row of every table that is the service's own."""
         return self.store.rows()
 
+    def forget_peak(self) -> None:
+        """Have the peak begin anew from what it has now, where the system can (proc_pid_clear_refs(5))."""
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{self.process.pid}/clear_refs").write_text("5", "ascii")
+
     def peak(self) -> int | None:
         """Return how many bytes of memory it had at most, where the system says so."""
         status = Path(f"/proc/{self.process.pid}/status")

@@ -65,7 +65,22 @@ def _problem_faults(answer: httpx2.Response) -> list[str]:
 
 def said_of(answer: httpx2.Response) -> str:
     """Return what is known of an answer that should have been another one: what was raised, or what it says."""
-    return str(answer.extensions.get(RAISED) or _short(answer.text))
+    raised = answer.extensions.get(RAISED)
+    document = document_of(answer)
+    if raised or "code" not in document:
+        return str(raised or _short(answer.text))
+    errors = [each for each in document.get("errors") or () if isinstance(each, dict)]
+    said = [f"{'.'.join(map(str, each.get('location', ())))}: {each.get('message')}" for each in errors[:3]]
+    return f"{document['code']}: {_short('; '.join(said) or str(document.get('detail')))}"
+
+
+def document_of(answer: httpx2.Response) -> dict[str, Any]:
+    """Return the members of the problem that an answer is; none where it is no JSON object."""
+    try:
+        document: object = answer.json()
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _short(text: str) -> str:

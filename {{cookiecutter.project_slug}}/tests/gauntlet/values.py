@@ -34,7 +34,7 @@ FORMATS: Final = {
 HOSTILE: Final = {
     "NUL": "a\0b",
     "a lone surrogate": "\ud800",
-    "SQL": "' OR 1=1; DROP TABLE orders; --",
+    "SQL": "' OR 1=1; DROP TABLE things; --",
     "a template": "{{7*7}}${7*7}%(x)s%s{0}",
     "a path": "../../../../etc/passwd",
     "a line break": "a\r\nset-cookie: a=b",
