@@ -35,7 +35,7 @@ EXPLOITS = {
     "plugin": ("native", "", "True"),
     "session": ("deserialisation", b64encode(pickle.dumps(Payload())).decode(), "WAS HERE"),
     "search": ("sql", "' || 'was here", "was here"),
-    "sort": ("sql", "CASE WHEN 1=1 THEN text ELSE id END", "0"),
+    "sort": ("sql", "CASE WHEN 1=1 THEN 1 ELSE 2 END", "[1]"),
 }
 """Route -> kind of the refusal, what is sent, and what shows that it worked."""
 

@@ -130,9 +130,12 @@ class Owned:
         return mapped_column(String(MAX_NAME), default=_stamp("tenant_id"), nullable=False)
 
 
-@event.listens_for(Owned, "mapper_configured", propagate=True)
-def _configured(mapper: Mapper[Any], model: type[Any]) -> None:
-    """Protect the table, and refuse every assignment to the two columns, a constructor's keyword included."""
+@event.listens_for(Owned, "after_mapper_constructed", propagate=True)
+def _constructed(mapper: Mapper[Any], model: type[Any]) -> None:
+    """Protect the table, and refuse every assignment to the two columns, a constructor's keyword included.
+
+    As soon as there is a model: mappers are configured by the first who uses one, and text may come before.
+    """
     for table in mapper.tables:
         protect(table.name)
 

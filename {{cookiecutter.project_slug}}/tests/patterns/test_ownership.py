@@ -481,6 +481,27 @@ def test_a_session_is_bound_once(engine: Engine) -> None:
             bind(session, OwnerScope("bob", "acme", "own"))
 
 
+def test_a_model_is_protected_before_anybody_has_used_it() -> None:
+    """Mappers are configured by the first query through them; what comes before it may be text."""
+
+    class Fresh(DeclarativeBase):
+        pass
+
+    class Diary(Owned, Fresh):
+        __tablename__ = "diary_before_use"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    engine = create_engine("sqlite://")
+    guard_engine(engine)
+    Fresh.metadata.create_all(engine)
+    for statement in (text("SELECT * FROM diary_before_use"), select(Diary).order_by(literal_column("1=1"))):
+        with as_(engine) as session, pytest.raises(Unscoped):
+            session.execute(statement)
+    with pytest.raises(OwnerNotYours):
+        Diary(owner_id="bob")
+    engine.dispose()
+
+
 def test_a_protected_table_is_for_trusted_statements_only(engine: Engine) -> None:
     protect("shelves")
     try:
