@@ -204,9 +204,10 @@ class Supervisor:
                     self._start(slot)
         self._check_bounds(now)
         woken = self._wait(wake, max(0.0, self._next_bound(now) - now))
-        for slot in self._slots:
+        for slot in self._slots:  # all first: whether a death ends the whole depends on who is ready
             if slot.connection in woken:
                 self._listen(slot)
+        for slot in self._slots:
             if slot.process is not None and slot.process.sentinel in woken:
                 self._bury(slot)
         self._heed_signals()
