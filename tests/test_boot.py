@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,13 +20,13 @@ from tests.support.commands import environment, run, succeed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.reader import Begun
 
-BOOT = 60.0  # seconds to wait for a service whose environment is made already
+BOOT = 180.0  # seconds to wait for a service whose environment is made already
 STOP = 30.0  # seconds to wait for its end
 POLL = 0.05  # seconds between two looks at a port
+LEAST_PORT = 10_000
 
 INTRUDER = '''"""A handler that nobody has decided about."""
 
@@ -40,15 +42,23 @@ async def intrude() -> str:
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+    """Return a loopback port that nobody listens on, and that the kernel gives to nobody who asks for any port.
+
+    One that it has just given out may be somebody else's before `make run` has come to bind it.
+    """
+    span = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    kernels_own = int(span.read_text("ascii").split()[0]) if span.exists() else 32_768
+    for _ in range(100 if kernels_own > 2 * LEAST_PORT else 0):
+        port = LEAST_PORT + secrets.randbelow(kernels_own - LEAST_PORT)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 def get(port: int, path: str) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers (names in lower case) and body of one GET."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.commands import environment
-from tests.support.reader import Run, Shell, difference, machine, play
+from tests.support.reader import POLL, STOP, Run, Shell, difference, machine, play
 from tests.support.template import ROOT
-from tests.test_boot import free_port, get
+from tests.test_boot import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,8 +63,10 @@ def test_a_newcomer_gets_a_generated_handler_admitted_and_running(
         raise
     figures["tutorial, generate and /readyz"] = f"{ready[0]:.1f} s"
     figures["tutorial, end to end"] = f"{time.monotonic() - begun:.1f} s"
-    with pytest.raises(ConnectionRefusedError):
-        get(port, "/livez")  # the page ends what it begins
+    end = time.monotonic() + STOP
+    while (left := shell.left()) and time.monotonic() < end:
+        time.sleep(POLL)
+    assert left == []  # the page ends what it begins
     listed = {(line, rule) for lines, rule in LISTED.findall(page) for line in lines.split(", ")}
     assert found == listed
 
@@ -153,9 +155,11 @@ def test_a_shell_stays_as_a_terminal_does(shell: Shell) -> None:
 def test_what_a_page_leaves_running_is_ended(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "held")
     with Shell(tmp_path, environment(), tmp_path / "printed") as shell:
+        assert shell.left() == []
         shell.run("sleep 600 >held &")
         held = (tmp_path / "held").open("rb", buffering=0)  # opens when the other end does
         os.set_blocking(held.fileno(), False)
         assert held.read() is None  # somebody has it open for writing
+        assert len(shell.left()) == 1
     with held:
         assert held.read() == b""  # nobody has

@@ -35,7 +35,7 @@ POSIX_TOOLS = (
 BEGINNING = ("uvx cookiecutter <where this repository is>", "cd my-service", "make run")
 ANSWERS = "\n\n\nn\n"
 
-STOP = 10.0  # seconds that what a page leaves running has for an orderly end
+STOP = 30.0  # seconds that what a page leaves running has for an orderly end
 POLL = 0.05  # seconds between two looks at what was started
 
 FENCE = re.compile(r"^```(\S*) *(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -265,6 +265,16 @@ class Shell:
     def stop(self) -> None:
         """End in good order what was started last, and wait for it."""
         self.run('kill "$STARTED"\nwait "$STARTED" || true')
+
+    def left(self) -> list[str]:
+        """Return the commands that run in its session beside it."""
+        found: list[str] = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has just ended
+                state, _parent, _group, session, *_ = (folder / "stat").read_text().rpartition(")")[2].split()
+                if int(session) == self._process.pid != int(folder.name) and state != "Z":
+                    found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+        return found
 
     def folder(self) -> Path:
         """Return where it is."""
