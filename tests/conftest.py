@@ -7,7 +7,6 @@ import pytest
 from tests.support.commands import UV, environment, succeed
 from tests.support.reader import Begun, begin
 from tests.support.template import ROOT, SOURCE, bake, copy_template
-from tests.test_boot import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +69,7 @@ def bare_service(template: Path, tmp_path_factory: pytest.TempPathFactory, of_no
 @pytest.fixture(scope="session")
 def begun(template: Path, tmp_path_factory: pytest.TempPathFactory, of_nobody: None) -> Begun:  # noqa: ARG001
     """A service without the worked example that was begun as the README says, so that its environment is made."""
-    return begin(template, tmp_path_factory.mktemp("begun"), free_port())
+    return begin(template, tmp_path_factory.mktemp("begun"))
 
 
 @pytest.fixture(scope="session")

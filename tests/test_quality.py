@@ -1,4 +1,4 @@
-"""Style, types and imports hold on the template's source as it stands and on what is baked from it."""
+"""Style, types and imports hold on what is baked; of the source tests/test_readmes.py has them made."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.commands import environment, run, succeed
-from tests.support.template import ROOT, SERVICE, bake
+from tests.support.template import ROOT, bake
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 CACHE = ROOT / ".mypy_cache" / "service"
 
 
-@pytest.fixture(params=["source", "service", "bare_service"])
+@pytest.fixture(params=["service", "bare_service"])
 def project(request: pytest.FixtureRequest) -> Path:
     """Each form in which the service stands."""
-    folder: Path = request.getfixturevalue("template" if request.param == "source" else request.param)
-    return folder / SERVICE if request.param == "source" else folder
+    folder: Path = request.getfixturevalue(request.param)
+    return folder
 
 
 def test_ruff_finds_nothing(project: Path, tools: Path) -> None:
@@ -38,12 +38,6 @@ def test_mypy_finds_nothing(project: Path, tools: Path) -> None:
 def test_the_import_contracts_are_kept(project: Path, tools: Path) -> None:
     said = succeed(tools / "lint-imports", "--no-logo", "--no-cache", cwd=project)
     assert "0 broken" in said
-
-
-@pytest.mark.parametrize("tool", [("ruff", "check"), ("ruff", "format", "--check"), ("mypy",)], ids="-".join)
-def test_the_template_s_own_python_is_clean(template: Path, tool: tuple[str, ...]) -> None:
-    cache = () if tool[0] == "ruff" else ("--cache-dir", ROOT / ".mypy_cache" / "template")
-    succeed(*tool, *cache, cwd=template)
 
 
 @pytest.mark.parametrize(

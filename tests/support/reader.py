@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import os
 import re
@@ -48,6 +47,7 @@ COMMAND = re.compile(
 PATH = re.compile(r"# ([\w./-]+)(, appended)?\n")
 EXIT = re.compile(r"(?:exit=(\d+))?")
 PLACEHOLDER = re.compile(r"<[a-z]+>")
+LISTENS = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
 LEFT_OUT = "..."
 
 
@@ -320,15 +320,10 @@ def _wrapper(folder: Path, name: str, command: str) -> None:
     script.chmod(0o755)
 
 
-def served(port: int) -> Callable[[str], bool]:
-    """Return what tells whether a service answers on a port of the loopback interface."""
-
-    def answers(_printed: str) -> bool:
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            return get(port, "/livez")[0] == http.HTTPStatus.OK
-        return False
-
-    return answers
+def served(printed: str) -> bool:
+    """Tell whether a service answers where it has printed that it listens."""
+    listens = LISTENS.search(printed)
+    return listens is not None and get(int(listens[1]), "/livez")[0] == http.HTTPStatus.OK
 
 
 @dataclass(frozen=True)
@@ -337,25 +332,23 @@ class Begun:
 
     service: Path
     env: dict[str, str]
-    port: int
 
 
-def begin(template: Path, folder: Path, port: int) -> Begun:
-    """Begin a service as the template's README says.
+def begin(template: Path, folder: Path) -> Begun:
+    """Begin a service as the template's README says, on any port.
 
     Args:
         template: what is generated from.
         folder: an empty folder.
-        port: where it serves.
     """
-    env = machine(folder, uv=True) | {"PORT": str(port)}
+    env = machine(folder, uv=True) | {"PORT": "0"}
     generate, enter, run = BEGINNING
     with Shell(folder, env, folder / "printed") as shell:
         shell.run(re.sub("<.*>", f"'{template}'", generate), answers=ANSWERS)
         shell.run(enter)
-        shell.start(run, served(port))
+        shell.start(run, served)
         shell.stop()
-        return Begun(shell.folder(), env, port)
+        return Begun(shell.folder(), env)
 
 
 def machine(folder: Path, *, uv: bool) -> dict[str, str]:
