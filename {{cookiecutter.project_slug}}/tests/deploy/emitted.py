@@ -29,7 +29,7 @@ UNITS = {"s": "seconds", "By": "bytes", "1": "ratio"}
 
 
 @contextlib.contextmanager
-def busy_service(folder: Path) -> Iterator[tuple[Service, OtlpReceiver]]:
+def busy_service(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[tuple[Service, OtlpReceiver]]:
     """Run a service that serves, refuses, calls, does jobs, holds its loop and is kept from something, once each."""
     project = copy_project(folder)
     for name in ("payer", "exploits", "unruly", "postman"):
@@ -39,7 +39,7 @@ def busy_service(folder: Path) -> Iterator[tuple[Service, OtlpReceiver]]:
         policy.write(PAYING + POSTING + (DROPPED / "exploits.toml").read_text() + (DROPPED / "unruly.toml").read_text())
     (project / "exports" / "out").mkdir(parents=True)  # what one of the exploits is allowed
     (project / "exports" / "template.txt").touch()
-    with OtlpReceiver() as receiver, running(project, telemetry=receiver) as service:
+    with OtlpReceiver() as receiver, running(project, environ=environ, telemetry=receiver) as service:
         yield service, receiver
 
 

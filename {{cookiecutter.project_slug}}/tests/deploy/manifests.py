@@ -6,9 +6,12 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -77,18 +80,28 @@ def recorded() -> dict[str, str]:
     return {rule["record"]: rule["expr"] for group in rules["groups"] for rule in group["rules"] if "record" in rule}
 
 
+def dashboard() -> dict[str, Any]:
+    """Return Grafana's dashboard."""
+    found: dict[str, Any] = json.loads((DEPLOY / "grafana" / "dashboards" / "service.json").read_text("utf-8"))
+    return found
+
+
+def expression(target: Mapping[str, Any]) -> str:
+    """Return the query of a panel's target; the dashboard's variable stands for everything."""
+    return re.sub(r"\$job\b", ".+", target["expr"])
+
+
 def queries() -> list[Query]:
-    """Return every query of the rules and the dashboard; the dashboard's variable stands for everything."""
+    """Return every query of the rules and the dashboard."""
     (rules,) = documents(DEPLOY / "prometheus" / "rules.yml")
     found = [
         Query(f"rules.yml {rule.get('record') or rule['alert']}", rule["expr"])
         for group in rules["groups"]
         for rule in group["rules"]
     ]
-    dashboard = json.loads((DEPLOY / "grafana" / "dashboards" / "service.json").read_text("utf-8"))
     found += [
-        Query(f"dashboard {panel['title']}", re.sub(r"\$job\b", ".+", target["expr"]))
-        for panel in dashboard["panels"]
+        Query(f"dashboard {panel['title']}", expression(target))
+        for panel in dashboard()["panels"]
         for target in panel.get("targets", ())
     ]
     return found
