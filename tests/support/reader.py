@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.commands import TIMEOUT, UV, environment, succeed
+from tests.support.commands import OTHER_INDEXES, TIMEOUT, UV, environment, succeed
 from tests.support.template import ROOT
 from tests.test_boot import get
 
@@ -377,7 +377,9 @@ def machine(folder: Path, *, uv: bool) -> dict[str, str]:
     else:
         (tools / "curl").symlink_to(curl)
     foreign = ("UV", "PYTHON", "VIRTUAL", "COOKIECUTTER", "APP_", "OTEL_")
-    kept = environment(without=frozenset(key for key in os.environ if key.startswith(foreign)))
+    # Where this machine's packages come from is no matter of a page.
+    dropped = frozenset(key for key in os.environ if key.startswith(foreign)) - OTHER_INDEXES
+    kept = environment(without=dropped)
     # Only uv's cache is shared: fetching 200 MB again would say nothing about a page.
     cache = succeed(UV, "cache", "dir", cwd=home).strip()
     return kept | {"PATH": str(tools), "HOME": str(home), "UV_CACHE_DIR": cache}
