@@ -170,7 +170,7 @@ def no_database(world: World, route: Route) -> Iterator[Fault]:
 
 @ATTACKS.attack("deadline")
 def a_handler_that_hangs(world: World, route: Route) -> Iterator[Fault]:
-    call = example_of(world, route)
+    call = some_call(world, route)  # its handler is not asked
     before = world.target.snapshot()
     hurried = replace(call, headers={**call.headers, "x-request-timeout-ms": "250"})
     try:
