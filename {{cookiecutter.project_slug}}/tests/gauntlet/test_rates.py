@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
 
+from tests.gauntlet.attack import CannotTell
+from tests.gauntlet.attacks_identity import past_the_rate
 from tests.gauntlet.candidates import dropped
 from tests.gauntlet.run import RouteResult, run_gauntlet
+from tests.gauntlet.world import Call, Route
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,3 +48,14 @@ def test_a_rate_that_is_not_kept_is_found_on_a_public_route_too(handlers: tuple[
     folder, routes = handlers
     found = run_gauntlet(only=routes, candidates=folder, attacks={"past the rate"}, without="rate_limit")
     assert {result.name: result.outcomes["past the rate"] for result in found} == dict.fromkeys(routes, "fault")
+
+
+def test_a_machine_too_slow_for_a_rate_accuses_nobody() -> None:
+    route = Route({"method": "GET", "path": "/", "public": False, "rate": [3, 0.0]}, {})
+    world: Any = SimpleNamespace(
+        examples={route.name: Call(route)},
+        subject=lambda what: what,
+        send=lambda *_arguments, **_options: httpx2.Response(200),
+    )
+    with pytest.raises(CannotTell, match="4 requests take longer than the 0 s of its rate"):
+        list(past_the_rate(world, route))
