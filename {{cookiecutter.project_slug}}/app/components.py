@@ -12,6 +12,8 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -169,7 +171,7 @@ def build_components(
         log.error("unhandled_exception", route=template, exc_info=error)
 
     gradient = _gradient(settings.max_in_flight)
-    stages = Stages(make_control(settings), log, lambda: gradient.limit)
+    stages = Stages(make_control(settings), log, partial(attrgetter("limit"), gradient))
     observe_states(
         telemetry.meter,
         "breakwater.routes.quarantined",

@@ -13,15 +13,17 @@ import contextlib
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastapi import APIRouter, FastAPI
+from fastapi.params import Form
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.convertors import PathConvertor, StringConvertor
 from starlette.exceptions import HTTPException
@@ -97,14 +99,16 @@ class GuardedRoute(APIRoute):
         if in_threads is not None and _is_synchronous(endpoint):
             endpoint = in_threads(handler.route, endpoint)
         super().__init__(handler.route.path, endpoint, methods=[handler.route.method], name=context.name, **arguments)
-        special = self.max_body_size is not None or self.is_sse_stream or self.is_json_stream
-        if special or not _leaves_nothing_open(self.dependant):
-            self.app = _keeping_files(self.app)
-        else:
-            self.app = _answering(self.get_route_handler())
+        self.app = _answering(self.get_route_handler()) if _leaves_nothing_open(self) else _keeping_files(self.app)
         self.app = wrap(self.app, handler.route)
-        self.takes_text = all(type(convertor) is StringConvertor for convertor in self.param_convertors.values())
+        if all(type(convertor) is StringConvertor for convertor in self.param_convertors.values()):
+            self.parameters: Callable[[re.Match[str]], dict[str, Any]] = re.Match.groupdict
+        else:
+            self.parameters = self._converted
         self.allowed = handler.route.method
+
+    def _converted(self, match: re.Match[str]) -> dict[str, Any]:
+        return {name: self.param_convertors[name].convert(value) for name, value in match.groupdict().items()}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the guarded application, or answer 405 with every method that the path has.
@@ -117,22 +121,29 @@ class GuardedRoute(APIRoute):
         await self.app(scope, receive, send)
 
 
-def _leaves_nothing_open(dependant: Dependant) -> bool:
-    """Tell whether every dependency of a route is a plain function, and none a generator with a second half to run."""
+def _leaves_nothing_open(route: APIRoute) -> bool:
+    """Tell whether there is nothing to close after a request of this route: no file, no stream, no generator."""
+    form = route.body_field is not None and isinstance(route.body_field.field_info, Form)
+    special = form or route.max_body_size is not None or route.is_sse_stream or route.is_json_stream
+    return not special and _has_no_generator(route.dependant)
+
+
+def _has_no_generator(dependant: Dependant) -> bool:
+    """Tell whether every dependency is a plain function, and none a generator with a second half to run."""
     return all(
         inspect.isfunction(dependency.call)
         and not hasattr(dependency.call, "__wrapped__")
         and not inspect.isgeneratorfunction(dependency.call)
         and not inspect.isasyncgenfunction(dependency.call)
-        and _leaves_nothing_open(dependency)
+        and _has_no_generator(dependency)
         for dependency in dependant.dependencies
     )
 
 
 def _answering(respond: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
-    """Return what FastAPI's ``request_response`` returns, for a route that leaves nothing open but a form's files.
+    """Return what FastAPI's ``request_response`` returns, for a route that leaves nothing open.
 
-    There two exit stacks, two closures and five coroutines a request stand round what is done here.
+    There three exit stacks, two closures and five coroutines a request stand round what is done here.
     """
 
     async def answering(scope: Scope, receive: Receive, send: Send) -> None:
@@ -145,29 +156,39 @@ def _answering(respond: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
                 started = True
             return send(message)
 
-        async with AsyncExitStack() as stack:
-            for name in _STACKS:
-                scope[name] = stack
-            try:
-                response = await respond(request)
-                await response(scope, receive, watch)
-            except Exception as error:
-                handlers = scope["starlette.exception_handlers"][0]
-                handler = next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
-                if handler is None:
-                    raise
-                if started:
-                    raise RuntimeError("an exception that has a handler came after the answer had begun") from error
-                response = await handler(request, error)
-                await response(scope, receive, watch)
-                error.__traceback__ = None  # it may be raised again, and would hold the frames of each request
+        scope[_FILES] = scope["fastapi_inner_astack"] = scope["fastapi_function_astack"] = _CLOSED
+        try:
+            response = await respond(request)
+            await response(scope, receive, watch)
+        except Exception as error:
+            handlers = scope["starlette.exception_handlers"][0]
+            handler = next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
+            if handler is None:
+                raise
+            if started:
+                raise RuntimeError("an exception that has a handler came after the answer had begun") from error
+            response = await handler(request, error)
+            await response(scope, receive, watch)
+            error.__traceback__ = None  # it may be raised again, and would hold the frames of each request
 
     return answering
 
 
 _FILES = "fastapi_middleware_astack"
-_STACKS = (_FILES, "fastapi_inner_astack", "fastapi_function_astack")
-"""Where FastAPI looks for what is to be closed: after the answer has left, after the handler, before the answer."""
+"""Where FastAPI looks for the stack that closes the files of a form."""
+
+
+class _ClosedStack(AsyncExitStack):
+    """The exit stack of routes that have nothing to close: one for all of them, so it takes nothing."""
+
+    def _refuse(self, *_args: object, **_options: object) -> NoReturn:
+        raise RuntimeError("this route was found to leave nothing open, and now has something to close")
+
+    push = callback = enter_context = _refuse
+    push_async_exit = push_async_callback = enter_async_context = _refuse
+
+
+_CLOSED = _ClosedStack()
 
 
 def _keeping_files(app: ASGIApp) -> ASGIApp:
@@ -501,15 +522,14 @@ class RouteIndex:
         route = self._fixed.get((method, path))
         if route is not None:
             return route, {}
-        for candidates in (self._by_length.get((method, path.count("/"))), self._unbounded.get(method)):
-            for route in candidates or ():
-                match = route.path_regex.match(path)
-                if match is not None:
-                    found = match.groupdict()
-                    if route.takes_text:
-                        return route, found
-                    convertors = route.param_convertors
-                    return route, {name: convertors[name].convert(value) for name, value in found.items()}
+        for route in self._by_length.get((method, path.count("/")), ()):
+            match = route.path_regex.match(path)
+            if match is not None:
+                return route, route.parameters(match)
+        for route in self._unbounded.get(method, ()):
+            match = route.path_regex.match(path)
+            if match is not None:
+                return route, route.parameters(match)
         return None
 
 

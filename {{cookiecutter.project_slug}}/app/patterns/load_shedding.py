@@ -217,11 +217,12 @@ class LoopLag:
         self._requests = self._late = self._in_time = 0
         self._since = 0.0
 
-    def request(self) -> None:
-        """Note that there are requests."""
+    def request(self) -> bool:
+        """Note a request, and tell whether the loop is overloaded."""
         self._requests += 1
         if self._expected is None:
             self._arm(self._clock())
+        return self._late >= LATE and self.overloaded
 
     def _arm(self, now: float) -> None:
         self._expected = now + self._interval
@@ -315,8 +316,7 @@ class LoadShedding:
         if scope["type"] != "http" or scope["path"] in self._exempt:
             await self.app(scope, receive, send)
             return
-        self.loop_lag.request()
-        if self.loop_lag.overloaded and self._is_late(scope):
+        if self.loop_lag.request() and self._is_late(scope):
             await self._refuse(scope, receive, send, Overloaded("late", self.config.retry_after))
             return
         in_flight, limit = self.in_flight, self.gradient.limit

@@ -125,6 +125,7 @@ class Budget:
         state: of the route.
         reason: of that state; empty while it serves.
         in_flight: requests that run in it.
+        generation: of that state; counts changes.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class Budget:
         self._served_since = clock()
         self._permits: list[float] = []
         self._well = 0
-        self._generation = 0
+        self.generation = 0
         self._counts = [[0, 0, 0, 0] for _ in range(self.config.buckets)]
         self._bucket = -1
         self._piece = self.config.window / self.config.buckets
@@ -156,7 +157,7 @@ class Budget:
             Quarantined: the route is out of service.
         """
         if self.state is _SERVING:
-            return self._generation
+            return self.generation
         now = self._clock()
         if self.state is State.HELD:
             raise Quarantined("held", self.config.base)
@@ -169,7 +170,7 @@ class Budget:
         if len(self._permits) + self._well >= self.config.permits:
             raise Quarantined(self.reason, 1.0)
         self._permits.append(now)
-        return self._generation
+        return self.generation
 
     def ended(self, generation: int, *, failed: bool | None, seconds: float) -> None:
         """Note how a request ended.
@@ -179,7 +180,7 @@ class Budget:
             failed: by the route's own fault; None says nothing.
             seconds: that it took.
         """
-        if generation != self._generation:
+        if generation != self.generation:
             return
         slow = failed is not None and seconds > self.config.slow_after
         if self.state is _TRYING:
@@ -253,7 +254,7 @@ class Budget:
 
     def _turn(self, state: State, reason: str) -> None:
         self.state, self.reason = state, reason
-        self._generation += 1
+        self.generation += 1
         self._on_change(state, reason)
 
 
@@ -301,11 +302,14 @@ class Quarantine:
         if budget.in_flight >= self._concurrency():
             await self._refuse(scope, receive, send, RouteBusy())
             return
-        try:
-            generation = budget.admit()
-        except Quarantined as error:
-            await self._refuse(scope, receive, send, error)
-            return
+        if budget.state is _SERVING:
+            generation = budget.generation
+        else:
+            try:
+                generation = budget.admit()
+            except Quarantined as error:
+                await self._refuse(scope, receive, send, error)
+                return
         watch = _Watch(send)
         budget.in_flight += 1
         started = self._clock()

@@ -247,9 +247,14 @@ class BoundedMemoryStorage(Storage, SlidingWindowCounterSupport):
 
     def hit_one(self, window: Window, key: str, amount: int = 1) -> Verdict:
         """Count in a single window and decide at once: ``decide(hit(...))`` without its lists, for the usual rate."""
-        now = self._clock()
+        now, entries = self._clock(), self._entries
         limit, length = window
-        start, current, previous = self._window(key, length, now)
+        entry = entries.get(key)
+        if entry is not None and now - entry[0] < length:  # in its window, as nearly every hit is
+            entries.move_to_end(key)
+            start, current, previous, _ = entry
+        else:
+            start, current, previous = self._window(key, length, now)
         left = start + length - now
         carried = carried_over(previous, left, length) if previous else 0
         remaining = limit - carried - current - amount
@@ -576,6 +581,7 @@ class RateLimit:
     ) -> None:
         self._app = app
         self._limiter = limiter
+        self._waits = limiter.is_shared
         self._quota = limiter.declare(name, rate, key)
         self._key = key
         self._refuse = refuse or refuse_with_problem
@@ -585,11 +591,8 @@ class RateLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limiter, quota = self._limiter, self._quota
-        if limiter.is_shared:
-            verdict = await limiter.hit(quota, self._key(scope))
-        else:
-            verdict = limiter.hit_local(quota, self._key(scope))
+        quota, caller = self._quota, self._key(scope)
+        verdict = await self._limiter.hit(quota, caller) if self._waits else self._limiter.hit_local(quota, caller)
         if not verdict.allowed:
             await self._refuse(scope, receive, send, quota.refusal(verdict))
             return

@@ -306,6 +306,9 @@ class LineWriter:
         size = 0
         with self._lock:
             self._hurried = False
+            if self._size <= self._CHUNK:  # all of it, without going through it
+                lines, self._lines, self._size = self._lines, collections.deque(), 0
+                return b"".join(lines)
             while self._lines and size < self._CHUNK:
                 taken.append(self._lines.popleft())
                 size += len(taken[-1])
@@ -490,7 +493,7 @@ class _Pipeline:
         self._clock = clock
         self._limits = _Limits(config.max_value_length, config.max_key_length, config.max_items, config.max_depth)
         self._threshold = min(_LEVELS[level] for level in (config.level, *config.levels.values()))
-        self._second = (-1, "")
+        self._second, self._stamped = (-1, ""), (-1, "")
         self._marked = config.renderer != "json"  # the console's own columns and colours are no sign of a clean value
         self.writer = LineWriter(
             fd,
@@ -575,12 +578,18 @@ class _Pipeline:
         return line
 
     def _timestamp(self, seconds: float) -> str:
+        milliseconds = int(seconds * 1000)
+        last, text = self._stamped
+        if milliseconds == last:  # a busy process writes many lines in one
+            return text
         whole = int(seconds)
         second, prefix = self._second
         if whole != second:
             prefix = dt.datetime.fromtimestamp(whole, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.")
             self._second = (whole, prefix)
-        return f"{prefix}{int(seconds * 1000) - whole * 1000:03d}Z"
+        text = f"{prefix}{milliseconds - whole * 1000:03d}Z"
+        self._stamped = (milliseconds, text)
+        return text
 
     def _encode(self, line: Mapping[str, Any]) -> bytes:
         if self._config.renderer == "json":

@@ -33,6 +33,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 from opentelemetry import metrics, trace
@@ -74,6 +75,9 @@ _SCHEMA = Schemas.V1_44_0.value
 _INT64 = 1 << 63
 _READ = 4
 """How many times ``max_text`` of a text ``redact`` is given, so that no secret is cut in half before it is seen."""
+
+NAMES_REMEMBERED = 1024
+"""Names of spans, events and attributes that are cleaned once; each is short, or cut."""
 
 _NOISY = (
     "opentelemetry.attributes",
@@ -463,18 +467,20 @@ class _Cleaner:
 
     def __init__(self, redact: Redact | None, config: TelemetryConfig) -> None:
         self._redact, self._config = redact, config
+        # What the code chose from a few dozen comes again with each span; values may be anybody's, and are not kept.
+        self._name = lru_cache(maxsize=NAMES_REMEMBERED)(self._text)
 
     def span(self, span: ReadableSpan) -> ReadableSpan:
         """Return a copy of ``span`` with clean text; how much the SDK's limits had cut off is not carried over."""
         status = span.status
         return ReadableSpan(
-            name=self._text(span.name),
+            name=self._name(span.name),
             context=span.context,
             parent=span.parent,
             resource=span.resource,
             attributes=self._attributes(span.attributes),
             events=[
-                Event(self._text(event.name), self._attributes(event.attributes), event.timestamp)
+                Event(self._name(event.name), self._attributes(event.attributes), event.timestamp)
                 for event in span.events
             ],
             links=[Link(link.context, self._attributes(link.attributes)) for link in span.links],
@@ -486,7 +492,7 @@ class _Cleaner:
         )
 
     def _attributes(self, attributes: Attributes) -> dict[str, AnyValue]:
-        return {self._text(key): self._value(value) for key, value in (attributes or {}).items()}
+        return {self._name(key): self._value(value) for key, value in (attributes or {}).items()}
 
     def _value(self, value: AnyValue) -> AnyValue:
         if isinstance(value, str):
@@ -507,7 +513,8 @@ class _Cleaner:
                 text = self._redact(text[: self._config.max_text * _READ])
             except Exception:  # noqa: BLE001 - what cannot be redacted is not sent
                 return "[not redacted]"
-        return text[: self._config.max_text].encode("utf-8", "replace").decode()
+        text = text[: self._config.max_text]
+        return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 class _NoiseFilter(logging.Filter):
