@@ -63,6 +63,9 @@ _WRAPPING: Final = frozenset(
         "functools.cache",
     }
 )
+_HOLDING: Final = ("builtins.dict", "builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset", "builtins.str", "builtins.bytes", "collections.UserDict", "collections.UserList", "collections.UserString")
+"""Classes whose instances hold what they are made of."""
+
 _BINARY: Final = 2
 _BOUND: Final = "bound to it: "
 """Prefix of the fields of a library's function that hold what ``partial`` has bound to it."""
@@ -182,13 +185,14 @@ class Calls(Library):
         path = path_of(node.func.value)
         if path is None:
             return
-        before = env.lookup(path)
+        before = env.lookup(path) or (self.module.value(node.func.value) if isinstance(node.func.value, ast.Attribute) else None)
         added = [arg.items if node.func.attr in {"extend", "update"} and arg.items else arg for arg in args]
         if before is None or before.names or not labels_of(added):
             return
         grown = replace(shallow(join(before, Value(items=join(*added)))), fixed=False)
         if grown != before:
             env.know(path, grown)
+            self.keep_attribute(node.func.value, grown)
 
     def _narrow_arguments(self, node: ast.Call, callee: Value, env: Environment) -> None:
         """Keep what a helper made sure of: ``require_known(sort)`` raises unless it is."""
@@ -417,6 +421,10 @@ class Calls(Library):
         if self.module.is_a(name, "enum.Enum", "enum.StrEnum", "enum.IntEnum"):
             return Value(types=frozenset({name}), labels=labels_of(args) & {INPUT, SHAPED} and frozenset({SHAPED}))
         instance = Value(types=frozenset({name}))
+        if self.module.is_a(name, *_HOLDING):
+            # What a dictionary, list or text of our own is made of is in it.
+            held = {said: value for arg in args for said, value in arg.fields} | keywords
+            instance = replace(instance, labels=labels_of(args), items=join(*(arg.items for arg in args), *keywords.values()), fields=tuple(held.items()))
         method = self.module.method_of(name, "__init__")
         if method is not None:
             self.invoke(Function(method, self.root, (instance,)), args, keywords)

@@ -145,8 +145,10 @@ class Expressions(State):
         if method is not None:
             bound = () if _is_static(method) or not _is_class_method(method) else (Value(names=frozenset({dotted})),)
             return Value(functions=frozenset({Function(method, self.root, bound)}))
-        if name in info.assigned:
-            return join(self.evaluate(info.assigned[name], self.root), self.attributes.get((dotted, name)))
+        declared = info.fields.get(name)
+        said = info.assigned.get(name) or (declared.value if declared is not None else None)
+        if said is not None:
+            return join(self.evaluate(said, self.root), self.attributes.get((dotted, name)))
         return Value(names=frozenset({f"{dotted}.{name}"}))
 
     def _attribute_of_instance(self, kind: str, name: str, base: Value) -> Value:

@@ -84,7 +84,9 @@ def _names(module: Module, key: ast.expr) -> Iterator[str]:
 
 
 def _keys(module: Module, node: ast.expr) -> Iterator[str]:
-    """Yield the constant keys of a dictionary, of its `items()`, or of pairs."""
+    """Yield the constant keys of a dictionary, of its `items()`, of pairs, or the first of what is zipped."""
+    if isinstance(node, ast.Call) and "builtins.zip" in module.value(node.func).names and node.args:
+        node = node.args[0]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"items", "keys"}:
         node = node.func.value
     value = module.value(node)

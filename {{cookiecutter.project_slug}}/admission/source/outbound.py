@@ -130,6 +130,7 @@ _BUILTIN_ASYNC: Final = frozenset(
         "asyncio.open_unix_connection",
         "?.create_connection",
         "asyncio.AbstractEventLoop.create_connection",
+        *(f"{owner}.{verb}" for owner in ("?", "asyncio.AbstractEventLoop") for verb in ("create_datagram_endpoint", "create_unix_connection", "sock_connect", "sock_sendto")),
         "asyncio.start_server",
     }
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,6 @@ from admission.source.read import TooComplex
 from admission.source.values import INPUT, MAX_DEPTH, NOTHING, SHAPED, Function, FunctionNode, Value, join, shallow
 
 if TYPE_CHECKING:
-    import ast
     from collections.abc import Sequence
 
     from admission.source.module import Module
@@ -106,6 +106,12 @@ class State(ABC):
         if after != before:
             self.attributes[key] = after
             self.attributes_grew = True
+
+    def keep_attribute(self, node: ast.expr, value: Value) -> None:
+        """Remember for all instances what an attribute of one of them holds; of other expressions nothing."""
+        if isinstance(node, ast.Attribute):
+            for kind in self.module.value(node.value).types & self.module.classes.keys():
+                self.store_attribute(kind, node.attr, value)
 
     def from_client(self, annotation: Annotation, depth: int = MAX_DEPTH) -> Value:
         """Return a value that the client sent, as an annotation lets it through."""

@@ -118,10 +118,8 @@ class Statements(Narrowing):
         elif isinstance(target, ast.Starred):
             self.assign(target.value, Value(types=frozenset({"builtins.list"}), items=self.element(value)), env)
         elif isinstance(target, ast.Attribute):
-            base = self.evaluate(target.value, env)
-            for kind in base.types:
-                if kind in self.module.classes:
-                    self.store_attribute(kind, target.attr, value)
+            self.evaluate(target.value, env)
+            self.keep_attribute(target, value)
             self.remember(target, value)
             path = path_of(target)
             if path is not None:
@@ -144,6 +142,7 @@ class Statements(Narrowing):
         grown = replace(base, items=join(base.items, value), fields=tuple(fields.items()), fixed=False)
         if not base.names:
             env.know(path, grown)
+            self.keep_attribute(target.value, grown)
 
     def _unpack(self, target: ast.Tuple | ast.List, value: Value, env: Environment) -> None:
         for position, part in enumerate(target.elts):

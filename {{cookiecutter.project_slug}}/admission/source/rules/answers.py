@@ -129,7 +129,8 @@ def no_model(module: Module) -> Iterator[Fault]:
         if _is_free_form(module, route):
             continue
         annotation = answer_of(module, route.node, route.options)
-        if _is_open(annotation):
+        filled = annotation.items if not annotation.container else None
+        if _is_open(annotation) or (filled is not None and bool(filled.types) and _is_open(filled)):
             yield _fault(route)
 
 
@@ -213,8 +214,15 @@ def _hidden_fields(module: Module) -> Iterator[tuple[ast.AST, str]]:
     for name in sorted(answer_models(module)):
         yield from _computed(module, name, kept)
         for field, declared in module.classes[name].fields.items() if not module.is_table(name) else ():
-            if _is_hidden(field, name) and not _only_counts(module, field, declared) and field not in kept and not _is_excluded(declared.value) and (name, field) not in fresh:
+            if any(_is_hidden(said, name) for said in (field, *_aliases(declared.value))) and not _only_counts(module, field, declared) and field not in kept and not _is_excluded(declared.value) and (name, field) not in fresh:
                 yield declared, f"`{field}` goes out to every client that may read this."
+
+
+def _aliases(node: ast.expr | None) -> Iterator[str]:
+    """Yield the columns that a field is read from under another name: `Field(validation_alias="password_hash")`."""
+    for keyword in node.keywords if isinstance(node, ast.Call) else ():
+        if keyword.arg in {"alias", "validation_alias"}:
+            yield from (part.value for part in inside(keyword.value) if isinstance(part, ast.Constant) and isinstance(part.value, str))
 
 
 def _computed(module: Module, name: str, kept: set[str]) -> Iterator[tuple[ast.AST, str]]:

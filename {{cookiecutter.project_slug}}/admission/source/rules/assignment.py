@@ -71,7 +71,7 @@ def _is_from_client(module: Module, node: ast.expr, depth: int = 0) -> bool:
         return False
     if isinstance(node, ast.DictComp):
         sources = [generator.iter for generator in node.generators] if not _filters(node) else []
-        return any(_is_from_client(module, source, depth + 1) for source in sources)
+        return any(_is_model(module, source) or _is_from_client(module, source, depth + 1) for source in sources)
     if isinstance(node, ast.Call):
         return _call_is_from_client(module, node, depth)
     if isinstance(node, ast.Attribute) and node.attr == "__dict__":

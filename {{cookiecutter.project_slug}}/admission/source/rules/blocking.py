@@ -148,7 +148,8 @@ _FILE_METHODS: Final = frozenset({"read_text", "read_bytes", "write_text", "writ
 
 @registry.rule("BW201", "A blocking call in asynchronous code")
 def blocking(module: Module) -> Iterator[Fault]:
-    """Point at calls that hold the event loop."""
+    """Point at calls and locks that hold the event loop."""
+    yield from _held(module)
     for call in calls(module):
         if not call.on_loop:
             continue
@@ -161,6 +162,22 @@ def blocking(module: Module) -> Iterator[Fault]:
             f"`{shown}` holds the event loop. While it waits, no other request of this process moves.",
             f"`await asyncio.to_thread({shown}, ...)`, an asynchronous client, or `def` instead of `async def` for the whole handler; for a pause `await asyncio.sleep(...)`.",
         )
+
+
+def _held(module: Module) -> Iterator[Fault]:
+    """Point at locks of threads that a coroutine waits for."""
+    for node in module.walk(ast.With):
+        for item in node.items if isinstance(node, ast.With) and module.function_of(node) in module.loop_functions else ():
+            kinds = module.value(item.context_expr).types & _THREAD_LOCKS
+            if kinds:
+                yield Fault(
+                    item.context_expr,
+                    f"`{min(kinds)}` holds the event loop. While it waits for another thread, no other request of this process moves.",
+                    "`async with asyncio.Lock():`, one for each process; across processes the database decides.",
+                )
+
+
+_THREAD_LOCKS: Final = frozenset(f"threading.{kind}" for kind in ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition"))
 
 
 def _blocking_name(call: Call) -> str | None:

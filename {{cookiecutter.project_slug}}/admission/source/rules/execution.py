@@ -146,6 +146,10 @@ _XML: Final = frozenset(
     "lxml.etree.iterparse",
     "lxml.html.fromstring",
     "xmltodict.parse",
+    "xml.etree.ElementTree.XMLParser.feed",
+    "xml.etree.ElementTree.XMLPullParser.feed",
+    "xml.parsers.expat.ParserCreate().Parse",
+    "xml.parsers.expat.ParserCreate().ParseFile",
 }
 
 

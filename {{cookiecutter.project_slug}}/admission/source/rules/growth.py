@@ -105,7 +105,10 @@ def _growing_closures(module: Module) -> Iterator[ast.AST]:
             if (isinstance(part, ast.Assign | ast.AnnAssign) and part.value is not None and _is_container(module, part.value)) and (module.function_of(part) is outer or is_definition(module.function_of(part) or outer)):
                 for target in part.targets if isinstance(part, ast.Assign) else [part.target]:
                     if isinstance(target, ast.Name) and not _is_evicted(outer, target.id):
-                        yield from (place for place in _growth(module, target.id, outer) if module.function_of(place) is not module.function_of(part))
+                        # A generator goes on where it stopped: what it holds itself lives as long as it does.
+                        lives = any(isinstance(inner, ast.Yield) for inner in inside(outer)) and name in made
+                        places = (place for place in _adding(outer, target.id) if lives or module.function_of(place) is not module.function_of(part))
+                        yield from (place for place in places if lives or not _is_local(module.function_of(place) or outer, target.id))
 
 
 def _growing_defaults(module: Module) -> Iterator[ast.AST]:
@@ -142,6 +145,16 @@ def _is_container(module: Module, node: ast.expr) -> bool:
         return True
     names = module.value(node.func).names | {module.resolve(node.func) or ""} if isinstance(node, ast.Call) else ()
     return any(module.is_a(name, *_CONTAINERS) for name in names)
+
+
+def _makes_container(module: Module, node: ast.expr) -> bool:
+    """Return whether a field begins as a container of its own: `field(default_factory=set)`."""
+    if not isinstance(node, ast.Call) or not module.value(node.func).names & {"dataclasses.field", "pydantic.Field", "pydantic.PrivateAttr"}:
+        return False
+    made = next((keyword.value for keyword in node.keywords if keyword.arg == "default_factory"), None)
+    if isinstance(made, ast.Lambda):
+        return _is_container(module, made.body)
+    return made is not None and bool(module.value(made).names & _CONTAINERS)
 
 
 def _is_bounded(module: Module, node: ast.expr) -> bool:
@@ -186,6 +199,10 @@ def _growth(module: Module, path: str, scope: ast.AST | None = None) -> Iterator
             yield part
 
 
+def _adding(scope: ast.AST, path: str) -> Iterator[ast.AST]:
+    return (part for part in inside(scope) if _adds(part, path))
+
+
 def _adds(part: ast.AST, path: str) -> bool:
     if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in _GROWS:
         base = part.func.value
@@ -225,7 +242,7 @@ def _attributes(module: Module, info: ClassInfo) -> Iterator[tuple[str, ast.expr
         if _is_container(module, value):
             yield name, value
     for name, declared in info.fields.items():
-        if declared.value is not None and _is_container(module, declared.value) and not module.is_model(info.name):
+        if declared.value is not None and ((_is_container(module, declared.value) and not module.is_model(info.name)) or _makes_container(module, declared.value)):
             yield name, declared.value
     for function in info.methods.values():
         if function.name in {"__init__", "__post_init__"}:

@@ -15,7 +15,7 @@ from admission.source.tree import inside, is_inside
 from admission.source.values import LOCKED, ROW, TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from admission.source.module import Module
 
@@ -104,7 +104,7 @@ def _lost_updates(module: Module, function: ast.AST) -> Iterator[Fault]:
             path = path_of(node.targets[0])
             read = {path} | _copies(module, function, path)
             made = [node.value, *(module.given.get((function, node.value.id), ()) if isinstance(node.value, ast.Name) else ())]
-            if any(isinstance(part, ast.BinOp) and any(path_of(inner) in read for inner in (part.left, part.right)) for each in made for part in inside(each)):
+            if any(isinstance(part, ast.BinOp) and any(_reads_again(inner, read, path_of(node.targets[0].value)) for inner in (part.left, part.right)) for each in made for part in inside(each)):
                 yield Fault(node, message, _LOCK_MEND)
 
 
@@ -117,6 +117,13 @@ def _comes_locked(module: Module, function: ast.AST, node: ast.expr) -> bool:
     position = names.index(node.id)
     given = [call.argument(position - (names[0] in {"self", "cls"}), node.id) for call in module.callers.get(function, [])]
     return bool(given) and all(value is not None and LOCKED in value.labels for value in given)
+
+
+def _reads_again(node: ast.expr, read: set[str | None], row: str | None) -> bool:
+    """Return whether an expression is what stood in an attribute: itself, in `int(...)`, or asked of the row by `getattr` and its like."""
+    if path_of(node) in read:
+        return True
+    return isinstance(node, ast.Call) and any(path_of(argument) in read or (row is not None and path_of(argument) == row) for argument in node.args)
 
 
 def _copies(module: Module, function: ast.AST, path: str | None) -> set[str | None]:
@@ -273,11 +280,14 @@ def _same_class(module: Module, function: ast.AST, guard: ast.If, added: set[str
 @registry.rule("BW207", "A transaction held across an outbound call")
 def transaction_across_call(module: Module) -> Iterator[Fault]:
     """Point at calls to other services while rows are written or locked."""
-    leaving, reading = functions_that_leave(module), _functions_that_read(module)
+    leaving = functions_that_leave(module)
+    reading = _functions_that(module, is_query)
+    # Of one that writes and leaves, what comes first is judged where it stands.
+    writing = _functions_that(module, lambda call: _writes(module, call)) - leaving
     looks = bool(module.routes) or "app.dependencies.Jobs" not in module.imports.values()  # a job has no `look()`: it may read first
     for function in _definitions(module):
         own = _calls_in(module, function)
-        holding = [call for call in own if _writes(module, call) or (looks and _reads(call, reading))]
+        holding = [call for call in own if _writes(module, call) or call.functions & writing or (looks and _reads(call, reading))]
         for call in own:
             if not (leaves(call) or call.functions & leaving) or not _is_awaited(module, call):
                 continue
@@ -327,9 +337,9 @@ def _reads(call: Call, reading: set[ast.AST]) -> bool:
     return bool(call.functions & reading) and any(value.types & SESSIONS for value in (*call.args, *call.keywords.values()))
 
 
-def _functions_that_read(module: Module) -> set[ast.AST]:
-    """Return the functions that ask the database, themselves or through one another."""
-    found = {module.function_of(call.node) for call in module.calls.values() if is_query(call)}
+def _functions_that(module: Module, does: Callable[[Call], bool]) -> set[ast.AST]:
+    """Return the functions with a call that does something, themselves or through one another."""
+    found = {module.function_of(call.node) for call in module.calls.values() if does(call)}
     for _ in range(_ROUNDS):
         more = {module.function_of(call.node) for call in module.calls.values() if call.functions & found} - found
         if not more:

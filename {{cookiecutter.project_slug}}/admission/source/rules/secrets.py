@@ -67,11 +67,24 @@ def hard_coded(module: Module) -> Iterator[Fault]:
             yield Fault(composed, message, _MEND)
     for call in calls(module):
         yield from (Fault(node, message, _MEND) for node in _keys(module, call))
+    yield from (Fault(node, message, _MEND) for node in _unpacked(module))
+
+
+def _unpacked(module: Module) -> Iterator[ast.AST]:
+    """Yield names of secrets that are unpacked from constants: `user, password = LOGIN`."""
+    for node in module.walk(ast.Assign):
+        for target in node.targets if isinstance(node, ast.Assign) else ():
+            for part in target.elts if isinstance(target, ast.Tuple | ast.List) else ():
+                said = module.value(part).constant
+                if said is not None and isinstance(said.value, str) and SECRET in sensitivity(name_of(part)) and not _NO_SECRET.match(said.value[:2000]):
+                    yield part
 
 
 def _keys(module: Module, call: Call) -> Iterator[ast.Constant]:
     """Yield constants that serve as a key, by whichever name they get to the call that signs or encrypts with it."""
     position = next((_KEY_POSITION[name] for name in sorted(call.names) if name in _KEY_POSITION), None)
+    bound = call.args[0].names & _KEY_POSITION.keys() if named(call, {"functools.partial"}) and call.args else ()
+    position = next((_KEY_POSITION[name] + 1 for name in sorted(bound)), position)
     node = argument_node(call, position, "key", "secret") if position is not None else None
     for constant in _constants_behind(module, node) if node is not None else ():
         said = constant.value.decode("latin-1") if isinstance(constant.value, bytes) else str(constant.value)

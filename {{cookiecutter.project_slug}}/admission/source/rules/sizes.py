@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import argument_node, assigned, calls, method, named, text_of
+from admission.source.match import argument_node, assigned, calls, free, method, named, text_of
 from admission.source.module import is_definition
 from admission.source.rules.rows import is_query
 from admission.source.tree import inside, is_inside
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from admission.source.module import Call, Module
+    from admission.source.values import Value
 
 registry = Registry()
 
@@ -73,7 +74,7 @@ def result(module: Module) -> Iterator[Fault]:
         if statement is None:
             continue
         pieces = pieces_of(module, statement)
-        if not _selects(module, pieces) or _is_bounded(pieces):
+        if not _selects(module, pieces) or any(not _only_sometimes(module, bound, call.node) for bound in _bounds(pieces)):
             continue
         used = _chain(module, call.node)
         if used & _ONE and not used & _ALL:
@@ -133,20 +134,34 @@ def _selects(module: Module, pieces: list[ast.expr]) -> bool:
     return bool(re.match(r"\s*(select|with)\b", said, re.IGNORECASE))
 
 
-def _is_bounded(pieces: list[ast.expr]) -> bool:
+def _only_sometimes(module: Module, bound: ast.AST, query: ast.AST) -> bool:
+    """Return whether a bound stands on a branch that the query need not come through: `if limit: query = query.limit(limit)`."""
+    child = bound
+    for parent in module.ancestors(bound):
+        if is_definition(parent):
+            return False
+        if isinstance(parent, ast.If) and child in parent.body and not parent.orelse and not is_inside(query, parent):
+            return not isinstance(parent.body[-1], ast.Return | ast.Raise)
+        child = parent
+    return False
+
+
+def _bounds(pieces: list[ast.expr]) -> Iterator[ast.AST]:
+    """Yield what bounds a statement that is made of these pieces."""
     groups = any(isinstance(part, ast.Attribute) and part.attr == "group_by" for piece in pieces for part in inside(piece))
     for piece in pieces:
         for part in inside(piece):
             if isinstance(part, ast.Attribute) and part.attr in _BOUNDED:
-                return True
-            if isinstance(part, ast.Attribute) and part.attr in {"count", "sum", "max", "min", "avg", "exists"} and isinstance(part.value, ast.Name) and part.value.id in {"func", "sa", "sqlalchemy"} and not groups:
-                return True
-            if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in {"exists", "insert", "update", "delete"}:
-                return True
-            if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Attribute) and part.left.attr in {"id", "uuid"} and isinstance(part.left.value, ast.Name) and part.left.value.id[:1].isupper():
-                return True
+                yield part
+            elif isinstance(part, ast.Attribute) and part.attr in {"count", "sum", "max", "min", "avg", "exists"} and isinstance(part.value, ast.Name) and part.value.id in {"func", "sa", "sqlalchemy"} and not groups:
+                yield part
+            elif isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in {"exists", "insert", "update", "delete"}:
+                yield part
+            elif isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Attribute) and part.left.attr in {"id", "uuid"} and isinstance(part.left.value, ast.Name) and part.left.value.id[:1].isupper():
+                yield part
     said = " ".join(text_of(piece) for piece in pieces)
-    return bool(_BOUNDED_TEXT.search(said)) and not any(isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "select" for piece in pieces for part in inside(piece))
+    if _BOUNDED_TEXT.search(said) and not any(isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "select" for piece in pieces for part in inside(piece)):
+        yield pieces[0]
 
 
 def _chain(module: Module, node: ast.AST) -> set[str]:
@@ -206,8 +221,11 @@ def upload(module: Module) -> Iterator[Fault]:
 
 
 def _reads_whole(call: Call) -> bool:
-    if named(call, {"shutil.copyfileobj"}):
+    handed = call.args[0].names if call.args else frozenset[str]()
+    if named(call, {"shutil.copyfileobj"}) or "shutil.copyfileobj" in handed:
         return any("fastapi.UploadFile.file" in value.names for value in call.args)
+    if handed & {"fastapi.UploadFile.file.read", "fastapi.UploadFile.file.readlines"} and len(call.args) == 1:
+        return True
     if method(call) not in {"read", "readlines", "getvalue"} or call.node.args or call.node.keywords:
         return False
     return any(name.startswith(("fastapi.UploadFile.read", "fastapi.UploadFile.file.read", "fastapi.UploadFile.file.readlines")) for name in call.names)
@@ -296,11 +314,34 @@ def decompression(module: Module) -> Iterator[Fault]:
             name = named(call, _STREAMS) if len(call.node.args) + len(call.node.keywords) < (2 if "decompress" in method(call) else 1) else None
         if name is None or _file_size_is_checked(module, call.node):
             continue
-        yield Fault(
-            call.node,
-            f"`{name}` unpacks whatever comes. Ten kilobytes become ten gigabytes, and names in an archive may lead out of its folder.",
-            "Unpack with a bound: `zlib.decompressobj(wbits=31).decompress(data, MAX_BYTES)`; of an archive check `sum(info.file_size for info in archive.infolist())` first.",
-        )
+        yield _unpacks(call.node, name)
+    for loop in module.walk(ast.For, ast.comprehension):
+        if isinstance(loop, ast.For | ast.comprehension) and (name := _opened(module.value(loop.iter))) and not (isinstance(loop, ast.For) and _counts(module, loop)):
+            yield _unpacks(loop.iter, name)
+    for call in calls(module):
+        taken = next((name for value in call.args if (name := _opened(value))), None) if named(call, _READING) else None
+        if taken is not None:
+            yield _unpacks(call.node, taken)
+
+
+_OPENED: Final = frozenset(f"{module}.{opened}" for module, opens in {"gzip": ("open()", "GzipFile"), "bz2": ("open()", "BZ2File"), "lzma": ("open()", "LZMAFile")}.items() for opened in opens)
+"""Open files that unpack what is read from them."""
+
+_READING: Final = frozenset({"json.load", "shutil.copyfileobj", "csv.reader", "csv.DictReader", "builtins.list", "builtins.sum", "io.TextIOWrapper"})
+"""Reads a file that it is given to its end."""
+
+
+def _opened(value: Value) -> str | None:
+    """Return what unpacks a file that the client sent, if a value is one."""
+    return min(value.types & _OPENED, default=None) if free(value) else None
+
+
+def _unpacks(node: ast.AST, name: str) -> Fault:
+    return Fault(
+        node,
+        f"`{name}` unpacks whatever comes. Ten kilobytes become ten gigabytes, and names in an archive may lead out of its folder.",
+        "Unpack with a bound: `zlib.decompressobj(wbits=31).decompress(data, MAX_BYTES)`; of an archive check `sum(info.file_size for info in archive.infolist())` first.",
+    )
 
 
 def _file_size_is_checked(module: Module, node: ast.AST) -> bool:

@@ -164,7 +164,7 @@ def weak_random(module: Module) -> Iterator[Fault]:
 def _must_be_secret(module: Module, call: Call) -> bool:
     child: ast.AST = call.node
     for parent in module.ancestors(call.node):
-        if isinstance(parent, ast.Assign | ast.AnnAssign):
+        if isinstance(parent, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr):
             targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
             if any(needs_secrecy(name_of(target)) for target in targets):
                 return True
