@@ -128,6 +128,8 @@ class Calls(Library):
 
     def _called_instance(self, kind: str, callee: Value, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
         """Return what calling an object gives: of this module's classes what their ``__call__`` does."""
+        if kind == effects.LOOKING.removesuffix("()"):
+            return Value(types=frozenset({effects.LOOKING}))
         if kind in effects.GETTERS and args:
             return self._got(kind, callee, args[0])
         method = self.module.method_of(kind, "__call__")

@@ -435,6 +435,9 @@ SESSIONS: Final = frozenset(
         "sqlalchemy.ext.asyncio.async_scoped_session",
     }
 )
+LOOKING: Final = "app.dependencies.Look()"
+"""The session that ``look()`` opens: it reads, and gives its connection back at once."""
+
 SESSION_NAMES: Final = frozenset({"session", "db", "conn", "connection", "database", "db_session", "async_session", "tx", "uow", "cursor", "cur"})
 
 QUERIES: Final = frozenset(

@@ -51,6 +51,24 @@ _OF_THE_WHOLE: Final = frozenset({SECRET, PASSWORD, PERSONAL, BODY})
 MAX_CONSTANT: Final = 10_000
 """Characters of a text that is put together from constants."""
 
+_ITERATING: Final = ("__iter__", "__aiter__", "__next__", "__anext__")
+_ONE_BY_ONE: Final = frozenset({"__next__", "__anext__"})
+
+_OPERATORS: Final[dict[type[ast.operator], str]] = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "truediv",
+    ast.FloorDiv: "floordiv",
+    ast.Mod: "mod",
+    ast.BitOr: "or",
+    ast.BitAnd: "and",
+    ast.LShift: "lshift",
+    ast.RShift: "rshift",
+    ast.MatMult: "matmul",
+}
+"""Operators by the names of the methods that a class has for them."""
+
 _SHORT: Final = 6
 """Characters of a slice that tells nothing of a secret: the last digits of a card number."""
 
@@ -215,6 +233,18 @@ class Expressions(State):
         types = base.types & TEXT
         return Value(names=names, types=types, labels=inherited | named)
 
+    def iterated(self, source: Value) -> Value:
+        """Return what a loop takes from a value one after another; of this module's classes what their ``__iter__`` and ``__next__`` give."""
+        taken: list[Value] = []
+        for kind in source.types & self.module.classes.keys():
+            receiver = replace(source, types=frozenset({kind}))
+            for name in _ITERATING:
+                method = self.module.method_of(kind, name)
+                made = self.invoke(Function(method, self.root, (receiver,)), (), {}) if method is not None else NOTHING
+                if made.items is not None or name in _ONE_BY_ONE:
+                    taken.append(made if name in _ONE_BY_ONE else self.element(made))
+        return join(*taken) if any(part is not NOTHING for part in taken) else self.element(source)
+
     def _eval_Slice(self, node: ast.Slice, env: Environment) -> Value:
         return self._eval_parts(node, env)
 
@@ -281,6 +311,9 @@ class Expressions(State):
 
     def combine(self, node: ast.AST, operator: ast.operator, left: Value, right: Value) -> Value:
         """Return the result of a binary operator."""
+        own = self._own_operator(operator, left, right)
+        if own is not None:
+            return own
         if isinstance(operator, ast.Div) and (left.types | right.types) & {"pathlib.Path", "anyio.Path"}:
             made = self.compose(node, (left, right))
             return replace(made, types=(left.types | right.types) & {"pathlib.Path", "anyio.Path"})
@@ -297,6 +330,20 @@ class Expressions(State):
             return self.compose(node, (left, right))
         both = join(left, right)
         return both if isinstance(operator, ast.BitOr | ast.Mult) else Value(types=both.types, labels=both.labels)
+
+    def _own_operator(self, operator: ast.operator, left: Value, right: Value) -> Value | None:
+        """Return what a class of this module makes of an operator, by its ``__add__`` or ``__radd__``; None if none does."""
+        name = _OPERATORS.get(type(operator))
+        if name is None:
+            return None
+        made = [
+            self.invoke(Function(method, self.root, (replace(receiver, types=frozenset({kind})),)), (other,), {})
+            for receiver, other, forms in ((left, right, ("__{}__", "__i{}__")), (right, left, ("__r{}__",)))
+            for kind in receiver.types & self.module.classes.keys()
+            for form in forms
+            if (method := self.module.method_of(kind, form.format(name))) is not None
+        ]
+        return join(*made) if made else None
 
     def _eval_BoolOp(self, node: ast.BoolOp, env: Environment) -> Value:
         inner = Environment(env, {})
@@ -400,7 +447,7 @@ class Expressions(State):
         entered = 0
         for generator in node.generators:
             source = self.evaluate(generator.iter, inner)
-            self.assign(generator.target, self.element(source), inner)
+            self.assign(generator.target, self.iterated(source), inner)
             self.loops.append(generator)
             entered += 1
             for condition in generator.ifs:

@@ -227,7 +227,7 @@ class Library(Expressions):
         base, _, method = name.rpartition(".")
         if ROW in receiver.labels:
             return True
-        if base in effects.SESSIONS or name.startswith(("sqlalchemy.", "sqlmodel.")):
+        if base in effects.SESSIONS or base == effects.LOOKING or name.startswith(("sqlalchemy.", "sqlmodel.")):
             return method in effects.QUERIES
         return base == "?" and method in effects.QUERY_ONLY
 

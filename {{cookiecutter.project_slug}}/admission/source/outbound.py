@@ -145,7 +145,7 @@ def _is_declared(name: str) -> bool:
     parts = name.split(".")
     if len(parts) < 3 or parts[0] != "app" or parts[1] not in {"dependencies", "upstreams"}:  # noqa: PLR2004 - app.module.Name
         return False
-    return parts[2] not in KNOWN_DEPENDENCIES and parts[2][:1].isupper()
+    return parts[2].removesuffix("()") not in KNOWN_DEPENDENCIES and parts[2][:1].isupper()
 
 
 def undeclared(call: Call) -> str | None:

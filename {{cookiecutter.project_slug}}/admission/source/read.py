@@ -96,6 +96,9 @@ def _note_class(module: Module, info: ClassInfo) -> None:
         name = module.resolve(target)
         if name:
             bases.append(name)
+        if isinstance(base, ast.Subscript) and name == "pydantic.RootModel":
+            root = ast.AnnAssign(ast.Name("root", ast.Store()), base.slice, None, 1)
+            info.fields["root"] = ast.copy_location(root, base)
     info.bases = tuple(bases)
     for statement in info.node.body:
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):

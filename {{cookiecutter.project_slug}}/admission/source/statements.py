@@ -169,7 +169,7 @@ class Statements(Narrowing):
     def _loop(self, node: ast.For | ast.AsyncFor | ast.While, env: Environment) -> bool:
         self.escapes.append([])
         if isinstance(node, ast.For | ast.AsyncFor):
-            source = self.evaluate(node.iter, env)
+            taken = self.iterated(self.evaluate(node.iter, env))
         self.loops.append(node)
         before = dict(env.bindings)
         for _ in range(_ROUNDS if len(self.loops) <= _NESTED else 1):
@@ -177,7 +177,7 @@ class Statements(Narrowing):
                 self.evaluate(node.test, env)
                 self.narrow(node.test, env, holds=True)
             else:
-                self.assign(node.target, self.element(source), env)
+                self.assign(node.target, taken, env)
             self.execute(node.body, env)
             env.merge(before, env.bindings)
         self.loops.pop()
@@ -197,7 +197,18 @@ class Statements(Narrowing):
             entered = value.items if value.items is not None and not value.types - {"builtins.generator"} else value
             if item.optional_vars is not None:
                 self.assign(item.optional_vars, self._entered(entered), env)
-        return self.execute(node.body, env)
+        reached = self.execute(node.body, env)
+        for item in node.items:
+            self._left(self.module.value(item.context_expr))
+        return reached
+
+    def _left(self, value: Value) -> None:
+        """Walk through what a class of this module does at the end of a ``with``."""
+        for kind in value.types:
+            for name in ("__exit__", "__aexit__"):
+                method = self.module.method_of(kind, name)
+                if method is not None:
+                    self.invoke(Function(method, self.root, (value, NOTHING, Value(labels=frozenset({ERROR})), NOTHING)), (), {})
 
     def _entered(self, value: Value) -> Value:
         """Return what ``with`` gives: mostly the object itself."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from admission.source.declare import Fault, Registry
 from admission.source.expressions import path_of
 from admission.source.match import calls, is_constant, named, names_in
-from admission.source.module import is_definition
+from admission.source.module import is_definition, is_function
 from admission.source.tree import inside
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _growing_caches(module: Module) -> Iterator[ast.AST]:
 def _growing_closures(module: Module) -> Iterator[ast.AST]:
     """Yield growth of a container that a decorator keeps for what it wraps, or that a factory keeps for what it made for the module."""
     decorators = {module.functions[name].name for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef) for decorator in getattr(function, "decorator_list", []) for name in names_in(decorator) if name in module.functions}
-    made = {name for name, function in module.functions.items() if any(module.function_of(call.node) is None for call in module.callers.get(function, []))}
+    made = {name for name, function in module.functions.items() if any(_runs_once(module, call.node) for call in module.callers.get(function, []))}
     for name in sorted(decorators | made):
         outer = module.functions[name]
         for part in inside(outer):
@@ -230,11 +230,17 @@ def _lives_on(module: Module, info: ClassInfo) -> bool:
     """Return whether an instance of a class outlives a request, or its attributes belong to the class itself."""
     if any(value is not None and _is_container(module, value) for value in (*info.assigned.values(), *(declared.value for declared in info.fields.values()))) and not module.is_model(info.name):
         return True
-    for statement in module.tree.body:
-        value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
-        if value is not None and any(isinstance(part, ast.Call) and info.name in module.value(part.func).names for part in inside(value)):
-            return True
-    return False
+    return any(info.name in call.names and _runs_once(module, call.node) for call in module.calls.values())
+
+
+def _runs_once(module: Module, node: ast.AST) -> bool:
+    """Return whether an expression is evaluated when the module is loaded: outside of functions, or in a decorator or default of one."""
+    child: ast.AST = node
+    for parent in module.ancestors(node):
+        if is_function(parent) and (isinstance(parent, ast.Lambda) or child in parent.body):
+            return False
+        child = parent
+    return True
 
 
 def _attributes(module: Module, info: ClassInfo) -> Iterator[tuple[str, ast.expr]]:

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.effects import EACH, QUERIES, QUERY_ONLY, SESSION_NAMES, SESSIONS
+from admission.source.effects import EACH, LOOKING, QUERIES, QUERY_ONLY, SESSION_NAMES, SESSIONS
 from admission.source.expressions import path_of
 from admission.source.match import calls, method, named, names_in, unwrapped
 from admission.source.module import Call, is_definition
@@ -28,7 +28,7 @@ _UNIQUE_MEND: Final = 'Let a unique constraint decide: `session.add(user)`, `try
 
 def is_session_call(call: Call) -> bool:
     """Return whether a method of a database session or connection is called."""
-    if call.receiver.types & SESSIONS or any(name.rpartition(".")[0] in SESSIONS for name in call.names):
+    if call.receiver.types & {*SESSIONS, LOOKING} or any(name.rpartition(".")[0] in {*SESSIONS, LOOKING} for name in call.names):
         return True
     node = call.node.func
     if call.functions or not isinstance(node, ast.Attribute):
@@ -62,6 +62,7 @@ def check_then_act(module: Module) -> Iterator[Fault]:
         yield from _guarded_states(module, function)
         yield from _exists_then_insert(module, function)
         yield from _missing_then_insert(module, function)
+        yield from _matched_then_insert(module, function)
 
 
 def _is_locked(function: ast.AST) -> bool:
@@ -127,8 +128,16 @@ def _reads_again(node: ast.expr, read: set[str | None], row: str | None) -> bool
 
 
 def _copies(module: Module, function: ast.AST, path: str | None) -> set[str | None]:
-    """Return the names that hold what stood in an attribute: `left = stock.left`."""
-    return {part.targets[0].id for part in _own_nodes(module, function, ast.Assign) if isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Name) and path is not None and path_of(part.value) == path}
+    """Return the names that hold what stood in an attribute: `left = stock.left`, also side by side with others."""
+    pairs: list[tuple[ast.expr, ast.expr]] = []
+    for part in _own_nodes(module, function, ast.Assign, ast.NamedExpr):
+        if isinstance(part, ast.NamedExpr):
+            pairs.append((part.target, part.value))
+        elif isinstance(part, ast.Assign):
+            target, value = part.targets[0], part.value
+            both = isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List)
+            pairs += zip(target.elts, value.elts, strict=False) if both and isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List) else [(target, value)]
+    return {target.id for target, value in pairs if isinstance(target, ast.Name) and path is not None and path_of(value) == path}
 
 
 def _values_of(node: ast.AST) -> list[ast.expr]:
@@ -159,9 +168,24 @@ def _missing_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
                     )
 
 
+def _matched_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
+    """Point at `match await session.get(Shared, key): case None: session.add(Shared(...))`, and at the same with a count."""
+    for node in _own_nodes(module, function, ast.Match):
+        if not isinstance(node, ast.Match) or isinstance(node.subject, ast.Attribute) or not _is_row(module, node.subject):
+            continue
+        cases = [case for case in node.cases if isinstance(case.pattern, ast.MatchSingleton) or (isinstance(case.pattern, ast.MatchValue) and isinstance(case.pattern.value, ast.Constant))]
+        for call in _calls_in(module, function):
+            if is_session_call(call) and method(call) == "add" and any(is_inside(call.node, part) for case in cases for part in case.body):
+                kinds = {kind for value in call.args for kind in value.types}
+                if _same_class(module, function, node.subject, kinds) and not all(module.is_owned(kind) for kind in kinds):
+                    yield Fault(call.node, "This asks whether it is there, and inserts it. Two requests at once both find nothing.", _UNIQUE_MEND)
+
+
 def _asks_whether_missing(module: Module, test: ast.expr) -> bool:
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         return isinstance(test.operand, ast.Name | ast.Await | ast.Call) and _is_row(module, test.operand)
+    if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Eq) and isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value == 0:
+        return not isinstance(test.left, ast.Attribute) and _is_row(module, test.left)  # a count
     return isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is) and not isinstance(test.left, ast.Attribute) and _is_row(module, test.left.value if isinstance(test.left, ast.NamedExpr) else test.left)
 
 
@@ -238,7 +262,7 @@ def _exists_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
     for call in _calls_in(module, function):
         if is_session_call(call) and method(call) in {"add", "add_all"} and call.node.lineno > guards[0].lineno:
             added = {name for value in call.args for name in value.types}
-            if not added or _same_class(module, function, guards[0], added):
+            if not added or _same_class(module, function, guards[0].test, added):
                 yield Fault(
                     guards[0],
                     "This asks whether it exists, and inserts it later. Two requests at once both find nothing, and both insert.",
@@ -263,10 +287,10 @@ def _asks_whether_found(module: Module, test: ast.expr) -> bool:
     return False
 
 
-def _same_class(module: Module, function: ast.AST, guard: ast.If, added: set[str]) -> bool:
-    """Return whether the question was about the class that is inserted."""
-    names = {part.id for part in inside(guard.test) if isinstance(part, ast.Name)}
-    asked = {part.id for part in inside(guard.test) if isinstance(part, ast.Name)}
+def _same_class(module: Module, function: ast.AST, question: ast.expr, added: set[str]) -> bool:
+    """Return whether a question was about the class that is inserted."""
+    names = {part.id for part in inside(question) if isinstance(part, ast.Name)}
+    asked = set(names)
     for node in _own_nodes(module, function, ast.Assign):
         if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id in names for target in node.targets):
             asked |= {part.id for part in inside(node.value) if isinstance(part, ast.Name)}
@@ -291,13 +315,18 @@ def transaction_across_call(module: Module) -> Iterator[Fault]:
         for call in own:
             if not (leaves(call) or call.functions & leaving) or not _is_awaited(module, call):
                 continue
-            after = any(other.node.lineno < call.node.lineno and not _apart(module, call, other) for other in holding)
+            after = any(_ends_before(other.node, call.node) and not _apart(module, call, other) for other in holding)
             if after or _in_transaction(module, call):
                 yield Fault(
                     call.node,
                     "The database's connection, and the locks of what was written, are held while another service is waited for. When it is slow, everybody who needs these rows waits too, and the pool runs dry.",
                     "Look, ask, write: `async with look() as glance:` reads and lets go, then call, then use `session`; or write the wish into the outbox and let the worker call.",
                 )
+
+
+def _ends_before(one: ast.Call, other: ast.Call) -> bool:
+    """Return whether a call is made before another: in `a(b())` and in `b(), a()` that is `b`."""
+    return (one.end_lineno or 0, one.end_col_offset or 0) < (other.end_lineno or 0, other.end_col_offset or 0)
 
 
 def _is_awaited(module: Module, call: Call) -> bool:

@@ -212,8 +212,10 @@ def upload(module: Module) -> Iterator[Fault]:
                 "Count in the loop: `size += len(chunk)`, `if size > MAX_BYTES: raise HTTPException(413)`.",
             )
     for each in module.walk(ast.comprehension):
-        if isinstance(each, ast.comprehension) and "fastapi.UploadFile.file" in module.value(each.iter).names:
-            yield Fault(each.iter, message, mend)
+        taken = each.iter if isinstance(each, ast.comprehension) else None
+        streams = isinstance(taken, ast.Call) and "fastapi.Request.stream" in module.value(taken.func).names
+        if taken is not None and (streams or "fastapi.UploadFile.file" in module.value(taken).names):
+            yield Fault(taken, message, mend)
     for route in module.routes:
         for parameter in route.parameters:
             if parameter.source == "file" and parameter.annotation.types & {"builtins.bytes"} and not any(keyword.arg == "max_length" for marker in parameter.markers() for keyword in marker.keywords):
