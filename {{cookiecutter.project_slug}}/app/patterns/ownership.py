@@ -31,7 +31,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sqlalchemy import Connection, Select, String, Table, event
-from sqlalchemy.orm import Mapped, ORMExecuteState, Session, declared_attr, mapped_column, with_loader_criteria
+from sqlalchemy.orm import (
+    Mapped,
+    ORMExecuteState,
+    Session,
+    configure_mappers,
+    declared_attr,
+    mapped_column,
+    with_loader_criteria,
+)
 from sqlalchemy.orm.exc import ObjectDeletedError
 from sqlalchemy.sql.dml import Insert, Update, UpdateBase
 from sqlalchemy.sql.elements import ColumnClause, TextClause
@@ -130,12 +138,9 @@ class Owned:
         return mapped_column(String(MAX_NAME), default=_stamp("tenant_id"), nullable=False)
 
 
-@event.listens_for(Owned, "after_mapper_constructed", propagate=True)
-def _constructed(mapper: Mapper[Any], model: type[Any]) -> None:
-    """Protect the table, and refuse every assignment to the two columns, a constructor's keyword included.
-
-    As soon as there is a model: mappers are configured by the first who uses one, and text may come before.
-    """
+@event.listens_for(Owned, "mapper_configured", propagate=True)
+def _configured(mapper: Mapper[Any], model: type[Any]) -> None:
+    """Protect the table, and refuse every assignment to the two columns, a constructor's keyword included."""
     for table in mapper.tables:
         protect(table.name)
 
@@ -152,6 +157,8 @@ def bind(session: Session | AsyncSession, scope: OwnerScope) -> None:
     Raises:
         OwnershipError: it is bound to another one.
     """
+    # Else the first query through a model would do it, and text that comes before knew of no protected table.
+    configure_mappers()
     if session.info.setdefault(_BINDING, _Binding(scope)).scope != scope:
         raise OwnershipError("the session is bound to another caller")
 
