@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.deploy.manifests import DEPLOY, ROOT, compose
-from tests.support.service import PATIENCE, Service, environment, free_port
+from tests.support.ports import free_port
+from tests.support.service import PATIENCE, Service, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

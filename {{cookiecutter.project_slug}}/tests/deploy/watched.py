@@ -15,7 +15,7 @@ import httpx2
 from tests.deploy.emitted import exposition
 from tests.deploy.manifests import DEPLOY, expression
 from tests.deploy.picture import Series, Span, named
-from tests.support.service import free_port
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -12,7 +12,7 @@ import pytest
 
 from app.policy import load_policy
 from app.upstreams import NAMES
-from tests.support.service import ROOT, Service, copy_project, running
+from tests.support.service import PATIENCE, ROOT, Service, copy_project, running, until_served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def place(service: Service, subject: str, *, key: str | None = None, **body: object) -> httpx2.Response:
     headers = {**service.bearer("customer", subject=subject), "idempotency-key": key or uuid4().hex}
-    return httpx2.post(f"{service.url}/v1/orders", json=body, headers=headers)
+    return until_served(lambda: httpx2.post(f"{service.url}/v1/orders", json=body, headers=headers, timeout=PATIENCE))
 
 
 def cancel(service: Service, order: str, subject: str, *roles: str) -> httpx2.Response:

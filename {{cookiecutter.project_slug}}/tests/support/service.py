@@ -11,11 +11,12 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,8 @@ from app.patterns.development_issuer import DevelopmentIssuer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from httpx2 import Response
 
     from tests.support.otlp_receiver import OtlpReceiver
 
@@ -68,9 +71,14 @@ def copy_project(target: Path, *, dropped: bool = True, gate: bool = False) -> P
     return target
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+def until_served(send: Callable[[], Response]) -> Response:
+    """Send a request again for as long as it is shed: nothing was done, and a loaded machine is no defect."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        answer = send()
+        if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE or answer.json()["code"] != "overloaded":
+            return answer
+        assert time.monotonic() < end, "it is shed again and again"
 
 
 @dataclass

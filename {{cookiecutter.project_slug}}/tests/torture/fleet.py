@@ -18,7 +18,8 @@ from pydantic import SecretStr
 from app.cli import migrate_in_development
 from app.patterns.development_issuer import DevelopmentIssuer
 from app.settings import Settings
-from tests.support.service import environment, free_port
+from tests.support.ports import free_port
+from tests.support.service import environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
