@@ -50,7 +50,7 @@ outbound = ["web"]
 """
 BOOT = ("check", "--layer", "boot")
 TOKEN = "hunter2-payments"
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Simulator:
@@ -113,8 +113,10 @@ def started(project: Path, simulator: Simulator, receiver: OtlpReceiver) -> Iter
 
 @pytest.fixture
 def service(started: Service, simulator: Simulator) -> Service:
-    """The service with a circuit that is closed, or closes at the next call."""
+    """The service with a circuit that stays closed: whatever a test lets fail, more has gone well before."""
     simulator.behave()
+    for _ in range(8):
+        read(started, "ch_1")
     return started
 
 
@@ -210,7 +212,7 @@ def test_a_declined_card_is_the_handlers_to_say(service: Service) -> None:
         ({"mode": "html"}, (502, "upstream_bad_answer"), "content_type"),
         ({"mode": "redirect"}, (502, "upstream_bad_answer"), "redirect"),
         ({"mode": "gzip_bomb"}, (502, "upstream_bad_answer"), "too_large"),
-        ({"mode": "hang"}, (504, "upstream_timeout"), "(attempt_)?timeout"),
+        ({"mode": "hang"}, (504, "upstream_timeout"), "(attempt_)?timeout|hurry"),
         ({"mode": "rate_limited", "retry_after": "9999999"}, (503, "upstream_unavailable"), "status_429"),
         ({"error_rate": 1.0}, (502, "upstream_refused"), "status_500"),
     ],
@@ -223,12 +225,9 @@ def test_what_goes_wrong_there_is_a_problem_here(
     is_problem(answer, *problem)
     assert "payments" not in answer.text
     (line,) = service.lines(request_id=answer.headers["x-request-id"], event="request")
-    assert re.fullmatch(f"payments: {reason}", line["reason"])
+    assert re.fullmatch(f"payments: ({reason})", line["reason"])
     if "retry_after" in behaviour:
         assert answer.headers["retry-after"] == "3600"
-    for _ in range(6):  # the failures of one test shall not add up with those of the next
-        simulator.behave()
-        read(service, "ch_1")
 
 
 def test_what_does_not_exist_there_is_not_passed_on(service: Service) -> None:
@@ -296,7 +295,10 @@ def test_an_open_circuit_is_degraded_answers_at_once_and_is_logged_once(
 ) -> None:
     folder = shutil.copytree(project, tmp_path / "dead", ignore=shutil.ignore_patterns("app.db*"))
     with running(folder, environ={"APP_PAYMENTS_URL": "http://127.0.0.1:9"}) as service:
-        answers = [read(service, "ch_1") for _ in range(40)]
+        answers: list[httpx2.Response] = []
+        while len(answers) < 40 and not any(line.get("event") == "circuit" for line in service.parsed()):
+            answers.append(read(service, "ch_1"))
+        answers.append(read(service, "ch_1"))  # and no more: seconds later it lets one try again
         for answer in answers:
             is_problem(answer, 503, "upstream_unavailable")
             assert int(answer.headers["retry-after"]) >= 1

@@ -58,14 +58,15 @@ def test_a_handler_that_holds_the_loop_is_named_with_its_stack(service: Service,
     receiver.wait_for(lambda: "GET /unruly/spin" in counted())
 
 
-def test_a_service_that_stands_still_too_often_is_not_ready(service: Service) -> None:
-    for _ in range(2):
-        httpx2.get(f"{service.url}/unruly/sleep?seconds=2.6", timeout=20)
-    service.lines(event="event_loop_free", entry="GET /unruly/sleep", count=2)
-    answer = httpx2.get(f"{service.url}/readyz")
-    assert answer.status_code == 503
-    assert answer.json()["checks"]["event_loop"]["state"] == "unavailable"
-    assert httpx2.get(f"{service.url}/livez").status_code == 200
+def test_a_service_that_stands_still_too_often_is_not_ready(project: Path) -> None:
+    with running(project) as service:
+        for _ in range(2):
+            httpx2.get(f"{service.url}/unruly/sleep?seconds=2.6", timeout=20)
+        service.lines(event="event_loop_free", entry="GET /unruly/sleep", count=2)
+        answer = httpx2.get(f"{service.url}/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["checks"]["event_loop"]["state"] == "unavailable"
+        assert httpx2.get(f"{service.url}/livez").status_code == 200
 
 
 def test_synchronous_handlers_that_hang_leave_threads_for_others(service: Service) -> None:

@@ -27,6 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy_project(tmp_path_factory.mktemp("service"))
     policy = folder / "policy.toml"
     text = policy.read_text("utf-8").replace("\n[roles]\n", '\n[roles]\nlooker = ["ops:read"]\n', 1)
+    text = text.replace('[routes."GET /probe/hang/too"]', '[routes."GET /probe/hang/too"]\nstage = "probation"')
     policy.write_text(text, "utf-8")
     return folder
 
@@ -96,7 +97,7 @@ def test_the_page_shows_every_route_and_service_and_allows_nothing_inline(servic
         shown = html.unescape(answer.text)
         for what in (
             "GET /probe/items/{number}",
-            "GET /probe/trial",
+            "GET /probe/hang/too",
             "probation",
             "payments",
             "unauthenticated",
