@@ -20,7 +20,7 @@ from app.patterns.graceful_shutdown import RETIRED, GracefulServer, Lifecycle, S
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds after which a test gives up waiting; never the time that something takes."""
 
 

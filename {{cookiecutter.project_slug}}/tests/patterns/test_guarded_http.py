@@ -25,7 +25,7 @@ from tests.support.live import serve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds after which a test gives up waiting; never the time that something takes."""
 
 SHORT = 0.2
