@@ -315,7 +315,8 @@ class Calls(Library):
         if name in self.module.classes:
             return self.construct(name, args, keywords)
         if name in effects.OFF_LOOP:
-            return self._elsewhere(effects.OFF_LOOP[name], args, keywords)
+            result = self._elsewhere(effects.OFF_LOOP[name], args, keywords)
+            return Value(types=frozenset({"concurrent.futures.Future"}), labels=result.all_labels()) if last(name) == "submit" else result
         if name == "builtins.super":
             return self._super(node)
         made = self._of_names(name, args, keywords) or self._validated(name, args)

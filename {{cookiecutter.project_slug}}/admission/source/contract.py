@@ -80,7 +80,7 @@ def taken(module: Module) -> Iterator[Taken]:
         info = module.classes[name]
         for field, declared in info.fields.items():
             annotation = module.annotation(declared.annotation)
-            if "typing.ClassVar" in ast.unparse(declared.annotation) or field == "model_config":
+            if "ClassVar" in ast.unparse(declared.annotation) or field == "model_config" or _is_made_inside(module, name, field, declared):
                 continue
             markers = [*calls_in(annotation), *([declared.value] if isinstance(declared.value, ast.Call) else [])]
             yield Taken(
@@ -91,6 +91,13 @@ def taken(module: Module) -> Iterator[Taken]:
                 bounds_of(module, markers) | _config_bounds(module, name),
                 info.node,
             )
+
+
+def _is_made_inside(module: Module, name: str, field: str, declared: ast.AnnAssign) -> bool:
+    """Return whether nobody outside can give a field: a private attribute, `field(init=False)`."""
+    if field.startswith("_") and module.is_a(name, "pydantic.BaseModel", "pydantic.RootModel"):
+        return True
+    return isinstance(declared.value, ast.Call) and any(keyword.arg == "init" and isinstance(keyword.value, ast.Constant) and keyword.value.value is False for keyword in declared.value.keywords)
 
 
 def input_parameters(module: Module) -> Iterator[tuple[ast.AST, Parameter]]:

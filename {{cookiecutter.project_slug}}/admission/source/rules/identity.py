@@ -151,7 +151,7 @@ _LIBRARIES: Final = (
     "ldap3.",
 )
 _CREDENTIALS: Final = re.compile(
-    r"^(authorization|x[-_]api[-_]key|api[-_]key|x[-_]auth[-_]token|x[-_]user[-_]id|x[-_]user|x[-_]role|x[-_]roles|x[-_]admin[-_]token|x[-_]token|x[-_]access[-_]token|x[-_]internal[-_]token|proxy[-_]authorization|x[-_]forwarded[-_]user|x[-_]admin|x[-_]admin[-_]key|x[-_]session|access[-_]token|session|session[-_]id|sessionid|auth[-_]token|x[-_]tenant[-_]id|x[-_]tenant)$",
+    r"^(authorization|x[-_]api[-_]key|api[-_]key|x[-_]auth[-_]token|x[-_]user[-_]id|x[-_]user|x[-_]role|x[-_]roles|x[-_]user[-_]roles?|x[-_]admin[-_]token|x[-_]token|x[-_]access[-_]token|x[-_]internal[-_]token|proxy[-_]authorization|x[-_]forwarded[-_]user|x[-_]admin|x[-_]admin[-_]key|x[-_]session|access[-_]token|session|session[-_]id|sessionid|auth[-_]token|x[-_]tenant[-_]id|x[-_]tenant)$",
     re.IGNORECASE,
 )
 _MEND: Final = (
@@ -179,8 +179,15 @@ def own_authentication(module: Module) -> Iterator[Fault]:
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and _CREDENTIALS.match(str(node.slice.value)) and BODY in module.value(node.value).labels:
             yield Fault(node, _MESSAGE, _MEND)
     for _, parameter in input_parameters(module):
-        if parameter.source in {"header", "cookie"} and _CREDENTIALS.match(_alias(parameter.markers()) or parameter.name):
+        if parameter.source not in {"header", "cookie"}:
+            continue
+        if _CREDENTIALS.match(_alias(parameter.markers()) or parameter.name):
             yield Fault(parameter.node, _MESSAGE, _MEND)
+        for kind in sorted(parameter.annotation.types & module.classes.keys()):
+            for base in module.bases_of(kind):
+                info = module.classes.get(base)
+                fields = info.fields.items() if info is not None else ()
+                yield from (Fault(declared, _MESSAGE, _MEND) for field, declared in fields if _CREDENTIALS.match(field))
 
 
 def _alias(markers: Iterator[ast.Call]) -> str | None:
