@@ -298,6 +298,91 @@ def test_flattening_leaves_the_documentation_as_it_was(package: Any) -> None:
     assert document(flat) == document(included)
 
 
+OPEN = """
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, HTTPException, UploadFile
+from fastapi.responses import StreamingResponse
+
+router = APIRouter()
+log = []
+
+async def opened():
+    log.append("open")
+    yield "something"
+    log.append("closed")
+
+async def plain():
+    return "nothing"
+
+@router.get("/opens")
+async def opens(it: Annotated[str, Depends(opened)]) -> list[str]:
+    return [it, *log]
+
+@router.get("/opens-below")
+async def opens_below(it: Annotated[str, Depends(lambda it=Depends(opened): it)]) -> list[str]:
+    return [it, *log]
+
+@router.get("/plain")
+async def has_none(it: Annotated[str, Depends(plain)]) -> list[str]:
+    return [it, *log]
+
+@router.get("/refuses")
+async def refuses() -> None:
+    raise HTTPException(418, "short and stout")
+
+@router.get("/too-late")
+async def too_late() -> StreamingResponse:
+    async def parts():
+        yield b"begun"
+        raise HTTPException(418)
+    return StreamingResponse(parts())
+
+files = []
+
+@router.post("/form")
+async def form(file: UploadFile, name: Annotated[str, Form()]) -> list[str]:
+    files.append(file)
+    return [name, (await file.read()).decode()]
+
+@router.get("/form")
+async def closed() -> list[bool]:
+    return [file.file.closed for file in files]
+"""
+
+
+def test_what_a_request_opens_is_closed_when_it_ends(package: Any) -> None:
+    with serve(rebuilt(package(opening=OPEN), lambda app, _route: app)) as url:
+        assert httpx2.get(f"{url}/opens").json() == ["something", "open"]
+        assert httpx2.get(f"{url}/opens-below").json() == ["something", "open", "closed", "open"]
+        assert httpx2.get(f"{url}/plain").json() == ["nothing", "open", "closed", "open", "closed"]
+        sent = httpx2.post(f"{url}/form", data={"name": "a"}, files={"file": b"content"})
+        assert sent.json() == ["a", "content"]
+        assert httpx2.get(f"{url}/form").json() == [True]
+
+
+def test_what_a_handler_raises_is_answered_as_fastapi_answers_it(package: Any) -> None:
+    with serve(rebuilt(package(opening=OPEN), lambda app, _route: app)) as url:
+        refused = httpx2.get(f"{url}/refuses")
+        assert (refused.status_code, refused.json()) == (418, {"detail": "short and stout"})
+        with pytest.raises(httpx2.RemoteProtocolError):  # its answer has begun, and can only be broken off
+            httpx2.get(f"{url}/too-late")
+
+
+def test_a_route_that_leaves_nothing_open_is_held_to_that(package: Any) -> None:
+    module = """
+    from fastapi import APIRouter, Request
+
+    router = APIRouter()
+
+    @router.get("/leaves")
+    async def leaves(request: Request) -> None:
+        request.scope["fastapi_inner_astack"].callback(print, "never closed")
+    """
+    with serve(rebuilt(package(leaving=module), lambda app, _route: app)) as url:
+        assert httpx2.get(f"{url}/leaves").status_code == 500
+
+
 def test_every_route_answers_through_its_guards(package: Any) -> None:
     passed: list[str] = []
 

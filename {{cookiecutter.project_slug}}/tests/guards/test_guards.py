@@ -73,3 +73,19 @@ def test_the_guard_is_missed_when_it_is_taken_out(name: str, project: Path) -> N
         pytest.raises((AssertionError, KeyError, ValueError, httpx2.HTTPError)),
     ):
         ALL[name](bare)
+
+
+def test_a_request_leaves_nothing_for_the_garbage_collector(service: Service) -> None:
+    """What holds itself in a circle through the guards is kept, with all that it read, until somebody collects it."""
+    headers = service.bearer("writer", subject="tidy")
+
+    def left(client: httpx2.Client) -> int:
+        count: int = client.get("/probe/garbage").json()["left"]
+        return count
+
+    with httpx2.Client(base_url=service.url, headers=headers) as client:
+        left(client)
+        for number in range(50):
+            assert client.get(f"/probe/items/{number}").json() == {"number": number}
+            assert client.post("/probe/json", json=[number]).json() == {"members": 1}
+        assert left(client) < 100

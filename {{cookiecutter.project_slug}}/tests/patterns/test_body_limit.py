@@ -166,6 +166,54 @@ async def test_a_second_cancellation_beside_ours_is_passed_on() -> None:
         await asyncio.create_task(BodyLimit(reads, max_bytes=LIMIT, timeout=0.01)(scope, receive, send))
 
 
+async def test_a_body_that_is_there_needs_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    armed: list[float] = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", lambda delay, *_rest: armed.append(delay))
+
+    async def reads(_scope: Any, receive: Any, _send: Any) -> None:
+        assert await receive() == {"type": "http.request", "body": b"whole"}
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"whole"}
+
+    async def send(_message: Any) -> None:
+        raise AssertionError("must not be answered")
+
+    await BodyLimit(reads, max_bytes=LIMIT)({"type": "http", "headers": [(b"content-length", b"5")]}, receive, send)
+    assert armed == []
+
+
+async def test_a_body_that_is_waited_for_comes_whole() -> None:
+    arrived = asyncio.Event()
+    pieces = [b"be", b"tw", b"een"]
+
+    async def reads(_scope: Any, receive: Any, _send: Any) -> None:
+        body = b""
+        while True:
+            message = await receive()
+            body += message["body"]
+            if not message["more_body"]:
+                break
+        assert body == b"between"
+
+    async def receive() -> Any:
+        for _ in range(3):  # more than one wait in one read
+            await asyncio.sleep(0)
+        await arrived.wait()
+        piece = pieces.pop(0)
+        return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
+
+    async def send(_message: Any) -> None:
+        raise AssertionError("must not be answered")
+
+    scope = {"type": "http", "headers": [(b"content-length", b"7")]}
+    task = asyncio.create_task(BodyLimit(reads, max_bytes=LIMIT)(scope, receive, send))
+    await asyncio.sleep(0)
+    arrived.set()
+    await task
+    assert pieces == []
+
+
 def nested(levels: int) -> bytes:
     return b"[" * levels + b"]" * levels
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import threading
 from functools import partial
@@ -463,6 +464,28 @@ def test_a_cancelled_request_rolls_back_and_leaks_nothing(bench: Bench, url: str
             assert httpx2.post(url).status_code == 500
     assert httpx2.get(f"{url}/notes").json() == []
     assert bench.checked_out == 0
+
+
+async def test_a_request_leaves_nothing_for_the_garbage_collector() -> None:
+    async def answers(scope: Any, _receive: Any, send: Any) -> None:
+        assert scope["state"]["session"].session is None
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def receive() -> Any:
+        raise AssertionError("nobody reads")
+
+    async def send(_message: Any) -> None:
+        return
+
+    def no_session(_scope: Any, _read_only: bool) -> UnitSession:  # noqa: FBT001 - the pattern's signature
+        raise AssertionError("nobody asked for it")
+
+    app = UnitOfWork(answers, sessions=no_session)
+    gc.collect()
+    for _ in range(20):
+        await app({"type": "http", "method": "POST"}, receive, send)
+    assert gc.collect() == 0
 
 
 def test_what_is_not_http_passes() -> None:

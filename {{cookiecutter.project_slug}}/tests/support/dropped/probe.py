@@ -1,6 +1,7 @@
 """A handler as a model might have written it an hour ago: plain, hopeful, and dropped in unchanged."""
 
 import asyncio
+import gc
 import logging
 from base64 import b64decode
 from typing import Any, get_args
@@ -59,6 +60,11 @@ async def echo(request: Request):
 @app.post("/probe/json")
 async def take_json(body: Any = Body()):
     return {"members": len(body)}
+
+
+@app.get("/probe/garbage")
+async def garbage():
+    return {"left": gc.collect()}
 
 
 @app.get("/probe/limited")
