@@ -124,7 +124,7 @@ def test_answers_whose_time_is_over_are_removed_in_batches(database_url: str) ->
             reaper = asyncio.create_task(database.reap_answers(batch=3))
             while sum(int(str(facts["count"])) for _, facts in told.events) < 5:
                 told.arrived.clear()
-                await asyncio.wait_for(told.arrived.wait(), 10)
+                await asyncio.wait_for(told.arrived.wait(), 30)
             reaper.cancel()
             async with database.transaction() as session:
                 left = await session.scalar(select(func.count()).select_from(IDEMPOTENCY))

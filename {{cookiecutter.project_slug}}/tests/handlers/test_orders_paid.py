@@ -167,7 +167,15 @@ def settled(shop: Shop, sku: str) -> int:
     return states.count("succeeded") if states.count("succeeded") <= 1 else 0
 
 
-def test_while_payments_hang_other_routes_answer_and_write(shop: Shop) -> None:
+def test_while_payments_hang_other_routes_answer_and_write(started: Shop, sqlite_url: str) -> None:
+    """In a service of its own, whose circuit the others do not meet."""
+    with simulated_in_a_thread() as (simulator, url):
+        environ = {"APP_PAYMENTS_URL": url, "APP_DATABASE_URL": sqlite_url.replace("+aiosqlite", "")}
+        with running(started.service.folder, environ=environ) as service:
+            others_go_on(Shop(service, simulator))
+
+
+def others_go_on(shop: Shop) -> None:
     shop.behave(mode="hang")
     with ThreadPoolExecutor(4) as pool:
         hanging = [pool.submit(shop.place, "grace", quantity=7) for _ in range(4)]

@@ -345,12 +345,12 @@ async def test_it_works_until_it_is_stopped_and_lets_what_runs_end(bench: Bench)
     running = asyncio.create_task(worker.run())
     await bench.add("a")
     worker.nudge()
-    await asyncio.wait_for(gate.begun.wait(), 5.0)
+    await asyncio.wait_for(gate.begun.wait(), 30.0)
     assert worker.in_flight == 1
     worker.stop()
     await bench.add("b")
     gate.open.set()
-    await asyncio.wait_for(running, 5.0)
+    await asyncio.wait_for(running, 30.0)
     # The second was added after it was stopped; a claim that was under way may still have taken it, and then did it.
     counts = await bench.store.counts()
     assert gate.ended >= 1
@@ -363,9 +363,9 @@ async def test_what_does_not_end_in_time_is_given_back_and_not_counted(bench: Be
     running = asyncio.create_task(worker.run())
     await bench.add("a")
     worker.nudge()
-    await asyncio.wait_for(gate.begun.wait(), 5.0)
+    await asyncio.wait_for(gate.begun.wait(), 30.0)
     worker.stop()
-    await asyncio.wait_for(running, 5.0)
+    await asyncio.wait_for(running, 30.0)
     assert bench.seen == [("returned", "")]
     (message,) = await bench.store.claim(1, 60.0)
     assert message.attempt == 1
@@ -377,7 +377,7 @@ async def test_a_worker_that_is_cancelled_leaves_nothing_running(bench: Bench) -
     running = asyncio.create_task(worker.run())
     await bench.add("a")
     worker.nudge()
-    await asyncio.wait_for(gate.begun.wait(), 5.0)
+    await asyncio.wait_for(gate.begun.wait(), 30.0)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -391,14 +391,14 @@ async def test_so_many_at_a_time_and_no_more(bench: Bench) -> None:
     running = asyncio.create_task(worker.run())
     await bench.add(*"abcde")
     worker.nudge()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while gate.running < 2:  # noqa: ASYNC110 - it is the worker whose turns are waited for
             await asyncio.sleep(0.005)
         gate.open.set()
         while gate.ended < 5:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0.005)
     worker.stop()
-    await asyncio.wait_for(running, 5.0)
+    await asyncio.wait_for(running, 30.0)
     assert gate.peak == 2
 
 

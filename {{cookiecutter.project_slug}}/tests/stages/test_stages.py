@@ -68,9 +68,8 @@ def test_a_person_takes_a_route_out_and_puts_it_back(service: Service, project: 
     assert (line["act"], line["by"], line["why"]) == ("quarantine", "ann", "it leaks")
     is_problem(get(service, "/probe/items/1"), 503, "route_quarantined")
     assert get(service, "/probe/span").status_code == 200
-    assert httpx2.get(f"{service.url}/readyz").json()["checks"]["routes"]["quarantined"] == [
-        "GET /probe/items/{number}"
-    ]
+    out = httpx2.get(f"{service.url}/readyz").json()["checks"]["routes"]["quarantined"]
+    assert set(out) - {"GET /probe/crash"} == {"GET /probe/items/{number}"}  # another test may have had that one fail
     run_to_end(project, "routes", "release", "GET /probe/items/{number}", "--why", "mended", "--by", "bob")
     service.lines(event="route_order", act="release")
     assert get(service, "/probe/items/1").status_code == 200
