@@ -507,6 +507,13 @@ COMPARISONS: Final = frozenset(f"operator.{name}" for name in ("eq", "ne", "lt",
 GETTERS: Final = frozenset({"operator.itemgetter", "operator.attrgetter", "operator.methodcaller"})
 """Makes a function that asks an object for what is named here: ``itemgetter("id")(row)`` is ``row["id"]``."""
 
+ENCODERS: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "base64.b64encode": base64.b64encode,
+    "base64.urlsafe_b64encode": base64.urlsafe_b64encode,
+    "binascii.hexlify": binascii.hexlify,
+}
+"""What writes a constant in another way, as a header of credentials does."""
+
 DECODERS: Final[dict[str, Callable[[str | bytes], bytes]]] = {
     "base64.b64decode": base64.b64decode,
     "base64.standard_b64decode": base64.b64decode,

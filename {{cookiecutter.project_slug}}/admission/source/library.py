@@ -148,6 +148,8 @@ class Library(Expressions):
     def _passed_method(  # noqa: PLR0911 - one for each kind
         self, name: str, method: str, receiver: Value, args: Sequence[Value], keywords: dict[str, Value]
     ) -> Value:
+        if method in {"encode", "decode"} and receiver.constant is not None and not args and not keywords:
+            return _recoded(receiver.constant.value)
         if method in {"get", "pop", "setdefault"}:
             key = args[0].constant.value if args and args[0].constant else None
             found = self.element(receiver, key) if receiver is not NOTHING else Value(types=frozenset({f"{name}()"}))
@@ -189,7 +191,8 @@ class Library(Expressions):
     def _joined(self, receiver: Value, args: Sequence[Value]) -> Value:
         parts = [part for arg in args for part in (arg.items, Value(labels=arg.labels)) if part is not None]
         fields = [value for arg in args for _, value in arg.fields]
-        if isinstance(self.current, ast.Call) and receiver.constant is not None and all(isinstance(arg, ast.List | ast.Tuple) for arg in self.current.args):
+        shown = isinstance(self.current, ast.Call) and all(isinstance(arg, ast.List | ast.Tuple) for arg in self.current.args)
+        if receiver.constant is not None and (shown or all(arg.fixed for arg in args)):
             said = [value.constant.value for value in fields if value.constant is not None]
             if len(said) == len(fields) > 0:
                 return constant(str(receiver.constant.value).join(map(str, said))[:MAX_CONSTANT])
@@ -269,12 +272,24 @@ class Library(Expressions):
 def _decoded(name: str, args: Sequence[Value]) -> Value | None:
     """Return the constant that another writing of it stands for: ``b64decode("...")``; None for all other calls."""
     said = args[0].constant.value if args and args[0].constant is not None else None
-    if name not in effects.DECODERS or not isinstance(said, str | bytes) or len(said) > MAX_CONSTANT:
+    if not isinstance(said, str | bytes) or len(said) > MAX_CONSTANT:
+        return None
+    if name in effects.ENCODERS and isinstance(said, bytes):
+        return constant(effects.ENCODERS[name](said))
+    if name not in effects.DECODERS:
         return None
     try:
         return constant(effects.DECODERS[name](said))
     except ValueError:
         return None
+
+
+def _recoded(said: object) -> Value:
+    """Return what ``"text".encode()`` and ``b"text".decode()`` give."""
+    try:
+        return constant(said.encode() if isinstance(said, str) else said.decode() if isinstance(said, bytes) else None)
+    except UnicodeError:
+        return NOTHING
 
 
 def _is_about_rows(label: str) -> bool:

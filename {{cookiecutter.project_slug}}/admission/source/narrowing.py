@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _KEEPING: Final = frozenset({"lower", "upper", "strip", "casefold", "title", "lstrip", "rstrip", "removeprefix", "removesuffix"})
 _SHAPES: Final = frozenset({"isalnum", "isdigit", "isidentifier", "isdecimal", "isnumeric", "isalpha"})
+_BUILT_IN: Final = frozenset(f"builtins.{name}" for name in ("str", "bytes", "list", "dict", "tuple", "set", "Exception", "BaseException"))
 _HOSTS: Final = frozenset({"hostname", "netloc", "host"})
 
 
@@ -160,10 +161,18 @@ class Narrowing(Calls):
             self._narrow_match(test, env)
         if holds and "builtins.isinstance" in names and len(test.args) > 1:
             kinds = self.module.annotation(test.args[1]).types
+            path = path_of(test.args[0])
             if self.is_inert(kinds):
                 self._shape(test.args[0], env)
+            elif path is not None:
+                env.know(path, self.seen_as(env.lookup(path) or self.module.value(test.args[0]), kinds))
         for helper in self.module.value(function).functions:
             self._narrow_by_helper(helper, test, env, holds=holds)
+
+    def seen_as(self, value: Value, kinds: frozenset[str]) -> Value:
+        """Return a value that is known to be of these classes, if nothing better is known of it: an `UploadFile` out of a form."""
+        known = any(kind in self.module.classes or kind in kinds for kind in value.types)
+        return value if known or not kinds or kinds <= _BUILT_IN else replace(value, types=kinds, names=frozenset())
 
     def _inside(self, node: ast.expr, env: Environment) -> None:
         """A resolved path lies under a root."""

@@ -274,7 +274,9 @@ class Statements(Narrowing):
 
     def _bind_pattern(self, pattern: ast.pattern, subject: Value, env: Environment) -> None:
         for part in inside(pattern):
-            if isinstance(part, ast.MatchAs | ast.MatchStar) and part.name:
+            if isinstance(part, ast.MatchAs) and part.name and isinstance(part.pattern, ast.MatchClass):
+                env.bind(part.name, self.seen_as(subject, self.module.annotation(part.pattern.cls).types))
+            elif isinstance(part, ast.MatchAs | ast.MatchStar) and part.name:
                 env.bind(part.name, subject)
             elif isinstance(part, ast.MatchMapping) and part.rest:
                 env.bind(part.rest, subject)

@@ -150,6 +150,7 @@ _FILE_METHODS: Final = frozenset({"read_text", "read_bytes", "write_text", "writ
 def blocking(module: Module) -> Iterator[Fault]:
     """Point at calls and locks that hold the event loop."""
     yield from _held(module)
+    yield from _busy(module)
     for call in calls(module):
         if not call.on_loop:
             continue
@@ -175,6 +176,16 @@ def _held(module: Module) -> Iterator[Fault]:
                     f"`{min(kinds)}` holds the event loop. While it waits for another thread, no other request of this process moves.",
                     "`async with asyncio.Lock():`, one for each process; across processes the database decides.",
                 )
+
+
+def _busy(module: Module) -> Iterator[Fault]:
+    """Point at loops of a coroutine that look at the clock until it is late enough, and let nobody else run."""
+    for node in module.walk(ast.While):
+        if not isinstance(node, ast.While) or module.function_of(node) not in module.loop_functions:
+            continue
+        asks = any(isinstance(part, ast.Call) and any(name.startswith("time.") for name in module.value(part.func).names) for part in inside(node.test))
+        if asks and not any(isinstance(part, ast.Await | ast.AsyncFor | ast.AsyncWith) for part in inside(node)):
+            yield Fault(node, "This loop holds the event loop until the time has come. Meanwhile no other request of this process moves.", "`await asyncio.sleep(...)`.")
 
 
 _THREAD_LOCKS: Final = frozenset(f"threading.{kind}" for kind in ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition"))

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
+from admission.source.effects import OFF_LOOP
 from admission.source.headers import headers_set
 from admission.source.match import (
     argument_node,
@@ -74,6 +75,11 @@ _FILES: Final = {
             "numpy.load",
             "pandas.read_csv",
             "tempfile.mkdtemp",
+            "tempfile.mkstemp",
+            "tempfile.TemporaryDirectory",
+            "tempfile.TemporaryFile",
+            "tempfile.NamedTemporaryFile",
+            "tempfile.SpooledTemporaryFile",
         ),
         (0,),
     ),
@@ -161,8 +167,9 @@ def _path_argument(module: Module, call: Call) -> ast.expr | None:
 
 def _hands_on(call: Call) -> bool:
     """Return whether a function that opens files is handed on, with the client's path: `to_thread(open, name)`."""
-    handed = call.args[0] if call.args else NOTHING
-    if handed.names & _FILES.keys() and any(free(later, "path") for later in call.args[1:2]):
+    position = next((OFF_LOOP[name] for name in sorted(call.names) if name in OFF_LOOP), 0)
+    handed = call.args[position] if len(call.args) > position else NOTHING
+    if handed.names & _FILES.keys() and any(free(later, "path") for later in call.args[position + 1 : position + 2]):
         return True
     return any(name.startswith("pathlib.Path.") for name in handed.names) and free(handed, "path")
 

@@ -271,14 +271,14 @@ def _exists_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
                 return
 
 
-def _asks_whether_found(module: Module, test: ast.expr) -> bool:
+def _asks_whether_found(module: Module, test: ast.expr, depth: int = 0) -> bool:
     """`if existing:`, `if existing is not None:`, `if count >= LIMIT:` on an answer of the database."""
     if isinstance(test, ast.NamedExpr):
         test = test.value
     if isinstance(test, ast.BoolOp):
-        return any(_asks_whether_found(module, part) for part in test.values)
+        return any(_asks_whether_found(module, part, depth) for part in test.values)
     if isinstance(test, ast.Name | ast.Await | ast.Call):
-        return _is_row(module, test)
+        return _is_row(module, test) or (depth < _ROUNDS and any(_asks_whether_found(module, answer, depth + 1) for answer in _answers_of(module, test)))
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
         left = test.left.value if isinstance(test.left, ast.NamedExpr) else test.left
         found = isinstance(test.ops[0], ast.IsNot) and isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value is None
@@ -287,10 +287,23 @@ def _asks_whether_found(module: Module, test: ast.expr) -> bool:
     return False
 
 
+def _answers_of(module: Module, node: ast.expr) -> list[ast.expr]:
+    """Return what a helper that answers yes or no compares: `return await session.scalar(...) is not None`."""
+    asked = node.value if isinstance(node, ast.Await) else node
+    call = module.calls.get(asked) if isinstance(asked, ast.Call) else None
+    if call is None:
+        return []
+    answers = [part.value for function in call.functions for part in _own_nodes(module, function, ast.Return) if isinstance(part, ast.Return) and part.value is not None]
+    answers += [call.node.args[0]] if "builtins.bool" in call.names and call.node.args else []
+    return [answer.args[0] if isinstance(answer, ast.Call) and answer.args and "builtins.bool" in module.value(answer.func).names else answer for answer in answers if isinstance(answer, ast.Compare | ast.Call | ast.Await)]
+
+
 def _same_class(module: Module, function: ast.AST, question: ast.expr, added: set[str]) -> bool:
     """Return whether a question was about the class that is inserted."""
     names = {part.id for part in inside(question) if isinstance(part, ast.Name)}
     asked = set(names)
+    helpers = {function for part in inside(question) if isinstance(part, ast.Call) and part in module.calls for function in module.calls[part].functions}
+    asked |= {part.id for helper in helpers for part in inside(helper) if isinstance(part, ast.Name)}
     for node in _own_nodes(module, function, ast.Assign):
         if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id in names for target in node.targets):
             asked |= {part.id for part in inside(node.value) if isinstance(part, ast.Name)}
@@ -333,6 +346,8 @@ def _is_awaited(module: Module, call: Call) -> bool:
     statement = module.statement_of(call.node)
     if not call.on_loop or isinstance(statement, ast.AsyncWith | ast.AsyncFor):
         return True
+    if any(isinstance(parent, ast.Call) and parent in module.calls and is_group(module.calls[parent]) for parent in module.ancestors(call.node)):
+        return True  # the group waits for it
     return any(isinstance(parent, ast.Await) for parent in module.ancestors(call.node) if parent is statement or not isinstance(parent, ast.stmt))
 
 

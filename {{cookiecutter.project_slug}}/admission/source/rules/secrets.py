@@ -113,11 +113,14 @@ def _constants_behind(module: Module, node: ast.expr, depth: int = 0) -> Iterato
         pieces = node.values if isinstance(node, ast.BoolOp) else [node.body, node.orelse]
     elif isinstance(node, ast.Call):
         pieces = [*([node.func.value] if isinstance(node.func, ast.Attribute) and node.func.attr in _WRITING else []), *(node.args[:1] if module.value(node.func).names & DECODERS.keys() else [])]
+        if module.value(node.func).names & _COLLECTING:
+            pieces += [*node.args, *(keyword.value for keyword in node.keywords)]
     for piece in pieces[:_STEPS]:
         yield from _constants_behind(module, piece, depth + 1)
 
 
 _STEPS: Final = 8
+_COLLECTING: Final = frozenset(f"builtins.{name}" for name in ("dict", "zip", "list", "tuple", "set", "frozenset", "iter", "next"))
 _WRITING: Final = frozenset({"encode", "decode", "strip", "get", "get_secret_value"})
 """Methods that hand the text of their object on."""
 
@@ -286,9 +289,11 @@ def _written_comparisons(module: Module) -> Iterator[tuple[ast.AST, tuple[ast.ex
     for node in module.walk(ast.Compare):
         if not isinstance(node, ast.Compare) or len(node.ops) != 1:
             continue
-        if isinstance(node.ops[0], ast.In | ast.NotIn) and isinstance(node.comparators[0], ast.Tuple | ast.List | ast.Set):
+        if isinstance(node.ops[0], ast.In | ast.NotIn):
             # `given in (key, old_key)` compares with each in turn.
-            yield node, (node.left, *node.comparators[0].elts)
+            among = node.comparators[0]
+            shown = [among, *(module.given.get((module.function_of(among), among.id), []) if isinstance(among, ast.Name) else [])]
+            yield from ((node, (node.left, *each.elts)) for each in shown if isinstance(each, ast.Tuple | ast.List | ast.Set))
         elif isinstance(node.ops[0], ast.Eq | ast.NotEq):
             yield node, (node.left, node.comparators[0])
 

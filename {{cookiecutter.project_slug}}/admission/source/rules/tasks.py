@@ -29,6 +29,7 @@ _SPAWNING: Final = frozenset(
         "asyncio.Task",
         "asyncio.AbstractEventLoop.call_later",
         "asyncio.AbstractEventLoop.call_soon",
+        "asyncio.AbstractEventLoop.call_soon_threadsafe",
         "asyncio.AbstractEventLoop.call_at",
     }
 )

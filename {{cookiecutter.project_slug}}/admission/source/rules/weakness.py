@@ -176,7 +176,7 @@ def _must_be_secret(module: Module, call: Call) -> bool:
                 return True
         if isinstance(parent, ast.Call) and needs_secrecy(parent.func.attr if isinstance(parent.func, ast.Attribute) else parent.func.id if isinstance(parent.func, ast.Name) else "") and not module.value(parent.func).names & {"asyncio.sleep"}:
             return True
-        if is_function(parent):
+        if is_function(parent) and not isinstance(parent, ast.Lambda):
             if needs_secrecy(getattr(parent, "name", "")):
                 return True
             break
