@@ -312,8 +312,9 @@ class Expressions(State):
     def combine(self, node: ast.AST, operator: ast.operator, left: Value, right: Value) -> Value:
         """Return the result of a binary operator."""
         own = self._own_operator(operator, left, right)
-        if own is not None:
-            return own
+        return own if own is not None else self._combined(node, operator, left, right)
+
+    def _combined(self, node: ast.AST, operator: ast.operator, left: Value, right: Value) -> Value:
         if isinstance(operator, ast.Div) and (left.types | right.types) & {"pathlib.Path", "anyio.Path"}:
             made = self.compose(node, (left, right))
             return replace(made, types=(left.types | right.types) & {"pathlib.Path", "anyio.Path"})

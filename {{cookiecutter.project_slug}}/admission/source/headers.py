@@ -45,6 +45,10 @@ def headers_set(module: Module) -> Iterator[tuple[str, ast.AST, ast.expr]]:
     for node in module.walk(ast.AugAssign):
         if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.BitOr) and _is_meant(module, node.target):
             yield from _in_dictionary(module, node.value)
+    yield from _set_by_calls(module)
+
+
+def _set_by_calls(module: Module) -> Iterator[tuple[str, ast.AST, ast.expr]]:
     for call in calls(module):
         headers = argument_node(call, None, "headers")
         if headers is not None and any("Response" in name or "HTTPException" in name for name in call.names):

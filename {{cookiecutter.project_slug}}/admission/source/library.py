@@ -68,11 +68,8 @@ class Library(Expressions):
             return Value(types=frozenset({"builtins.str"}), labels=safe)
         if name in effects.BEGINNING:
             return Value(names=frozenset({f"{name}()"}), labels=frozenset({effects.BEGINNING[name]}))
-        decoded = _decoded(name, args)
-        if decoded is not None:
-            return decoded
-        if name in effects.PASSING:
-            return self._passed(name, args, keywords)
+        if name in effects.PASSING or name in effects.DECODERS or name in effects.ENCODERS:
+            return _decoded(name, args) or self._passed(name, args, keywords)
         if self._is_database(name, receiver):
             return Value(types=frozenset({f"{name}()"}), labels=frozenset({ROW}) | self._asked(receiver, args, keywords))
         if name.startswith(_SERVICES):

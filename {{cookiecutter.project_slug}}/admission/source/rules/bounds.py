@@ -173,7 +173,7 @@ def untyped(module: Module) -> Iterator[Fault]:
             )
 
 
-def _is_validated(module: Module, node: ast.AST, seen: dict[tuple[ast.AST, str], bool] | None = None) -> bool:  # noqa: C901, PLR0911 - one for each kind
+def _is_validated(module: Module, node: ast.AST, seen: dict[tuple[ast.AST, str], bool] | None = None) -> bool:  # noqa: PLR0911 - one for each kind
     """Return whether what was read goes straight into a model, or is only weighed: signed, hashed, measured."""
     child, seen = node, {} if seen is None else seen
     for parent in module.ancestors(node):

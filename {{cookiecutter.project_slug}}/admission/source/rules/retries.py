@@ -226,19 +226,11 @@ def _looks_for_errors(module: Module, call: Call, depth: int = 0) -> bool:
         return False
     if isinstance(statement, ast.Return) and depth < _ROUNDS and any(_looks_for_errors(module, other, depth + 1) for other in module.callers.get(function, [])):
         return True
-    derived = _names(statement.targets if isinstance(statement, ast.Assign) else [statement.target] if isinstance(statement, ast.AnnAssign) else [])
+    derived = _names_from(function, call.node)
 
     def about(node: ast.AST | None) -> bool:
-        return node is not None and any(part is call.node or (isinstance(part, ast.Name) and part.id in derived) for part in inside(node))
+        return node is not None and _touches(node, call.node, derived)
 
-    for _ in range(_ROUNDS):
-        for part in inside(function):
-            if isinstance(part, ast.Assign) and about(part.value):
-                derived |= _names(part.targets)
-            elif isinstance(part, ast.NamedExpr) and about(part.value):
-                derived |= _names([part.target])
-            elif isinstance(part, ast.For | ast.comprehension) and about(part.iter):
-                derived |= _names([part.target])
     for part in inside(function):
         if isinstance(part, ast.Raise) and (about(part) or any(about(_asked(parent)) for parent in module.ancestors(part))):
             return True
@@ -247,6 +239,30 @@ def _looks_for_errors(module: Module, call: Call, depth: int = 0) -> bool:
         if isinstance(part, ast.Call) and part is not call.node and part in module.calls and any(about(each) for each in (*part.args, *(keyword.value for keyword in part.keywords))) and _is_told(module, module.calls[part]):
             return True
     return False
+
+
+def _names_from(function: ast.AST, made: ast.Call) -> set[str]:
+    """Return the names that hold what a call gave, or a part of it."""
+    derived: set[str] = set()
+    for _ in range(_ROUNDS):
+        for part in inside(function):
+            value, targets = _taken(part)
+            if value is not None and _touches(value, made, derived):
+                derived |= _names(targets)
+    return derived
+
+
+def _taken(node: ast.AST) -> tuple[ast.expr | None, Sequence[ast.expr]]:
+    """Return what a statement or loop takes something from, and what it gives it to."""
+    if isinstance(node, ast.Assign):
+        return node.value, node.targets
+    if isinstance(node, ast.AnnAssign | ast.NamedExpr):
+        return node.value, [node.target]
+    return (node.iter, [node.target]) if isinstance(node, ast.For | ast.comprehension) else (None, [])
+
+
+def _touches(node: ast.AST, made: ast.Call, names: set[str]) -> bool:
+    return any(part is made or (isinstance(part, ast.Name) and part.id in names) for part in inside(node))
 
 
 def _asked(node: ast.AST) -> ast.AST | None:

@@ -94,29 +94,39 @@ def _keys(module: Module, call: Call) -> Iterator[ast.Constant]:
 
 def _constants_behind(module: Module, node: ast.expr, depth: int = 0) -> Iterator[ast.Constant]:
     """Yield the texts of the source that an expression may be: behind names, fields, members of an enumeration, `encode()`."""
-    if depth > _STEPS:
-        return
-    pieces: list[ast.expr] = []
     if isinstance(node, ast.Constant):
         yield from [node] if isinstance(node.value, str | bytes) else []
-    elif isinstance(node, ast.Name):
+    elif depth < _STEPS:
+        for piece in _pieces(module, node)[:_STEPS]:
+            yield from _constants_behind(module, piece, depth + 1)
+
+
+def _pieces(module: Module, node: ast.expr) -> list[ast.expr]:  # noqa: PLR0911 - one for each kind
+    """Return the expressions of which an expression may be one, or an element of one, or another writing of one."""
+    if isinstance(node, ast.Name):
         local = module.given.get((module.function_of(node), node.id))
-        pieces = local if local is not None else module.given.get((None, node.id), [])
-    elif isinstance(node, ast.Attribute):
+        return local if local is not None else module.given.get((None, node.id), [])
+    if isinstance(node, ast.Attribute):
         kinds = module.value(node.value).types | module.value(node.value).names
-        pieces = [given for kind in sorted(kinds & module.classes.keys()) for given in _class_values(module, kind, node.attr)]
-    elif isinstance(node, ast.Subscript):
-        pieces = [node.value]
-    elif isinstance(node, ast.Dict | ast.Tuple | ast.List):
-        pieces = node.values if isinstance(node, ast.Dict) else node.elts
-    elif isinstance(node, ast.BoolOp | ast.IfExp):
-        pieces = node.values if isinstance(node, ast.BoolOp) else [node.body, node.orelse]
-    elif isinstance(node, ast.Call):
-        pieces = [*([node.func.value] if isinstance(node.func, ast.Attribute) and node.func.attr in _WRITING else []), *(node.args[:1] if module.value(node.func).names & DECODERS.keys() else [])]
-        if module.value(node.func).names & _COLLECTING:
-            pieces += [*node.args, *(keyword.value for keyword in node.keywords)]
-    for piece in pieces[:_STEPS]:
-        yield from _constants_behind(module, piece, depth + 1)
+        return [given for kind in sorted(kinds & module.classes.keys()) for given in _class_values(module, kind, node.attr)]
+    if isinstance(node, ast.Subscript):
+        return [node.value]
+    if isinstance(node, ast.Dict | ast.BoolOp):
+        return node.values
+    if isinstance(node, ast.Tuple | ast.List):
+        return node.elts
+    if isinstance(node, ast.IfExp):
+        return [node.body, node.orelse]
+    return _of_call(module, node) if isinstance(node, ast.Call) else []
+
+
+def _of_call(module: Module, node: ast.Call) -> list[ast.expr]:
+    names = module.value(node.func).names
+    if names & _COLLECTING:
+        return [*node.args, *(keyword.value for keyword in node.keywords)]
+    if names & DECODERS.keys():
+        return node.args[:1]
+    return [node.func.value] if isinstance(node.func, ast.Attribute) and node.func.attr in _WRITING else []
 
 
 _STEPS: Final = 8
@@ -396,21 +406,26 @@ def switched_off(module: Module) -> Iterator[Fault]:
         given = {name for value in (*call.keywords.values(), *call.args) for name in value.names}
         if named(call, _UNCHECKED) or given & _UNCHECKED or _sets_unchecked(call):
             yield Fault(call.node, tls, mend)
+    yield from (Fault(node, tls, mend) for node in _kept_unchecked(module))
+
+
+def _kept_unchecked(module: Module) -> Iterator[ast.AST]:
+    """Yield where a check that is switched off is set or kept: an attribute, a dictionary, a mention of `CERT_NONE`."""
     for node in module.walk(ast.Assign):
         value = module.value(node.value) if isinstance(node, ast.Assign) else NOTHING
         targets = [part for target in getattr(node, "targets", []) for part in inside(target)]
         names = {target.attr for target in targets if isinstance(target, ast.Attribute)}
         parts = [value, *(part for _, part in value.fields)]
         if any(part.names & _UNCHECKED or (is_constant(part, False) and names & _CHECKS) for part in parts):
-            yield Fault(node, tls, mend)
+            yield node
     for value_node, key in module.keys.items():
         said = module.value(key).constant
         if said is not None and said.value in _OF_CONTEXTS and is_constant(module.value(value_node), False):
-            yield Fault(value_node, tls, mend)
+            yield value_node
     for mention in module.walk(ast.Attribute, ast.Name):
         # Wherever it is kept in the meantime, nobody mentions it for anything but to use it; to refuse it, say.
         if isinstance(mention, ast.Attribute | ast.Name) and module.resolve(mention) in _UNCHECKED and not isinstance(module.parents.get(mention), ast.Compare):
-            yield Fault(mention, tls, mend)
+            yield mention
 
 
 _OF_CONTEXTS: Final = frozenset({"check_hostname", "verify_ssl", "ssl_verify"})

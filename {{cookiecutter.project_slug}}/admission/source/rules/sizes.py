@@ -151,17 +151,25 @@ def _bounds(pieces: list[ast.expr]) -> Iterator[ast.AST]:
     groups = any(isinstance(part, ast.Attribute) and part.attr == "group_by" for piece in pieces for part in inside(piece))
     for piece in pieces:
         for part in inside(piece):
-            if isinstance(part, ast.Attribute) and part.attr in _BOUNDED:
-                yield part
-            elif isinstance(part, ast.Attribute) and part.attr in {"count", "sum", "max", "min", "avg", "exists"} and isinstance(part.value, ast.Name) and part.value.id in {"func", "sa", "sqlalchemy"} and not groups:
-                yield part
-            elif isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in {"exists", "insert", "update", "delete"}:
-                yield part
-            elif isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Attribute) and part.left.attr in {"id", "uuid"} and isinstance(part.left.value, ast.Name) and part.left.value.id[:1].isupper():
+            if _is_bound(part) or (not groups and _is_aggregate(part)):
                 yield part
     said = " ".join(text_of(piece) for piece in pieces)
     if _BOUNDED_TEXT.search(said) and not any(isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "select" for piece in pieces for part in inside(piece)):
         yield pieces[0]
+
+
+def _is_bound(part: ast.AST) -> bool:
+    """Return whether a part of a statement bounds its rows: `limit`, `in_`, a single id, a statement that only writes."""
+    if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in {"exists", "insert", "update", "delete"}:
+        return True
+    if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Attribute) and part.left.attr in {"id", "uuid"}:
+        return isinstance(part.left.value, ast.Name) and part.left.value.id[:1].isupper()
+    return isinstance(part, ast.Attribute) and part.attr in _BOUNDED
+
+
+def _is_aggregate(part: ast.AST) -> bool:
+    """Return whether a part of a statement makes one row of all: `func.count()`."""
+    return isinstance(part, ast.Attribute) and part.attr in {"count", "sum", "max", "min", "avg", "exists"} and isinstance(part.value, ast.Name) and part.value.id in {"func", "sa", "sqlalchemy"}
 
 
 def _chain(module: Module, node: ast.AST) -> set[str]:

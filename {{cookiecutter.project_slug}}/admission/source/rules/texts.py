@@ -224,18 +224,21 @@ def header_from_input(module: Module) -> Iterator[Fault]:
     """Point at headers of the answer that hold text of the client."""
     message = "Text of the client becomes a header of the answer. With a line break in it, it adds headers or a whole second answer."
     mend = "Send it in the body; a file name as `quote(name, safe=\"\")` in `filename*=UTF-8''...`."
-    for node in module.walk(ast.Assign):
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                if isinstance(target, ast.Subscript) and is_answer_headers(module, target.value) and free(module.value(node.value), "url"):
-                    yield Fault(node, message, mend)
-    for merged in module.walk(ast.AugAssign):
-        if isinstance(merged, ast.AugAssign) and is_answer_headers(module, merged.target) and free(module.value(merged.value), "url"):
-            yield Fault(merged, message, mend)
+    yield from (Fault(node, message, mend) for node in (*_assigned_headers(module), *_called_headers(module)))
+
+
+def _assigned_headers(module: Module) -> Iterator[ast.AST]:
+    for node in module.walk(ast.Assign, ast.AugAssign):
+        places = [target.value for target in node.targets if isinstance(target, ast.Subscript)] if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+        if isinstance(node, ast.Assign | ast.AugAssign) and any(is_answer_headers(module, place) for place in places) and free(module.value(node.value), "url"):
+            yield node
+
+
+def _called_headers(module: Module) -> Iterator[ast.AST]:
     for call in calls(module):
         if any(name.startswith(("fastapi.responses.", "fastapi.Response")) for name in call.names):
             headers = call.argument(None, "headers")
             if headers is not None and any(free(value, "url") for value in (*(value for _, value in headers.fields), headers.items)):
-                yield Fault(argument_node(call, None, "headers") or call.node, message, mend)
+                yield argument_node(call, None, "headers") or call.node
         if method(call) in {"append", "update", "setdefault", "add"} and isinstance(call.node.func, ast.Attribute) and is_answer_headers(module, call.node.func.value) and any(free(value, "url") for value in call.args):
-            yield Fault(call.node, message, mend)
+            yield call.node

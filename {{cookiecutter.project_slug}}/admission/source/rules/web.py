@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from admission.source.declare import Fault, Registry
 from admission.source.headers import headers_set
 from admission.source.match import argument_node, calls, is_constant, method, named
-from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
