@@ -44,7 +44,7 @@ SMALLER = {
     "make bench": "UV_NO_SYNC=0 UV_PROJECT_ENVIRONMENT=.venv/bench uv run --frozen --group bench"
     " python benchmarks/run.py --quick --only bare --requests 20 --output results"
     " --service-python .venv/service/bin/python",
-    "make check": "make check ARGS='--layer source --layer lint --layer boot'",
+    "make check": "make check ARGS='--layer source --layer lint'",
     'app evidence "GET /v1/orders"': 'app evidence "GET /v1/greetings" --no-gate',
 }
 """What is typed for what would take minutes; tests/test_tutorial.py runs ``check`` and ``evidence`` whole."""
