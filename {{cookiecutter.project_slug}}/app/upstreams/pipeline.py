@@ -273,9 +273,9 @@ def _earlier(call: Call) -> float | None:
     return None if left is None else left - EARLIER
 
 
-def _says_something(error: BaseException) -> bool:
-    """Tell whether an error counts for the circuit: the service's own fault, and not ours or a caller's hurry."""
-    return is_failure(error) and getattr(error, "reason", "") not in {BULKHEAD_FULL, "hurry"}
+def _says_something(error: BaseException) -> bool | None:
+    """Tell whether an error is the service's own fault; None for ours and a caller's hurry, which say nothing of it."""
+    return None if getattr(error, "reason", "") in {BULKHEAD_FULL, "hurry"} else is_failure(error)
 
 
 def _may_pass(error: BaseException) -> bool:

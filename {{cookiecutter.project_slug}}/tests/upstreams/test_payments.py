@@ -290,10 +290,18 @@ async def test_it_opens_too_when_the_ends_of_attempt_and_call_come_in_the_same_t
 
 @pytest.mark.parametrize("busy", [0.0, 0.3], ids=["idle loop", "busy loop"])
 async def test_callers_in_a_hurry_do_not_open_the_circuit(busy: float) -> None:
-    async with bench(patience=0.2, concurrency=40) as on:
+    async with bench(patience=20.0, concurrency=40) as on:
         on.behave(mode="hang")
         asyncio.get_running_loop().call_later(0.05, time.sleep, busy)
         calls = [on.client(remaining=lambda: 0.1).read("ch_1") for _ in range(40)]
+        await asyncio.gather(*calls, return_exceptions=True)
+        assert on.pipeline.check()["circuit"] == "closed"
+
+
+async def test_callers_in_a_hurry_do_not_make_a_service_slow() -> None:
+    async with bench(patience=20.0, slow=0.05, concurrency=40) as on:
+        on.behave(mode="hang")
+        calls = [on.client(remaining=lambda: 0.2).read("ch_1") for _ in range(40)]
         await asyncio.gather(*calls, return_exceptions=True)
         assert on.pipeline.check()["circuit"] == "closed"
 
