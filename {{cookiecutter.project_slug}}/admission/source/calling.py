@@ -405,6 +405,8 @@ class Calls(Library):
         if not any(value.functions for value in given):
             return
         rest = [self.element(value) if value.items else value for value in args if not value.functions]
+        if name == "functools.reduce":  # what came out so far, and the next
+            rest = [join(*rest[1:], rest[0]) if rest else NOTHING, *rest[:1]]
         in_thread = last(name) in {"Thread", "Process", "Timer"}
         if "args" in keywords:
             rest = [value for _, value in keywords["args"].fields] or [self.element(keywords["args"])]

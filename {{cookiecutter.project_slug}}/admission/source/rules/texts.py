@@ -138,8 +138,10 @@ def pattern_from_input(module: Module) -> Iterator[Fault]:
 
 @registry.rule("BW109", "A catastrophic regular expression")
 def catastrophic_pattern(module: Module) -> Iterator[Fault]:
-    """Point at constant patterns whose backtracking grows exponentially."""
+    """Point at constant patterns whose backtracking grows exponentially, those of a table of the module among them."""
     mend = "Let each character be matched in one way only: `[a-z]+` for `([a-z]+)+`; or use a pydantic `pattern=`, whose engine does not backtrack."
+    for pattern in _tabled_patterns(module):
+        yield Fault(pattern, f"`{str(pattern.value)[:60]}` repeats what already repeats. A few dozen characters that almost match hold a processor for hours.", mend)
     for call in calls(module):
         if not named(call, _REGEX):
             continue
@@ -158,6 +160,16 @@ def catastrophic_pattern(module: Module) -> Iterator[Fault]:
                     "This pattern repeats what already repeats. A few dozen characters that almost match hold a processor for hours.",
                     mend,
                 )
+
+
+def _tabled_patterns(module: Module) -> Iterator[ast.Constant]:
+    """Yield the patterns in tables of a module that uses `re`: which of them is used where is not followed."""
+    if not any(named(call, _REGEX) for call in calls(module)):
+        return
+    for statement in module.tree.body:
+        value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
+        if isinstance(value, ast.Tuple | ast.List | ast.Dict | ast.Set):
+            yield from (part for part in inside(value) if isinstance(part, ast.Constant) and isinstance(part.value, str) and is_catastrophic(part.value))
 
 
 def _definition(module: Module, node: ast.expr) -> ast.expr | None:
