@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from admission.source.declare import Fault, Registry
 from admission.source.match import calls, is_constant, method, named, unwrapped
 from admission.source.module import is_definition
-from admission.source.outbound import leaves
+from admission.source.outbound import functions_that_leave, leaves
 from admission.source.tree import inside, is_inside
 
 if TYPE_CHECKING:
@@ -92,6 +92,24 @@ def retry(module: Module) -> Iterator[Fault]:
     for loop in module.walk(ast.For, ast.AsyncFor, ast.While):
         if isinstance(loop, ast.For | ast.AsyncFor | ast.While) and _repeats(module, loop):
             yield Fault(loop, _MESSAGE, _MEND)
+    leaving = functions_that_leave(module)
+    for attempt in module.walk(ast.Try):
+        if isinstance(attempt, ast.Try):
+            yield from (Fault(node, _MESSAGE, _MEND) for node in _once_more(module, attempt, leaving))
+
+
+def _once_more(module: Module, attempt: ast.Try, leaving: set[object]) -> Iterator[ast.AST]:
+    """Yield calls of another service in an `except` that are the same, argument by argument, as one that just failed."""
+    tried = {ast.dump(call) for call in _outbound(module, attempt.body, leaving)}
+    for handler in attempt.handlers if tried else ():
+        yield from (call for call in _outbound(module, handler.body, leaving) if ast.dump(call) in tried)
+
+
+def _outbound(module: Module, body: Iterable[ast.AST], leaving: set[object]) -> Iterator[ast.Call]:
+    for part in _own_of(body):
+        call = module.calls.get(part) if isinstance(part, ast.Call) else None
+        if call is not None and (leaves(call) or call.functions & leaving):
+            yield call.node
 
 
 def _repeats(module: Module, loop: ast.For | ast.AsyncFor | ast.While) -> bool:
