@@ -401,22 +401,27 @@ class Idempotency:
         )
         if await self._answered(found, scope, send):
             return
-        token, settled = found.token or b"", False
+        token, held = found.token or b"", True
 
         async def save(status: int, headers: str, body: bytes) -> None:
-            nonlocal settled
+            nonlocal held
             if not await store.settle(claim, token, status=status, headers=headers, body=body, expires=end):
                 raise ClaimLost
-            settled = True
+            held = False
+
+        async def release() -> None:
+            nonlocal held
+            await store.release(claim, token, now=self.now())
+            held = False
 
         try:
-            await self._run(claim, scope, receive, send, save)
+            await self._run(claim, scope, receive, send, save, release=release)
         except BaseException:
-            settled = False  # what was settled was rolled back with the rest
+            held = True  # what was settled was rolled back with the rest
             raise
         finally:
-            if not settled:
-                await store.release(claim, token, now=self.now())
+            if held:
+                await release()
 
     async def _answered(self, found: Found, scope: Scope, send: Send) -> bool:
         """Give the stored answer again, and tell whether there was one.
@@ -451,8 +456,10 @@ class Idempotency:
         receive: Receive,
         send: Send,
         save: Callable[[int, str, bytes], Awaitable[None]],
+        *,
+        release: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Run the application, and store its answer before it passes on."""
+        """Run the application, and store its answer, or let go of its claim, before it passes on."""
         scope.setdefault("state", {})["idempotency"] = claim
         start: Message | None = None
         chunks: list[bytes] = []
@@ -476,6 +483,8 @@ class Idempotency:
             body, first, start = b"".join(chunks), start, None
             if first["status"] < _FAILED:
                 await save(first["status"], _kept(first["headers"]), body)
+            elif release is not None:
+                await release()  # who is told of a failure may try again at once
             await send(first)
             await send({"type": "http.response.body", "body": body})
 

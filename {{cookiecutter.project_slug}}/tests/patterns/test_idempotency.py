@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -524,6 +525,59 @@ def test_an_external_effect_gets_the_same_key_each_time_it_is_tried(start: Start
     assert len(set(seen)) == 1
     send(f"{url}/charge", key="k-2")
     assert len(set(seen)) == 2
+
+
+class Remembering:
+    """A store that grants every claim, and remembers what became of it."""
+
+    def __init__(self, happened: list[str]) -> None:
+        self._happened = happened
+
+    async def claim_external(self, claim: Claim, **_about: Any) -> Any:
+        return Granted(token=claim.id)
+
+    async def settle(self, *_about: Any, **_answer: Any) -> bool:
+        self._happened.append("settled")
+        return True
+
+    async def release(self, *_about: Any, **_when: Any) -> None:
+        await asyncio.sleep(0)
+        self._happened.append("released")
+
+
+@dataclass(frozen=True)
+class Granted:
+    token: bytes
+    state: str = "granted"
+    answer: None = None
+
+
+@pytest.mark.parametrize(("status", "first"), [(503, "released"), (201, "settled")])
+def test_a_claim_has_ended_before_its_answer_leaves(status: int, first: str) -> None:
+    """Who is told of a failure may try again at once, by another connection, and finds no claim in the way."""
+    happened: list[str] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"done"})
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        happened.append(message["type"])
+
+    guard = Idempotency(
+        app,
+        config=IdempotencyConfig(external=True),
+        route="POST /charge",
+        principal=lambda _scope: "alice",
+        store=lambda _scope: Remembering(happened),  # type: ignore[arg-type,return-value]  # as much of one as is asked
+        now=lambda: BEGINNING,
+    )
+    scope = {"type": "http", "method": "POST", "path": "/charge", "headers": [(b"idempotency-key", b"k-1")]}
+    asyncio.run(guard(scope, receive, send))
+    assert happened == [first, "http.response.start", "http.response.body"]
 
 
 def test_a_failed_external_request_may_be_tried_at_once_but_only_as_it_was(start: Start) -> None:
