@@ -10,9 +10,9 @@ from admission.source.annotations import NUMBERS, UNKNOWN, Annotation, calls_in
 from admission.source.canonical import looks_like_class
 from admission.source.match import calls, method
 from admission.source.module import is_definition
-from admission.source.patterns import longest_match
-from admission.source.routes import Parameter, parameters_of
+from admission.source.routes import ROUTERS, Parameter, parameters_of
 from admission.source.tree import inside
+from admission.source.validators import may_bound, pattern_bounds
 from admission.source.values import INPUT
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ OPEN: Final = frozenset({"typing.Any", "builtins.object", "builtins.dict", "typi
 UPPER: Final = frozenset({"le", "lt", "max_digits"})
 LENGTH: Final = frozenset({"max_length", "max_items"})
 _VALIDATING: Final = frozenset({"model_validate", "parse_obj", "model_validate_json", "parse_raw", "validate_python", "validate_json"})
-MAX_TEXT: Final = 100_000
-"""Characters. A bound above this bounds nothing: the body limit is lower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +129,41 @@ def _provider_parameters(module: Module, parameter: Parameter) -> Iterator[tuple
             yield made, parameters_of(module, made, skip_self=True)
 
 
+def dependencies_of(module: Module, function: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Return the functions that FastAPI calls before a route handler or dependency, those that they depend on too."""
+    found: dict[ast.FunctionDef | ast.AsyncFunctionDef, None] = {}
+    waiting = [function]
+    while waiting:
+        current = waiting.pop()
+        if not is_definition(current):
+            continue
+        route = next((route for route in module.routes if route.node is current), None)
+        parameters = [parameter for parameter in parameters_of(module, current) if parameter.source == "dependency"]
+        providers = [owner for parameter in parameters for owner, _ in _provider_parameters(module, parameter)]
+        for node in _listed_dependencies(module, route.options) if route is not None else ():
+            providers += [made.node for made in module.value(node).functions]
+            providers += [method for kind in module.value(node).types if (method := module.method_of(kind, "__call__")) is not None]
+            providers += [method for name in module.value(node).names if (method := module.method_of(name, "__init__")) is not None]
+        new = [provider for provider in providers if is_definition(provider) and provider not in found and provider is not function]
+        found |= dict.fromkeys(new)
+        waiting += new
+    return list(found)
+
+
+def _listed_dependencies(module: Module, options: dict[str, ast.expr]) -> Iterator[ast.expr]:
+    """Yield what stands in ``Depends(...)`` in the ``dependencies`` of a route and of the module's routers."""
+    lists = [options.get("dependencies")]
+    for made in module.walk(ast.Call):
+        if isinstance(made, ast.Call) and module.resolve(made.func) in ROUTERS:
+            lists += [keyword.value for keyword in made.keywords if keyword.arg == "dependencies"]
+    for listed in lists:
+        shown = module.given.get((None, listed.id), [listed])[-1] if isinstance(listed, ast.Name) else listed
+        for each in shown.elts if isinstance(shown, ast.List | ast.Tuple) else ():
+            said = module.aliases.get(each.id, each) if isinstance(each, ast.Name) else each
+            if isinstance(said, ast.Call) and said.args:
+                yield said.args[0]
+
+
 def input_models(module: Module) -> set[str]:
     """Return the classes of this module that a request is read into, those in their fields too."""
     waiting: list[str] = []
@@ -191,7 +224,7 @@ def bounds_of(module: Module, markers: list[ast.Call]) -> dict[str, ast.expr]:
             bounds[{"MaxLen": "max_length", "MinLen": "min_length"}.get(name, name.lower())] = marker.args[0]
         elif name == "Len" and len(marker.args) > 1:
             bounds["max_length"] = marker.args[1]
-        elif name in {"AfterValidator", "BeforeValidator", "PlainValidator", "WrapValidator"}:
+        elif name in {"AfterValidator", "BeforeValidator", "PlainValidator", "WrapValidator"} and may_bound(module, marker):
             bounds["validator"] = marker
         for keyword in marker.keywords:
             if keyword.arg is None:
@@ -264,11 +297,7 @@ def bounds_text(module: Module, item: Taken) -> bool:
     """Return whether something bounds the length of a text."""
     if item.bounds.keys() & (LENGTH | {"validator", "str_max_length"}):
         return True
-    for name in ("pattern", "regex"):
-        said = module.value(item.bounds.get(name)).constant if name in item.bounds else None
-        if said is not None and isinstance(said.value, str) and longest_match(said.value) <= MAX_TEXT:
-            return True
-    return _checked(module, item, length=True)
+    return pattern_bounds(module, item.bounds) or _checked(module, item, length=True)
 
 
 def bounds_number(module: Module, item: Taken) -> bool:

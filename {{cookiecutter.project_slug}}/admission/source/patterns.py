@@ -204,7 +204,23 @@ def longest_match(pattern: str) -> float:
     """Return the length of the longest text that matches as a whole; infinite if the pattern is open at an end."""
     tree = _parsed(pattern)
     parts = list(tree) if tree is not None else []
-    if not parts or parts[0][0] is not sre.AT or parts[-1][0] is not sre.AT:
+    if tree is None or tree.state.flags & re.MULTILINE or not _is_held(parts, 0, _BEGINNINGS) or not _is_held(parts, -1, _ENDS):
         return float("inf")
     longest = tree.getwidth()[1]
     return float("inf") if longest >= int(sre.MAXREPEAT) else float(longest)
+
+
+_BEGINNINGS: Final = frozenset({sre.AT_BEGINNING, sre.AT_BEGINNING_STRING})
+_ENDS: Final = frozenset({sre.AT_END, sre.AT_END_STRING})
+
+
+def _is_held(parts: list[tuple[Any, Any]], end: int, anchors: frozenset[Any]) -> bool:
+    """Return whether a pattern begins (0) or ends (-1) with an anchor, on each of its branches."""
+    if not parts:
+        return False
+    operator, argument = parts[end]
+    if operator is sre.SUBPATTERN:
+        return _is_held(list(argument[3]), end, anchors)
+    if operator is sre.BRANCH:
+        return all(_is_held(list(branch), end, anchors) for branch in argument[1])
+    return operator is sre.AT and argument in anchors

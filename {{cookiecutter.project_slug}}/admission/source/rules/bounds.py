@@ -23,6 +23,7 @@ from admission.source.contract import (
 from admission.source.declare import Fault, Registry
 from admission.source.match import calls, named
 from admission.source.tree import inside, is_inside
+from admission.source.validators import pattern_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +46,7 @@ def _shown(item: Taken) -> str:
 @registry.rule("BW401", "A text without a bound")
 def text(module: Module) -> Iterator[Fault]:
     """Point at texts that may have any length."""
+    named: dict[ast.expr, None] = {}
     for item in taken(module):
         for part, inner in _parts(item):
             if not is_text(part) or (item.source == "file" and not part.types & {"builtins.bytes"}):
@@ -59,7 +61,19 @@ def text(module: Module) -> Iterator[Fault]:
                 _text_mend(item),
                 "remark" if item.source in _BY_SERVER else None,
             )
+            named |= dict.fromkeys(_aliases(module, item)) if item.source not in _BY_SERVER else {}
             break
+    for alias in named:
+        yield Fault(alias, "What is declared so may be a text of any length.", "Bound it here, for all who use it: `Annotated[str, Field(max_length=200)]`.")
+
+
+def _aliases(module: Module, item: Taken) -> Iterator[ast.expr]:
+    """Yield what the names in an annotation stand for, where that is a text and says more than its type."""
+    for part in inside(item.node.annotation) if isinstance(item.node, ast.AnnAssign | ast.arg) and item.node.annotation is not None else ():
+        alias = module.aliases.get(part.id) if isinstance(part, ast.Name) else None
+        said = module.annotation(alias) if isinstance(alias, ast.Subscript | ast.Call) else UNKNOWN
+        if alias is not None and is_text(said) and not _inner_bounded(module, said):
+            yield alias
 
 
 def _text_mend(item: Taken) -> str:
@@ -87,7 +101,7 @@ def _parts(item: Taken) -> Iterator[tuple[Annotation, bool]]:
 
 def _inner_bounded(module: Module, part: Annotation) -> bool:
     bounds = bounds_of(module, list(calls_in(part)))
-    return bool(bounds.keys() & (LENGTH | UPPER | {"pattern", "validator"}))
+    return bool(bounds.keys() & (LENGTH | UPPER | {"validator"})) or pattern_bounds(module, bounds)
 
 
 @registry.rule("BW402", "A number without a bound")
