@@ -15,6 +15,7 @@ from admission.source.rules import (
     kinds,
     logs,
     places,
+    races,
     reach,
     retries,
     rows,
@@ -30,7 +31,7 @@ from admission.source.rules import (
 
 FAMILIES = (
     *(sql, execution, places, texts),  # BW1xx: input reaches a sink
-    *(blocking, retries, tasks, rows),  # BW2xx: time and concurrency
+    *(blocking, retries, tasks, races, rows),  # BW2xx: time and concurrency
     *(logs, secrets, weakness, internals),  # BW3xx: secrets and privacy
     *(bounds, sizes, answers, assignment, kinds, identity, web),  # BW4xx: the contract
     *(reach, scaffold, growth, complexity),  # BW5xx: reach and scaffold
