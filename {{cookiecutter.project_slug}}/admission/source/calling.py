@@ -15,6 +15,8 @@ from admission.source.library import Library
 from admission.source.state import MAX_CALLS
 from admission.source.tree import inside
 from admission.source.values import (
+    COLUMN_NAMES,
+    COLUMNS,
     ERROR,
     INPUT,
     INTERNAL,
@@ -373,8 +375,18 @@ class Calls(Library):
         if said is None:
             # Which attribute it is cannot be known: it may be any of a known few, or the rules on getattr speak.
             origin = args[0].labels & {INPUT, SHAPED, ROW}
+            if COLUMN_NAMES in args[1].all_labels() and ROW in origin and not self._is_one_of(self.current):
+                origin |= {COLUMNS}
             return join(Value(names=frozenset({"?.<computed>"}), labels=origin), *args[2:])
         return join(self.attribute(args[0], str(said.value)), *args[2:])
+
+    def _is_one_of(self, node: ast.AST) -> bool:
+        """Return whether an expression stands behind a test of membership: `if name in SHOWN`."""
+        for parent in self.module.ancestors(node):
+            tests = [condition for each in getattr(parent, "generators", ()) for condition in each.ifs] if not isinstance(parent, ast.If | ast.IfExp) else [parent.test]
+            if any(isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.In) for test in tests for part in inside(test)):
+                return True
+        return False
 
     def _partial(self, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
         functions = frozenset(replace(function, bound=(*function.bound, *args[1:]), keywords=(*function.keywords, *keywords.items())) for function in args[0].functions)

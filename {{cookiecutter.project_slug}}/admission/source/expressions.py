@@ -8,6 +8,7 @@ import string
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from admission.source.annotations import NUMBERS
 from admission.source.canonical import BUILTINS, canonical
 from admission.source.effects import INTERNAL_NAMES, OF_THE_SERVICE, PASSING_METHODS, REQUEST, SAFE_ATTRIBUTES, UPLOAD
 from admission.source.environment import Environment
@@ -16,6 +17,8 @@ from admission.source.state import State
 from admission.source.tree import inside
 from admission.source.values import (
     BODY,
+    COLUMN_NAMES,
+    COLUMNS,
     INPUT,
     INTERNAL,
     NOTHING,
@@ -27,6 +30,7 @@ from admission.source.values import (
     SECRET,
     SHAPED,
     STORED,
+    WHOLE,
     Function,
     FunctionNode,
     Value,
@@ -36,7 +40,7 @@ from admission.source.values import (
     labels_of,
     shallow,
 )
-from admission.source.words import is_markup, is_prose, sensitivity
+from admission.source.words import is_markup, is_prose, sensitivity, sensitivity_of_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,7 +49,7 @@ _OF_MODELS: Final = frozenset({"model_fields_set", "model_extra", "__dict__", "_
 """Attributes that every pydantic model has, and whose content the client chooses."""
 
 TEXT: Final = frozenset({"builtins.str"})
-_OF_THE_WHOLE: Final = frozenset({SECRET, PASSWORD, PERSONAL, BODY})
+_OF_THE_WHOLE: Final = frozenset({SECRET, PASSWORD, PERSONAL, BODY, WHOLE})
 """Labels of a whole that its parts do not have: the headers hold a secret, ``user-agent`` is none."""
 
 MAX_CONSTANT: Final = 10_000
@@ -111,8 +115,13 @@ class Expressions(State):
         if found is None:
             found = self._global(node.id)
         if not found.names and not found.functions and found.constant is None:
-            found = found.labelled(*sensitivity(node.id))
+            found = found.labelled(*self.told_by(node.id, found))
         return found
+
+    def told_by(self, name: str, value: Value) -> frozenset[str]:
+        """Return what the name of a value says of it: of a number less than of a text."""
+        types = value.types or frozenset(kind for column in self.module.columns.get(name, ()) for kind in self._column_types(column))
+        return sensitivity_of_number(name) if types and types <= NUMBERS else sensitivity(name)
 
     def _global(self, name: str) -> Value:
         if name in self.module.imports:
@@ -141,7 +150,11 @@ class Expressions(State):
         if not parts:
             parts.append(Value(names=frozenset({f"?.{name}"})))
         value = join(*parts)
-        inherited = base.labels - _OF_THE_WHOLE
+        inherited = base.labels - _OF_THE_WHOLE - {COLUMNS}
+        if name in {"__table__", "__mapper__"}:
+            return value.labelled(*inherited - {ROW}, COLUMN_NAMES)
+        if name in {"__dict__", "_mapping"} and ROW in inherited:
+            inherited |= {COLUMNS}
         if any(kind in self.module.classes for kind in base.types):
             # What is in a field of ours is known from its annotation or from what was assigned to it.
             inherited -= frozenset() if name in _OF_MODELS else {INPUT, SHAPED}
@@ -151,7 +164,9 @@ class Expressions(State):
             inherited = frozenset(UPLOAD.get(name, ()))
         elif name in SAFE_ATTRIBUTES and "pathlib.Path" in base.types and is_free(inherited):
             inherited = inherited - {INPUT} | {SAFE_FOR + SAFE_ATTRIBUTES[name]}
-        return value.labelled(*inherited, *sensitivity(name)) if not value.functions else value
+        if name == "__dict__" and self.is_whole(base):
+            inherited |= {WHOLE}
+        return value.labelled(*inherited, *self.told_by(name, value)) if not value.functions else value
 
     def _attribute_of_name(self, dotted: str, name: str) -> Value:
         info = self.module.classes.get(dotted)
@@ -187,14 +202,19 @@ class Expressions(State):
                 parts.append(self.from_client(annotation))
             else:
                 parts.append(Value(types=annotation.types))
-        info = self.module.classes[kind]
-        if name in info.assigned:
-            parts.append(self.evaluate(info.assigned[name], self.root))
+        parts += [self.evaluate(said, self.root) for said in self._of_the_class(kind, name, declared)]
         outside = [owner for owner in self.module.bases_of(kind) if owner not in self.module.classes]
         if not any(part is not None for part in parts):
             parts += [Value(names=frozenset({canonical(f"{owner}.{name}")})) for owner in outside]
             parts.append(Value(names=frozenset({f"{kind}.{name}"})))
         return join(*parts)
+
+    def _of_the_class(self, kind: str, name: str, declared: ast.AnnAssign | None) -> list[ast.expr]:
+        """Return what a class, or one of its bases, has under a name for all its instances: `checks: ClassVar[dict[str, bool]] = {...}`."""
+        found = [info.assigned[name] for owner in self.module.bases_of(kind) if (info := self.module.classes.get(owner)) is not None and name in info.assigned]
+        if declared is not None and declared.value is not None and (not self.module.is_model(kind) or "ClassVar" in ast.unparse(declared.annotation)):
+            found.append(declared.value)
+        return found
 
     def _eval_Subscript(self, node: ast.Subscript, env: Environment) -> Value:
         base = self.evaluate(node.value, env)
@@ -226,7 +246,7 @@ class Expressions(State):
             return join(*(_of_library(canonical(key)) if owner == _MODULES else self.attribute(Value(names=frozenset({owner})), key) for owner in spaces))
         if "fastapi.Request.scope" in base.names and key in OF_THE_SERVICE:
             return Value(names=frozenset({f"fastapi.Request.{key}"}), labels=frozenset({INTERNAL}))
-        inherited = base.labels - _OF_THE_WHOLE
+        inherited = base.labels - _OF_THE_WHOLE - ({COLUMNS} if isinstance(key, str) else set())
         if base.items is not None:
             return base.items.labelled(*(inherited - {INPUT, SHAPED}), *named)
         names = frozenset(f"{dotted}[]" for dotted in base.names)
@@ -272,6 +292,8 @@ class Expressions(State):
             if self.is_inert(part.types) and INPUT in own:
                 own = own - {INPUT} | {SHAPED}
             labels |= own
+            if self.is_whole(part):
+                labels |= {WHOLE}
             if len(known) > 1 and own & {ROW, OUTSIDE} and self._is_written(part):
                 labels |= {STORED}
             composed |= part.composed
@@ -289,6 +311,11 @@ class Expressions(State):
 
     def _writers(self, kind: str) -> list[FunctionNode]:
         return [method for name in ("__format__", "__str__", "__repr__", "__html__") if (method := self.module.method_of(kind, name)) is not None]
+
+    def is_whole(self, value: Value) -> bool:
+        """Return whether a value is a model that was read from a request, with free text in one of its fields."""
+        models = [base for kind in value.types & self.module.classes.keys() if self.module.is_model(kind) for base in self.module.bases_of(kind)] if INPUT in value.labels else []
+        return any(INPUT in self.from_client(self.module.annotation(declared.annotation)).all_labels() for base in models if base in self.module.classes for declared in self.module.classes[base].fields.values())
 
     def _is_written(self, part: Value) -> bool:
         """Return whether an attribute holds text that somebody wrote: by its column, or else by its name."""

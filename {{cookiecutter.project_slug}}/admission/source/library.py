@@ -11,6 +11,8 @@ from admission.source.canonical import last, looks_like_class
 from admission.source.expressions import MAX_CONSTANT, Expressions
 from admission.source.values import (
     BODY,
+    COLUMN_NAMES,
+    COLUMNS,
     ERROR,
     INPUT,
     INTERNAL,
@@ -25,6 +27,7 @@ from admission.source.values import (
     SHAPED,
     STORED,
     TABLE,
+    WHOLE,
     Value,
     constant,
     is_free,
@@ -49,6 +52,10 @@ _DUMPING: Final = frozenset({"builtins.dict", "builtins.vars", "dataclasses.asdi
 _SERVICES: Final = ("app.dependencies.", "app.upstreams.", "httpx.", "requests.", "aiohttp.")
 
 
+_INSPECTING: Final = frozenset({"sqlalchemy.inspect", "sqlalchemy.inspection.inspect", "sqlalchemy.orm.class_mapper", "sqlalchemy.orm.object_mapper"})
+_PATHS: Final = frozenset({"pathlib.Path", "anyio.Path"})
+
+
 class Library(Expressions):
     """The part of the walk that knows what libraries do with what they are given."""
 
@@ -70,7 +77,13 @@ class Library(Expressions):
             return Value(names=frozenset({f"{name}()"}), labels=frozenset({effects.BEGINNING[name]}))
         if name in effects.PASSING or name in effects.DECODERS or name in effects.ENCODERS:
             return _decoded(name, args) or self._passed(name, args, keywords)
+        if name in _INSPECTING:
+            return Value(types=frozenset({"sqlalchemy.inspect()"}), labels=frozenset({COLUMN_NAMES}))
         if self._is_database(name, receiver):
+            if method == "_asdict":
+                receiver = receiver.labelled(COLUMNS)
+            elif method in {"get", "pop"} and args and args[0].constant is not None:
+                receiver = receiver.without(COLUMNS)
             return Value(types=frozenset({f"{name}()"}), labels=frozenset({ROW}) | self._asked(receiver, args, keywords))
         if name.startswith(_SERVICES):
             return Value(types=frozenset({name if looks_like_class(name) else f"{name}()"}), labels=frozenset({OUTSIDE}))
@@ -93,6 +106,8 @@ class Library(Expressions):
             "urllib.parse.urljoin",
         }:
             return self.compose(self.current, [*args, *keywords.values()])
+        if name in _PATHS and len(args) > 1:
+            return replace(self.compose(self.current, args), types=frozenset({name}))
         if name == "asyncio.gather":
             return Value(
                 types=frozenset({"builtins.list"}),
@@ -111,16 +126,20 @@ class Library(Expressions):
             return Value(items=Value(items=element, fields=(("0", Value(types=frozenset({"builtins.int"}))), ("1", element))))
         if name in {"builtins.next", "builtins.max", "builtins.min", "builtins.anext"} and args and args[0].items:
             return join(args[0].items, *args[1:])
+        if name == "builtins.vars" and args and ROW in args[0].labels:
+            return args[0].labelled(COLUMNS)
         if name in _DUMPING:
             args = [self._dumped("model_dump", arg) if any(self.module.is_model(kind) for kind in arg.types) else arg for arg in args]
         if name == "builtins.dict":
             return Value(
                 types=frozenset({"builtins.dict"}),
-                labels=labels_of(args) & {INPUT, SECRET, PASSWORD, PERSONAL, BODY, INTERNAL, ERROR},
+                labels=labels_of(args) & {INPUT, SECRET, PASSWORD, PERSONAL, BODY, WHOLE, INTERNAL, ERROR, ROW, COLUMNS},
                 items=join(*(arg.items for arg in args), *keywords.values()),
                 fields=tuple({**{key: value for arg in args for key, value in arg.fields}, **keywords}.items()),
                 fixed=not labels_of([*args, *keywords.values()]),
             )
+        if name == "builtins.sum" and args and args[0].items is not None:
+            return replace(join(args[0].items, *args[1:]).labelled(*args[0].labels), constant=None)
         types = frozenset({effects.TYPES.get(name, name)})
         made = join(*args, *keywords.values())
         if name in {
@@ -131,7 +150,8 @@ class Library(Expressions):
             "builtins.sorted",
             "builtins.reversed",
         }:
-            return replace(made, types=types, names=frozenset(), functions=frozenset(), constant=None)
+            kept = made.labels - {WHOLE} if "builtins.dict" in made.types else made.labels  # of a dictionary its keys
+            return replace(made, types=types, names=frozenset(), functions=frozenset(), constant=None, labels=kept)
         passing = frozenset() if name in {"builtins.map", "builtins.filter"} else made.functions
         return replace(
             made,
@@ -157,7 +177,8 @@ class Library(Expressions):
         if method == "values":
             return Value(items=self.element(receiver))
         if method in {"model_dump", "dict", "model_copy", "model_dump_json", "_asdict"}:
-            return self._dumped(method, receiver)
+            dumped = self._dumped(method, receiver)
+            return dumped.without(WHOLE) if keywords.keys() & {"include", "exclude"} else dumped
         if method == "join":
             return self._joined(receiver, args)
         if receiver.types & {"fastapi.Request", "fastapi.UploadFile"}:
@@ -179,6 +200,10 @@ class Library(Expressions):
             }
             else frozenset()
         )
+        if method == "keys":
+            labels -= {WHOLE}
+        if method == "joinpath":
+            return replace(self.compose(self.current, [receiver, *args]), types=receiver.types)
         if method in {"format", "format_map"}:
             return self._formatted(receiver, [*args, *keywords.values()])
         kept = receiver.types if method in effects.SAME_TYPE or receiver.types & {"builtins.str", "pathlib.Path"} else frozenset({f"{name}()"})
@@ -202,6 +227,8 @@ class Library(Expressions):
     def _dumped(self, method: str, receiver: Value) -> Value:
         """Return a model's fields, each with what its name and annotation say."""
         labels = set(receiver.labels)
+        if self.is_whole(receiver):
+            labels.add(WHOLE)
         fields: dict[str, Value] = {}
         for kind in receiver.types:
             for base in self.module.bases_of(kind):
@@ -258,7 +285,7 @@ class Library(Expressions):
         if name.startswith(("sqlalchemy.", "sqlmodel.")) or (looks_like_class(base.rpartition(".")[0]) and last(base)[:1].islower()):
             about = self._asked(NOTHING, args, {}) if name in _STATEMENTS else frozenset()
             return Value(types=frozenset({produced}), labels=about)  # an expression with bound parameters: text cannot get out of it
-        passed = labels & {INPUT} | {label for label in labels if label.startswith(SAFE_FOR)} | receiver.labels & {INPUT, ROW, OUTSIDE, SHAPED}
+        passed = labels & {INPUT} | {label for label in labels if label.startswith(SAFE_FOR)} | receiver.labels & {INPUT, ROW, OUTSIDE, SHAPED, COLUMN_NAMES}
         if INPUT in passed and self.awaited:
             passed -= {INPUT}  # what was awaited came from elsewhere; what was sent there does not come back
         if not looks_like_class(name):
@@ -290,4 +317,4 @@ def _recoded(said: object) -> Value:
 
 
 def _is_about_rows(label: str) -> bool:
-    return label == LOCKED or label.startswith(TABLE)
+    return label in {LOCKED, COLUMNS} or label.startswith(TABLE)

@@ -228,6 +228,12 @@ def free_parts(module: Module, node: ast.AST) -> Iterator[ast.expr]:
             yield part
 
 
+def put_together(module: Module, node: ast.expr, use: str = "") -> list[ast.AST]:
+    """Return where the client's text was put into what an expression holds, on other lines than its own."""
+    found = {made: None for part in inside(node) for made in module.value(part).composed}
+    return [made for made in found if getattr(made, "lineno", 0) != node.lineno and free(module.value(made), use)]
+
+
 _WRAPPING = frozenset(f"builtins.{name}" for name in ("enumerate", "frozenset", "iter", "list", "reversed", "set", "sorted", "tuple"))
 """What gives the elements of its first argument, in another order or container."""
 

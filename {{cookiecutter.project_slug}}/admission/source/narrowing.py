@@ -11,7 +11,7 @@ from admission.source.canonical import last
 from admission.source.environment import Environment
 from admission.source.expressions import path_of
 from admission.source.patterns import is_safe_pattern
-from admission.source.values import INPUT, SAFE_FOR, SHAPED, Function, Value, is_free
+from admission.source.values import COLUMN_NAMES, INPUT, SAFE_FOR, SHAPED, Function, Value, is_free
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +95,7 @@ class Narrowing(Calls):
             node = node.func.value if isinstance(node.func, ast.Attribute) and node.func.attr in {"keys", "values"} else node
             value = self.module.value(node)
         texty = "builtins.str" in value.types and value.constant is not None
-        return (value.fixed or bool(value.names)) and not value.all_labels() and not texty
+        return (value.fixed or bool(value.names)) and not value.all_labels() - {COLUMN_NAMES} and not texty
 
     def _shape(self, node: ast.expr, env: Environment) -> None:
         """The value at a place is one of a few known ones."""

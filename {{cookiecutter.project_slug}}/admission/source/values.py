@@ -34,6 +34,9 @@ INTERNAL: Final = "internal"
 BODY: Final = "body"
 """A whole request body or all of its headers, with whatever secrets are in it."""
 
+WHOLE: Final = "whole"
+"""All that a client sent in a body, written out: by ``model_dump``, ``repr``, ``vars``."""
+
 ROW: Final = "row"
 """An object or a result of the database."""
 
@@ -42,6 +45,12 @@ OUTSIDE: Final = "outside"
 
 STORED: Final = "stored"
 """Text out of a row or of another service that became part of a larger text: somebody may have written it."""
+
+COLUMN_NAMES: Final = "column names"
+"""What tells which columns a table has: ``Note.__table__``, ``inspect(Note)``."""
+
+COLUMNS: Final = "columns"
+"""Every column of a row, whichever there are: ``vars(row)``, or ``getattr`` for each name."""
 
 LOCKED: Final = "locked"
 """A row that was read ``FOR UPDATE``, or the statement that reads it so."""

@@ -348,6 +348,16 @@ def sensitivity(name: str) -> frozenset[str]:
     return frozenset()
 
 
+@lru_cache(maxsize=8192)
+def sensitivity_of_number(name: str) -> frozenset[str]:
+    """Return the same for a value that is known to be a number: a PIN is a secret, a count of tokens is none."""
+    return sensitivity(name) if set(words(name)) & _DIGITS else sensitivity(name) - {SECRET, PASSWORD}
+
+
+_DIGITS: Final = frozenset({"pin", "pins", "otp", "totp", "cvv", "cvc", "passcode", "passcodes", "mfa", "code", "codes", "password"})
+"""Words for secrets that are made of digits."""
+
+
 def _has(parts: tuple[str, ...], single: frozenset[str], pairs: frozenset[tuple[str, str]]) -> bool:
     stripped = [part[:-1] if part.endswith("s") and part[:-1] in single else part for part in parts]
     return any(part in single for part in stripped) or any(pair in pairs for pair in itertools.pairwise(parts))

@@ -12,7 +12,7 @@ from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, name_of
 from admission.source.module import is_function
 from admission.source.tree import inside
-from admission.source.values import ROW
+from admission.source.values import COLUMNS, ROW
 from admission.source.words import words
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _is_open(annotation: Annotation) -> bool:
 def leaks(module: Module) -> Iterator[Fault]:
     """Point at answer models with fields that nobody outside may see, and at rows that are sent as they are."""
     mend = "Leave it out of the model, or `Field(exclude=True)`; answer with a model that lists what may leave: `NoteOut.model_validate(note)`."
-    for node, message in (*_hidden_fields(module), *_open_answers(module), *_hidden_keys(module)):
+    for node, message in (*_hidden_fields(module), *_open_answers(module), *_hidden_keys(module), *_columns_filled_in(module)):
         yield Fault(node, message, mend)
 
 
@@ -304,8 +304,41 @@ def _open_answers(module: Module) -> Iterator[tuple[ast.AST, str]]:
             extra = config_of(module, kind).get("extra")
             if isinstance(extra, ast.Constant) and extra.value == "allow":
                 yield extra, "This answer lets through whatever it is given: columns that nobody listed go out."
-        for node in _rows_sent(module, route):
+        for node in (*_rows_sent(module, route), *_columns_returned(module, route)):
             yield node, "This turns a row into an answer as it is: every column goes out, tomorrow's too."
+
+
+def _columns_returned(module: Module, route: Route) -> Iterator[ast.AST]:
+    """Yield what a route without a model of this module answers with, if it holds every column of a row."""
+    if answer_of(module, route.node, route.options).types & module.classes.keys():
+        return
+    for part in inside(route.node):
+        if isinstance(part, ast.Return) and part.value is not None and COLUMNS in module.value(part.value).all_labels():
+            yield part.value
+
+
+def _columns_filled_in(module: Module) -> Iterator[tuple[ast.AST, str]]:
+    """Yield where every column of a row goes into a field that takes anything, and where they are read."""
+    message = "Every column of a row goes out here, tomorrow's too."
+    models = answer_models(module)
+    found = False
+    for call in module.ordered_calls:
+        for name in call.names & models:
+            for keyword in call.node.keywords:
+                declared = module.field_of(name, keyword.arg) if keyword.arg else None
+                if declared is not None and COLUMNS in module.value(keyword.value).all_labels() and not _is_filtered(module, module.annotation(declared.annotation)):
+                    found = True
+                    yield keyword.value, message
+    for call in module.ordered_calls if found else ():
+        if "builtins.getattr" in call.names and COLUMNS in call.result.labels:
+            yield call.node, message
+
+
+def _is_filtered(module: Module, annotation: Annotation) -> bool:
+    """Return whether a field is a model, or some of them: of what it is given it takes what it lists."""
+    while annotation.items is not None and annotation.container:
+        annotation = annotation.items
+    return any(module.is_model(kind) for kind in annotation.types)
 
 
 def _excluded(route: Route) -> set[str]:

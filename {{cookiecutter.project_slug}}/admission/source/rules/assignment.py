@@ -190,6 +190,7 @@ def privileged(module: Module) -> Iterator[Fault]:
             f"The client chooses `{item.name}`. It will choose what suits it: another's, a higher, a lower one.",
             mend,
         )
+    yield from _stored_powers(module, told)
     yield from _foreign_owner(module)
     yield from _stored_prices(module)
     yield from _charged(module, {item.name for item in taken(module) if _PRICE.match(item.name)} - told)
@@ -208,6 +209,49 @@ def _charged(module: Module, prices: set[str]) -> Iterator[Fault]:
             if any(_reads(part, name) for part in parts):
                 yield Fault(amount, f"The client chooses `{name}`, and this is what is charged. It will choose less.", _PRICE_MEND)
                 break
+
+
+def _stored_powers(module: Module, told: set[str]) -> Iterator[Fault]:
+    """Point at roles, approvals and their like of a row that are what the client said, under whichever name it says them."""
+    items = {(item.owner, item.name): item for item in taken(module)}
+    for column, value in _columns_set(module):
+        sources = [part for part in (value, *_given(module, value)) if isinstance(part, ast.Attribute)] if _POWER.match(column) else []
+        for part in sources:
+            owners = [info.node for kind in module.value(part.value).types for base in module.bases_of(kind) if (info := module.classes.get(base)) is not None]
+            item = next((items[owner, part.attr] for owner in owners if (owner, part.attr) in items), None)
+            if item is not None and item.name not in told and not _administers(module, item) and _may_be_power(item) and not _looks_at_roles(module, value):
+                yield Fault(value, f"The client chooses `{column}`, as `{item.name}`. It will choose what suits it.", "Take it out: roles come from the token, permissions from policy.toml.")
+
+
+def _columns_set(module: Module) -> Iterator[tuple[str, ast.expr]]:
+    """Yield what is set of rows, and the expression: `profile.role = ...`, `Profile(role=...)`, `setattr(profile, "role", ...)`."""
+    for node in module.walk(ast.Assign):
+        if isinstance(node, ast.Assign):
+            yield from ((target.attr, node.value) for target in node.targets if isinstance(target, ast.Attribute) and _is_of_table(module, target.value))
+    for call in calls(module):
+        if any(module.is_table(name) for name in call.names) or (method(call) == "values" and any("sqlalchemy" in kind for kind in call.receiver.types)):
+            yield from ((keyword.arg, keyword.value) for keyword in call.node.keywords if keyword.arg)
+        elif named(call, {"builtins.setattr"}) and len(call.node.args) > 2 and call.args[1].constant is not None and _is_of_table(module, call.node.args[0]):  # noqa: PLR2004 - object, name, value
+            yield str(call.args[1].constant.value), call.node.args[2]
+
+
+def _is_of_table(module: Module, node: ast.expr) -> bool:
+    value = module.value(node)
+    return ROW in value.labels or any(module.is_table(kind) for kind in value.types)
+
+
+def _may_be_power(item: Taken) -> bool:
+    """Return whether a field may say more than which kind of customer somebody is: of a few known words one is `admin` or its like."""
+    choices = {str(choice).lower() for choice in item.annotation.choices}
+    return not choices or bool({word for choice in choices for word in words(choice)} & _POWERFUL)
+
+
+_POWERFUL: Final = frozenset({"admin", "administrator", "owner", "manager", "staff", "superuser", "root", "moderator", "editor", "operator", "maintainer", "approved", "verified"})
+
+
+def _looks_at_roles(module: Module, node: ast.expr) -> bool:
+    function = module.function_of(node)
+    return function is not None and any(isinstance(part, ast.Attribute) and part.attr in {"roles", "permissions"} for part in inside(function))
 
 
 def _stored_prices(module: Module) -> Iterator[Fault]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Final
 
+from admission.source.contract import answer_models
 from admission.source.declare import Fault, Registry
 from admission.source.match import calls
 from admission.source.module import is_definition, is_function
@@ -30,8 +31,20 @@ def internals(module: Module) -> Iterator[Fault]:
     said = {getattr(fault.node, "lineno", 0) for fault in made}
     functions = [function for route in module.routes for function in _reached(route.node)]
     functions += [function for function in module.functions.values() if _is_exception_handler(function)]
-    for function in functions:
-        yield from _returned(module, function, said)
+    returned = [fault for function in functions for fault in _returned(module, function, said)]
+    yield from returned
+    if made or returned:
+        yield from _filled_in(module)
+
+
+def _filled_in(module: Module) -> Iterator[Fault]:
+    """Point at where the inside is put into a model of an answer, in a helper say, once it is known to go out."""
+    models = answer_models(module)
+    for call in calls(module):
+        for node in (*call.node.args, *(keyword.value for keyword in call.node.keywords)) if call.names & models else ():
+            labels = module.value(node).all_labels()
+            if labels & {ERROR, INTERNAL}:
+                yield _fault(_culprit(module, node), labels)
 
 
 def _made(module: Module) -> Iterator[Fault]:

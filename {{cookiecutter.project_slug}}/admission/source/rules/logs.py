@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from admission.source.declare import Fault, Registry
 from admission.source.match import calls, method, named, names_in, origins
 from admission.source.tree import inside
-from admission.source.values import BODY, INPUT, PERSONAL, SECRET
+from admission.source.values import BODY, INPUT, PERSONAL, SECRET, WHOLE
 from admission.source.words import sensitivity
 
 if TYPE_CHECKING:
@@ -160,6 +160,8 @@ def _arguments(node: ast.Call) -> Iterator[ast.expr]:
 def _kinds(module: Module, value: Value) -> set[str]:
     """Return which kinds of secrets a value shows when it is written out."""
     told = set(value.all_labels() & {SECRET, PERSONAL, BODY})
+    if WHOLE in value.all_labels():
+        told.add(BODY)
     if INPUT in value.labels and any(kind in module.classes and module.is_model(kind) for kind in value.types):
         told.add(BODY)
     for kind in value.types:

@@ -17,6 +17,7 @@ from admission.source.match import (
     method,
     methods,
     named,
+    put_together,
     source_of,
     stays_on_host,
 )
@@ -143,6 +144,15 @@ def file_from_input(module: Module) -> Iterator[Fault]:
                 f"The client chooses the path in `{source_of(call.node)}`. With `../` it reads or writes any file that the service can reach.",
                 _MEND_FILE,
             )
+            for made in put_together(module, _path_in(call, node), "path"):
+                yield Fault(made, "The client's text becomes part of a path here. With `../` it leads out of its folder.", _MEND_FILE)
+
+
+def _path_in(call: Call, node: ast.expr) -> ast.expr:
+    """Return the part of a file operation that holds its path."""
+    if node is not call.node:
+        return node
+    return call.node.args[0] if _hands_on(call) else call.node.func
 
 
 def _path_argument(module: Module, call: Call) -> ast.expr | None:
@@ -188,6 +198,8 @@ def url_from_input(module: Module) -> Iterator[Fault]:
         if node is None:
             continue
         place = node if node.lineno == call.node.lineno else call.node
+        for made in put_together(module, node, "url"):
+            yield Fault(made, "The client's text becomes part of a URL here, which the service then calls.", 'Leave the path constant and let the client put the text in: `await catalog.get("/items/{name}", values={"name": name})`.')
         if is_upstream(call) and _is_path(module, call, node):
             yield Fault(
                 place,

@@ -399,7 +399,7 @@ def switched_off(module: Module) -> Iterator[Fault]:
     tls = "Certificates are not checked: whoever stands between reads and changes everything."
     mend = "Leave the default, or name your authority: `ssl.create_default_context(cafile=...)` in the declared upstream."
     for call in calls(module):
-        yield from _unsigned(call)
+        yield from _unsigned(module, call)
         for name in _CHECKS if not any(kind.startswith(_NO_PEER) for kind in call.names) else ():
             if is_constant(call.keywords.get(name), False):
                 yield Fault(argument_node(call, None, name) or call.node, tls, mend)
@@ -465,7 +465,21 @@ _UNCHECKED: Final = frozenset(
 _NO_PEER: Final = ("pydantic.", "sqlalchemy.", "jwt.")
 
 
-def _unsigned(call: Call) -> Iterator[Fault]:
+def _switched_off(module: Module, option: str) -> Iterator[ast.expr]:
+    """Yield where an option is switched off in a dictionary: `{"verify_exp": False}`, `dict(verify_exp=False)`, `options["verify_exp"] = False`."""
+    for node in module.walk(ast.Dict, ast.Call, ast.Assign):
+        if isinstance(node, ast.Dict):
+            pairs = [(key, value) for key, value in zip(node.keys, node.values, strict=True) if key is not None and is_constant(module.value(key), option)]
+        elif isinstance(node, ast.Call):
+            pairs = [(keyword.value, keyword.value) for keyword in node.keywords if keyword.arg == option]
+        elif isinstance(node, ast.Assign):
+            pairs = [(target, node.value) for target in node.targets if isinstance(target, ast.Subscript) and is_constant(module.value(target.slice), option)]
+        else:
+            continue
+        yield from (place for place, value in pairs if is_constant(module.value(value), False))
+
+
+def _unsigned(module: Module, call: Call) -> Iterator[Fault]:
     message = "The token's signature is not checked: everybody can write one."
     mend = "Ask for the verified caller: `caller: Caller` from `app.dependencies`."
     if method(call) not in {"decode", "decode_complete", "get_unverified_claims", "get_unverified_header"} and not any(name.startswith("jwt.") for name in call.names):
@@ -474,14 +488,13 @@ def _unsigned(call: Call) -> Iterator[Fault]:
         yield Fault(call.node, message, mend)
         return
     options = call.keywords.get("options")
-    for name in ("verify_signature", "verify_exp", "verify_aud", "verify_iss"):
+    for name in ("verify_signature", "verify_exp", "verify_nbf", "verify_aud", "verify_iss"):
         said = options.field(name) if options is not None else None
         if is_constant(said, False):
-            yield Fault(
-                call.node,
-                message if name == "verify_signature" else "A claim of the token is not checked: an expired or foreign token is taken.",
-                mend,
-            )
+            told = message if name == "verify_signature" else "A claim of the token is not checked: an expired or foreign token is taken."
+            yield Fault(call.node, told, mend)
+            for key in _switched_off(module, name):
+                yield Fault(key, told, mend)
             return
     algorithms = call.keywords.get("algorithms")
     if is_constant(call.keywords.get("verify"), False) or (algorithms is not None and algorithms.items is not None and any(is_constant(value, "none", "None") for _, value in algorithms.fields)):

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import calls, free, free_parts, method, source_of, text_of
+from admission.source.match import calls, free, free_parts, method, origins, source_of, text_of
 from admission.source.tree import is_inside
 
 if TYPE_CHECKING:
@@ -140,13 +140,19 @@ def _may_be_database(call: Call, statement: ast.expr, module: Module) -> bool:
     }
     if method(call) in certain or any(name.startswith(("sqlalchemy.", "sqlite3.", "psycopg", "asyncpg.", "aiosqlite.", "databases.")) for name in call.names):
         return True
-    return any(_SQL.search(text_of(node)) for node in (statement, *module.value(statement).composed))
+    return any(_SQL.search(text_of(each)) for node in (statement, *module.value(statement).composed) for each in _behind(module, node))
+
+
+def _behind(module: Module, node: ast.AST) -> Iterator[ast.AST]:
+    """Yield an expression and what its names were given, by callers too: the template of `template.format(value)`."""
+    yield node
+    yield from origins(module, node) if isinstance(node, ast.expr) else ()
 
 
 def _composed(module: Module, argument: ast.expr, call: Call) -> Iterator[ast.AST]:
     """Yield where text of the client was put into something that reads like SQL, on other lines than the call's."""
     for node in module.value(argument).composed:
-        if is_inside(node, call.node) or _SQL.search(text_of(node)):
+        if is_inside(node, call.node) or any(_SQL.search(text_of(each)) for each in _behind(module, node)):
             yield from (part for part in (node, *free_parts(module, node)) if getattr(part, "lineno", 0) != call.node.lineno)
     if argument.lineno != call.node.lineno:
         yield argument
