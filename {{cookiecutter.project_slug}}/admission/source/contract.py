@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from admission.source.annotations import NUMBERS, UNKNOWN, Annotation, calls_in
@@ -12,7 +13,7 @@ from admission.source.match import calls, method
 from admission.source.module import is_definition
 from admission.source.routes import ROUTERS, Parameter, parameters_of
 from admission.source.tree import inside
-from admission.source.validators import may_bound, pattern_bounds
+from admission.source.validators import may_bound, pattern_bounds, text_said
 from admission.source.values import INPUT
 
 if TYPE_CHECKING:
@@ -164,6 +165,11 @@ def _listed_dependencies(module: Module, options: dict[str, ast.expr]) -> Iterat
                 yield said.args[0]
 
 
+def is_helper(module: Module) -> bool:
+    """Return whether a module is a helper of handlers (`_NAME.py`), whose models of requests nobody in it takes."""
+    return PurePosixPath(module.file).name.startswith("_")
+
+
 def input_models(module: Module) -> set[str]:
     """Return the classes of this module that a request is read into, those in their fields too."""
     waiting: list[str] = []
@@ -174,6 +180,8 @@ def input_models(module: Module) -> set[str]:
         waiting += [name for name in provided if module.method_of(name, "__init__") is None]
     for call in calls(module):
         waiting += _validated_classes(module, call)
+    if is_helper(module):
+        waiting += [name for name in module.classes if text_said(module, config_of(module, name).get("extra")) == "forbid"]
     found: set[str] = set()
     while waiting:
         name = waiting.pop()

@@ -229,6 +229,8 @@ class Expressions(State):
                 return constant(said[::-1])
             return base.without(*_OF_THE_WHOLE) if _is_short(node.slice) else base
         key = index.constant.value if index.constant else None
+        if not index.all_labels() & {COLUMNS, COLUMN_NAMES}:
+            base = base.without(COLUMNS)  # one of them, whichever it is
         return self.element(base, key)
 
     def element(self, base: Value, key: object = None) -> Value:

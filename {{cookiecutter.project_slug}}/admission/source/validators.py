@@ -69,6 +69,8 @@ def _functions(module: Module, node: ast.expr) -> Iterator[FunctionNode]:
         yield module.functions[node.id]
     elif isinstance(node, ast.Name) and isinstance(alias := module.aliases.get(node.id), ast.Name | ast.Attribute):
         yield from _functions(module, alias)
+    elif isinstance(node, ast.Call) and (called := module.method_of(module.resolve(node.func) or "", "__call__")) is not None:
+        yield called
     elif isinstance(node, ast.Attribute) and (method := module.method_of(module.resolve(node.value) or "", node.attr)) is not None:
         yield method
     else:

@@ -16,6 +16,7 @@ from admission.source.contract import (
     bounds_number,
     bounds_of,
     bounds_text,
+    is_helper,
     is_number,
     is_text,
     taken,
@@ -63,8 +64,21 @@ def text(module: Module) -> Iterator[Fault]:
             )
             named |= dict.fromkeys(_aliases(module, item)) if item.source not in _BY_SERVER else {}
             break
+    named |= dict.fromkeys(_declared_for_others(module)) if is_helper(module) else {}
     for alias in named:
         yield Fault(alias, "What is declared so may be a text of any length.", "Bound it here, for all who use it: `Annotated[str, Field(max_length=200)]`.")
+
+
+def _declared_for_others(module: Module) -> Iterator[ast.expr]:
+    """Yield the texts without a bound that a helper declares for what handlers take: with a validator or `Query()` in them."""
+    for alias in module.aliases.values():
+        said = module.annotation(alias) if isinstance(alias, ast.Subscript) else UNKNOWN
+        taken_in = any((module.resolve(marker.func) or "").rpartition(".")[2] in _TAKING for marker in calls_in(said))
+        if is_text(said) and taken_in and not _inner_bounded(module, said):
+            yield alias
+
+
+_TAKING: Final = frozenset({"AfterValidator", "BeforeValidator", "WrapValidator", "PlainValidator", "StringConstraints", "Query", "Body", "Form"})
 
 
 def _aliases(module: Module, item: Taken) -> Iterator[ast.expr]:

@@ -264,7 +264,7 @@ def _tested_here(module: Module, function: ast.AST, *, raising: bool = False) ->
 
 def _is_existence(module: Module, node: ast.AST) -> bool:
     parent = module.parents.get(node)
-    return isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Compare) and isinstance(parent.ops[0], ast.Is | ast.IsNot))
+    return isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Compare) and any(isinstance(side, ast.Constant) and side.value is None for side in parent.comparators))
 
 
 def _tables_of(module: Module, node: ast.expr) -> frozenset[str]:
