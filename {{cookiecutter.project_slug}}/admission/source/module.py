@@ -288,6 +288,18 @@ class Module:
         return found
 
     @cached_property
+    def taken_from(self) -> dict[tuple[ast.AST | None, str], list[ast.expr]]:
+        """What a name is given by loops, comprehensions and ``:=``, by the innermost function round it."""
+        found: dict[tuple[ast.AST | None, str], list[ast.expr]] = {}
+        for node in self.walk(ast.For, ast.AsyncFor, ast.comprehension, ast.NamedExpr):
+            if isinstance(node, ast.For | ast.AsyncFor | ast.comprehension | ast.NamedExpr):
+                value = node.value if isinstance(node, ast.NamedExpr) else node.iter
+                for part in inside(node.target):
+                    if isinstance(part, ast.Name):
+                        found.setdefault((self.function_of(node.target), part.id), []).append(value)
+        return found
+
+    @cached_property
     def columns(self) -> dict[str, list[ast.AnnAssign]]:
         """The declarations of each column in the tables that are known."""
         found: dict[str, list[ast.AnnAssign]] = {}

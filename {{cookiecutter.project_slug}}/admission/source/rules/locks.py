@@ -100,18 +100,10 @@ def _reads_of(module: Module, function: ast.AST, name: str) -> list[ast.expr]:
         if current in seen:
             continue
         seen.add(current)
-        for made in (*module.given.get((function, current), ()), *_looped(function, current)):
+        for made in (*module.given.get((function, current), ()), *module.taken_from.get((function, current), ())):
             found[made] = None
             waiting += [part.id for part in inside(made) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)]
     return list(found)
-
-
-def _looped(function: ast.AST, name: str) -> Iterator[ast.expr]:
-    for part in inside(function):
-        if isinstance(part, ast.For | ast.AsyncFor | ast.comprehension) and any(isinstance(inner, ast.Name) and inner.id == name for inner in inside(part.target)):
-            yield part.iter
-        elif isinstance(part, ast.NamedExpr) and part.target.id == name:
-            yield part.value
 
 
 def _paths(module: Module, node: ast.AST) -> Iterator[str]:
