@@ -175,7 +175,7 @@ def _checks(module: Module, function: ast.AST) -> Iterator[tuple[str, int]]:
     """Yield the columns of rows that a function tests before it refuses, and the line: `if seat.taken: raise`."""
     for node in _own_nodes(module, function, ast.If):
         if isinstance(node, ast.If) and _refuses(node):
-            for part in inside(node.test):
+            for part in (part for home, asked in _asked(module, function, node.test) if home is function for part in inside(asked)):
                 if isinstance(part, ast.Attribute) and _is_row(module, part.value):
                     yield path_of(part) or "", node.lineno
 
@@ -254,12 +254,24 @@ def _tested_here(module: Module, function: ast.AST, *, raising: bool = False) ->
     for node in _own_nodes(module, function, ast.If):
         if not isinstance(node, ast.If) or not (any(isinstance(part, ast.Raise) for part in node.body) if raising else _refuses(node)):
             continue
-        for part in inside(node.test):
-            if isinstance(part, ast.Attribute) and _is_row(module, part.value) and not _is_owned(module, part.value) and not is_held(module, function, part.value):
-                yield _Tested(_tables_of(module, part.value), part.attr, node.lineno, path_of(part.value) or "")
-            elif isinstance(part, ast.Name | ast.Await | ast.NamedExpr) and _is_row(module, part) and not _is_existence(module, part) and not is_held(module, function, part):
+        for home, part in ((home, part) for home, asked in _asked(module, function, node.test) for part in inside(asked)):
+            if isinstance(part, ast.Attribute) and _is_row(module, part.value) and not _is_owned(module, part.value) and not is_held(module, home, part.value):
+                yield _Tested(_tables_of(module, part.value), part.attr, node.lineno, (path_of(part.value) or "") if home is function else "")
+            elif isinstance(part, ast.Name | ast.Await | ast.NamedExpr) and _is_row(module, part) and not _is_existence(module, part) and not is_held(module, home, part):
                 for table, column in _columns_read(module, part):
                     yield _Tested(frozenset({table}), column, node.lineno, "")
+
+
+def _asked(module: Module, function: ast.AST, test: ast.expr) -> Iterator[tuple[ast.AST, ast.expr]]:
+    """Yield a test, what its names were given (`free = not seat.taken`), and what helpers in it answer; each with its function."""
+    yield function, test
+    for part in inside(test):
+        if isinstance(part, ast.Name):
+            yield from ((function, given) for given in module.given.get((function, part.id), ()) if isinstance(given, ast.Compare | ast.UnaryOp | ast.BoolOp | ast.Attribute))
+        elif isinstance(part, ast.Call) and part in module.calls:
+            for helper in module.calls[part].functions:
+                if is_definition(helper) and helper is not function and not is_settled(helper):
+                    yield from ((helper, answer.value) for answer in _own_nodes(module, helper, ast.Return) if isinstance(answer, ast.Return) and isinstance(answer.value, ast.Compare | ast.UnaryOp | ast.BoolOp | ast.Attribute))
 
 
 def _is_existence(module: Module, node: ast.AST) -> bool:
