@@ -88,4 +88,5 @@ def test_a_request_leaves_nothing_for_the_garbage_collector(service: Service) ->
         for number in range(50):
             assert client.get(f"/probe/items/{number}").json() == {"number": number}
             assert client.post("/probe/json", json=[number]).json() == {"members": 1}
-        assert left(client) < 100
+        # Other threads of the process leave a hundred or so meanwhile; the smallest circle through a guard left 850.
+        assert left(client) < 400

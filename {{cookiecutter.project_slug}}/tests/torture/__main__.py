@@ -119,7 +119,7 @@ def wide(_: argparse.Namespace) -> dict[str, Any]:
     """Run the suite with twenty times as many generated examples, and with what it leaves out otherwise."""
     started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--wide", "--numprocesses", "auto", "--dist", "worksteal", "-q"],
+        [sys.executable, "-m", "pytest", "--wide", "--numprocesses", "auto", "--dist", "loadfile", "-q"],
         cwd=Path(__file__).resolve().parents[2],
         stdout=subprocess.PIPE,
         text=True,
