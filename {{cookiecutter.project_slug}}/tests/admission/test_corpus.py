@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 import pytest
 
@@ -10,6 +11,24 @@ from tests.admission.corpus import Case, cases
 
 BAD = [*cases("bad"), *cases("held_out_bad")]
 GOOD = [*cases("good"), *cases("held_out_good")]
+OUTSIDE_BAD = cases("outside_bad")
+OUTSIDE_GOOD = cases("outside_good")
+
+MISSED: Final = {
+    "481_debug_endpoint_stacks": "refused for what its answer shows (BW307), not as a door for debugging",
+    "495_url_from_input_weather": "refused on its line, but as SQL",
+    "514_html_from_input_recipe_card": "a page by `string.Template`, one part of which is escaped and another not",
+    "545_client_decides_announce": "a price in a row whose name says nothing of an order",
+    "557_leaking_response_read_application": "notes of the staff in the answer to whom they are about",
+}
+"""Faulty handlers of outsiders that the gate does not name rightly, and what it does instead. It is to get shorter."""
+
+REFUSED: Final = {
+    "502_expanding_in": "a bounded list bound to `IN :ids` is taken for no bound",
+    "508_bounded_cache": "a table that everybody shares is taken for one that should be somebody's",
+    "540_token_logged_by_id": "whether there was a token is taken for the token",
+}
+"""Good handlers of outsiders that the gate refuses, and why. It is to get shorter."""
 
 # The classes of issue and README, each with the rules that are about it.
 RULES = {
@@ -74,13 +93,39 @@ def test_every_class_has_three_guises_and_one_that_was_held_out() -> None:
     assert not [case.path.name for case in GOOD if case.fault is not None]
 
 
+def test_outsiders_wrote_of_the_same_classes() -> None:
+    assert {case.fault for case in OUTSIDE_BAD} <= set(RULES)
+    assert len(OUTSIDE_BAD) == 162
+    assert len(OUTSIDE_GOOD) == 105
+    assert not [case.path.name for case in OUTSIDE_GOOD if case.fault is not None]
+    assert set(MISSED) <= {case.path.stem for case in OUTSIDE_BAD}
+    assert set(REFUSED) <= {case.path.stem for case in OUTSIDE_GOOD}
+
+
+def rules_of_its_class(case: Case, refused: dict[int, set[str]]) -> set[str]:
+    """Return the rules of its class that refuse a handler on a line that is right."""
+    found = {rule for line in case.lines & refused.keys() for rule in refused[line]}
+    return found & set(RULES[str(case.fault)].split())
+
+
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case.path.stem)
 def test_a_fault_is_refused_on_its_line_by_a_rule_of_its_class(case: Case) -> None:
     refused = case.refused()
-    rules = {rule for line in case.lines & refused.keys() for rule in refused[line]}
-    assert rules & set(RULES[str(case.fault)].split()), refused
+    assert rules_of_its_class(case, refused), refused
 
 
 @pytest.mark.parametrize("case", GOOD, ids=lambda case: case.path.stem)
 def test_what_only_looks_dangerous_is_admitted(case: Case) -> None:
     assert case.refused() == {}
+
+
+@pytest.mark.parametrize("case", OUTSIDE_BAD, ids=lambda case: case.path.stem)
+def test_a_fault_that_an_outsider_wrote_is_refused_on_its_line_unless_it_is_known_to_be_missed(case: Case) -> None:
+    refused = case.refused()
+    assert bool(rules_of_its_class(case, refused)) is (case.path.stem not in MISSED), refused
+
+
+@pytest.mark.parametrize("case", OUTSIDE_GOOD, ids=lambda case: case.path.stem)
+def test_what_an_outsider_wrote_without_a_fault_is_admitted_unless_it_is_known_to_be_refused(case: Case) -> None:
+    refused = case.refused()
+    assert bool(refused) is (case.path.stem in REFUSED), refused
