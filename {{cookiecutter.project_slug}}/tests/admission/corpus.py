@@ -1,11 +1,14 @@
 """The corpus: handlers as models write them, and what the gate has to say of each.
 
-``corpus/bad``: one fault each, at the line that ends with ``# expect: CLASS``; ``# or: CLASS`` marks another line at
-which naming it is as right. ``corpus/good``: looks dangerous and is not. ``corpus/held_out_*`` were written after the
-rules had been mended by the others, and measured before the rules were mended by them. ``corpus/outside_*`` were
-written by outsiders who had read nothing of the gate, measured the same way, and reviewed by them: the lines marked
-``# or:`` are the ones that their review names as right besides. ``corpus/outside_models`` are the tables that these
-import, which the gate is given as it is given ``app/models``.
+A file of ``corpus/`` is one part of it: a line ``=== NAME``, then a whole module, and so on. (Each in a file of its own
+they would be nearly half of the files of a service.)
+
+``corpus/bad.txt``: one fault each, at the line that ends with ``# expect: CLASS``; ``# or: CLASS`` marks another line
+at which naming it is as right. ``corpus/good.txt``: looks dangerous and is not. ``corpus/held_out_*`` were written
+after the rules had been mended by the others, and measured before the rules were mended by them. ``corpus/outside_*``
+were written by outsiders who had read nothing of the gate, measured the same way, and reviewed by them: the lines
+marked ``# or:`` are the ones that their review names as right besides. ``corpus/outside_models.txt`` has the tables
+that these import, which the gate is given as it is given ``app/models``.
 
 ``python -m tests.admission.corpus`` prints the table by class.
 """
@@ -29,14 +32,21 @@ if TYPE_CHECKING:
 CORPUS: Final = Path(__file__).with_name("corpus")
 BAD: Final = ("bad", "held_out_bad", "outside_bad")
 GOOD: Final = ("good", "held_out_good", "outside_good")
+_BEGINNING: Final = re.compile(r"^=== (\w+)\n", re.MULTILINE)
 _MARK: Final = re.compile(r"# (?:expect|or): ([a-z-]+)")
+
+
+def modules_of(part: str) -> dict[str, str]:
+    """Return the modules of one part, by name."""
+    pieces = _BEGINNING.split((CORPUS / f"{part}.txt").read_text("utf-8"))
+    return dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
 
 @cache
 def outside_models() -> dict[str, ClassInfo]:
     """Return the tables that the handlers of outsiders import: theirs, and those of the service."""
-    files = [*(ROOT / "app" / "models").glob("*.py"), *(CORPUS / "outside_models").glob("*.py")]
-    return read_models({path.stem.removeprefix("__init__"): path.read_text("utf-8") for path in files})
+    own = {path.stem.removeprefix("__init__"): path.read_text("utf-8") for path in (ROOT / "app/models").glob("*.py")}
+    return read_models(own | modules_of("outside_models"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +54,24 @@ class Case:
     """One handler.
 
     Attributes:
-        path: where it is.
+        name: its number, class and guise.
+        text: the module.
+        outside: whether an outsider wrote it, who gave it tables.
         fault: the class of its fault, or None for a good one.
         lines: the lines at which naming the fault is right.
     """
 
-    path: Path
+    name: str
+    text: str
+    outside: bool
     fault: str | None
     lines: frozenset[int]
 
     def refused(self) -> dict[int, set[str]]:
         """Return the rules that refuse it, by line."""
         found: dict[int, set[str]] = defaultdict(set)
-        outside = self.path.parent.name.startswith("outside_")
-        for finding in check_source(self.path.read_text("utf-8"), self.path.name, outside_models() if outside else {}):
+        models = outside_models() if self.outside else {}
+        for finding in check_source(self.text, f"{self.name}.py", models):
             if finding.severity == "refuse":
                 found[finding.line].add(finding.rule)
         return found
@@ -68,13 +82,14 @@ class Case:
         return bool(self.lines & refused.keys()) if self.fault else not refused
 
 
-def cases(folder: str) -> list[Case]:
+def cases(part: str) -> list[Case]:
     """Return the handlers of one part of the corpus."""
     found = []
-    for path in sorted((CORPUS / folder).glob("*.py")):
-        lines = enumerate(path.read_text("utf-8").splitlines(), 1)
+    for name, text in modules_of(part).items():
+        lines = enumerate(text.splitlines(), 1)
         marks = {number: match[1] for number, line in lines if (match := _MARK.search(line))}
-        found.append(Case(path, next(iter(marks.values()), None), frozenset(marks)))
+        fault = next(iter(marks.values()), None)
+        found.append(Case(name, text, part.startswith("outside_"), fault, frozenset(marks)))
     return found
 
 

@@ -89,17 +89,17 @@ def test_every_class_has_three_guises_and_one_that_was_held_out() -> None:
     assert min(Counter(case.fault for case in cases("bad")).values()) >= 3
     assert len(BAD) >= 120
     assert len(GOOD) >= 60
-    assert not [case.path.name for case in BAD if case.fault is None]
-    assert not [case.path.name for case in GOOD if case.fault is not None]
+    assert not [case.name for case in BAD if case.fault is None]
+    assert not [case.name for case in GOOD if case.fault is not None]
 
 
 def test_outsiders_wrote_of_the_same_classes() -> None:
     assert {case.fault for case in OUTSIDE_BAD} <= set(RULES)
     assert len(OUTSIDE_BAD) == 162
     assert len(OUTSIDE_GOOD) == 105
-    assert not [case.path.name for case in OUTSIDE_GOOD if case.fault is not None]
-    assert set(MISSED) <= {case.path.stem for case in OUTSIDE_BAD}
-    assert set(REFUSED) <= {case.path.stem for case in OUTSIDE_GOOD}
+    assert not [case.name for case in OUTSIDE_GOOD if case.fault is not None]
+    assert set(MISSED) <= {case.name for case in OUTSIDE_BAD}
+    assert set(REFUSED) <= {case.name for case in OUTSIDE_GOOD}
 
 
 def rules_of_its_class(case: Case, refused: dict[int, set[str]]) -> set[str]:
@@ -108,24 +108,24 @@ def rules_of_its_class(case: Case, refused: dict[int, set[str]]) -> set[str]:
     return found & set(RULES[str(case.fault)].split())
 
 
-@pytest.mark.parametrize("case", BAD, ids=lambda case: case.path.stem)
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
 def test_a_fault_is_refused_on_its_line_by_a_rule_of_its_class(case: Case) -> None:
     refused = case.refused()
     assert rules_of_its_class(case, refused), refused
 
 
-@pytest.mark.parametrize("case", GOOD, ids=lambda case: case.path.stem)
+@pytest.mark.parametrize("case", GOOD, ids=lambda case: case.name)
 def test_what_only_looks_dangerous_is_admitted(case: Case) -> None:
     assert case.refused() == {}
 
 
-@pytest.mark.parametrize("case", OUTSIDE_BAD, ids=lambda case: case.path.stem)
+@pytest.mark.parametrize("case", OUTSIDE_BAD, ids=lambda case: case.name)
 def test_a_fault_that_an_outsider_wrote_is_refused_on_its_line_unless_it_is_known_to_be_missed(case: Case) -> None:
     refused = case.refused()
-    assert bool(rules_of_its_class(case, refused)) is (case.path.stem not in MISSED), refused
+    assert bool(rules_of_its_class(case, refused)) is (case.name not in MISSED), refused
 
 
-@pytest.mark.parametrize("case", OUTSIDE_GOOD, ids=lambda case: case.path.stem)
+@pytest.mark.parametrize("case", OUTSIDE_GOOD, ids=lambda case: case.name)
 def test_what_an_outsider_wrote_without_a_fault_is_admitted_unless_it_is_known_to_be_refused(case: Case) -> None:
     refused = case.refused()
-    assert bool(refused) is (case.path.stem in REFUSED), refused
+    assert bool(refused) is (case.name in REFUSED), refused
