@@ -240,9 +240,11 @@ class Narrowing(Calls):
 
     def _narrow_derived(self, test: ast.Name, env: Environment, *, holds: bool) -> None:
         """A name that holds the result of a test: ``ok = sort in ALLOWED``."""
-        made = self.tests.get((id(self._scope(env)), test.id))
-        if made is not None and not isinstance(made, ast.Name):
+        _, made = self.tests.get((id(self._scope(env)), test.id), (None, None))
+        if made is not None and made not in self.deriving:  # `ok = ok and ...` tests itself
+            self.deriving.add(made)
             self.narrow(made, env, holds=holds)
+            self.deriving.discard(made)
 
     def _scope(self, env: Environment) -> Environment:
         scope = env

@@ -44,7 +44,8 @@ class State(ABC):
         self.awaiting: set[ast.AST] = set()
         self.awaited = False
         self.current: ast.AST = module.tree
-        self.tests: dict[tuple[int, str], ast.expr] = {}
+        self.tests: dict[tuple[int, str], tuple[Environment, ast.expr]] = {}  # holds the scope, so that its id stays its own
+        self.deriving: set[ast.expr] = set()
 
     @abstractmethod
     def evaluate(self, node: ast.expr, env: Environment) -> Value:

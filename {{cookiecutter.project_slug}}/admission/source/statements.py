@@ -76,7 +76,8 @@ class Statements(Narrowing):
         if not isinstance(target, ast.Name):
             return
         if isinstance(made, ast.Compare | ast.BoolOp | ast.Call) or (isinstance(made, ast.UnaryOp) and isinstance(made.op, ast.Not)):
-            self.tests[(id(self._scope(env)), target.id)] = made
+            scope = self._scope(env)
+            self.tests[(id(scope), target.id)] = (scope, made)
         origin: str | None = None
         if isinstance(made, ast.Attribute) and made.attr in {"hostname", "netloc", "host"}:
             base = made.value.args[0] if isinstance(made.value, ast.Call) and made.value.args else made.value
