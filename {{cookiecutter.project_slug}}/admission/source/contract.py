@@ -11,7 +11,7 @@ from admission.source.annotations import NUMBERS, UNKNOWN, Annotation, calls_in
 from admission.source.canonical import looks_like_class
 from admission.source.match import calls, method
 from admission.source.module import is_definition
-from admission.source.routes import ROUTERS, Parameter, parameters_of
+from admission.source.routes import ROUTERS, Parameter, Route, parameters_of
 from admission.source.tree import inside
 from admission.source.validators import may_bound, pattern_bounds, text_said
 from admission.source.values import INPUT
@@ -389,9 +389,9 @@ def answer_of(module: Module, route_node: ast.FunctionDef | ast.AsyncFunctionDef
     return module.annotation(route_node.returns) if route_node.returns is not None else UNKNOWN
 
 
-def answer_models(module: Module) -> set[str]:
-    """Return the classes of this module that answers are made of, those in their fields too."""
-    waiting = [kind for route in module.routes for kind in _types_in(answer_of(module, route.node, route.options))]
+def answer_models(module: Module, *routes: Route) -> set[str]:
+    """Return the classes of this module that answers of these routes, or of all, are made of, those in their fields too."""
+    waiting = [kind for route in routes or module.routes for kind in _types_in(answer_of(module, route.node, route.options))]
     found: set[str] = set()
     while waiting:
         name = waiting.pop()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from admission.source.annotations import NUMBERS
-from admission.source.canonical import BUILTINS, canonical
+from admission.source.canonical import BUILTINS, canonical, last
 from admission.source.effects import INTERNAL_NAMES, OF_THE_SERVICE, PASSING_METHODS, REQUEST, SAFE_ATTRIBUTES, UPLOAD
 from admission.source.environment import Environment
 from admission.source.module import is_definition
@@ -49,6 +49,8 @@ _OF_MODELS: Final = frozenset({"model_fields_set", "model_extra", "__dict__", "_
 """Attributes that every pydantic model has, and whose content the client chooses."""
 
 TEXT: Final = frozenset({"builtins.str"})
+TRUTH: Final = frozenset({"builtins.bool"})
+_SPLITTING: Final = frozenset({"split()", "rsplit()", "splitlines()", "partition()", "rpartition()"})
 _OF_THE_WHOLE: Final = frozenset({SECRET, PASSWORD, PERSONAL, BODY, WHOLE})
 """Labels of a whole that its parts do not have: the headers hold a secret, ``user-agent`` is none."""
 
@@ -120,6 +122,8 @@ class Expressions(State):
 
     def told_by(self, name: str, value: Value) -> frozenset[str]:
         """Return what the name of a value says of it: of a number less than of a text."""
+        if value.types == TRUTH:
+            return frozenset()  # whether there is a token is no token
         types = value.types or frozenset(kind for column in self.module.columns.get(name, ()) for kind in self._column_types(column))
         return sensitivity_of_number(name) if types and types <= NUMBERS else sensitivity(name)
 
@@ -253,6 +257,8 @@ class Expressions(State):
             return base.items.labelled(*(inherited - {INPUT, SHAPED}), *named)
         names = frozenset(f"{dotted}[]" for dotted in base.names)
         types = base.types & TEXT
+        if ROW in base.labels:
+            types |= {f"{kind}[]" for kind in base.types if last(kind) in _SPLITTING}
         return Value(names=names, types=types, labels=inherited | named)
 
     def iterated(self, source: Value) -> Value:
@@ -520,9 +526,9 @@ def _of_library(dotted: str) -> Value:
 
 
 def _attribute(dotted: str) -> str:
-    """Return the attribute that a value was read from, behind methods that pass text on: `row.text.strip()`."""
+    """Return the attribute that a value was read from, behind methods that pass text on: `row.text.strip()`, a line of it."""
     parts = dotted.split(".")
-    while len(parts) > 1 and parts[-1].endswith("()") and parts[-1][:-2] in PASSING_METHODS:
+    while len(parts) > 1 and (said := parts[-1].removesuffix("[]")).endswith("()") and said[:-2] in PASSING_METHODS:
         parts.pop()
     return parts[-1] if len(parts) > 1 and not parts[-1].endswith("()") else ""
 

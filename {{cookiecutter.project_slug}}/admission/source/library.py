@@ -204,7 +204,7 @@ class Library(Expressions):
             labels -= {WHOLE}
         if method == "joinpath":
             return replace(self.compose(self.current, [receiver, *args]), types=receiver.types)
-        if method in {"format", "format_map"}:
+        if method in {"format", "format_map", "substitute", "safe_substitute"}:
             return self._formatted(receiver, [*args, *keywords.values()])
         kept = receiver.types if method in effects.SAME_TYPE or receiver.types & {"builtins.str", "pathlib.Path"} else frozenset({f"{name}()"})
         items = Value(types=frozenset({"builtins.str"}), labels=labels) if method in {"split", "rsplit", "splitlines", "partition", "rpartition"} else receiver.items
@@ -222,7 +222,8 @@ class Library(Expressions):
         return replace(made, types=frozenset({"builtins.str"}))
 
     def _formatted(self, receiver: Value, given: Sequence[Value]) -> Value:
-        return self.compose(self.current, [receiver, *given])
+        mapped = [value for part in given if "builtins.dict" in part.types for _, value in part.fields]
+        return self.compose(self.current, [receiver, *given, *mapped])
 
     def _dumped(self, method: str, receiver: Value) -> Value:
         """Return a model's fields, each with what its name and annotation say."""

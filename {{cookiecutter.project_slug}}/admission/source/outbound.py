@@ -136,6 +136,10 @@ _BUILTIN_ASYNC: Final = frozenset(
 )
 
 
+FETCHER: Final = "app.dependencies.Web"
+"""The declared way to a URL from outside."""
+
+
 def is_upstream(call: Call) -> bool:
     """Return whether a call goes to a declared upstream."""
     return any(_is_declared(kind) for kind in call.receiver.types) or any(_is_declared(name.rpartition(".")[0]) for name in call.names)

@@ -219,3 +219,14 @@ def _depends(marker: ast.Call) -> ast.expr | None:
     if marker.args:
         return marker.args[0]
     return next((keyword.value for keyword in marker.keywords if keyword.arg == "dependency"), None)
+
+
+def prefix_of(module: Module, route: Route) -> str:
+    """Return what the router of a route puts before its path, if that is constant."""
+    registration = route.registration
+    if isinstance(registration, ast.Call) and isinstance(registration.func, ast.Attribute) and isinstance(registration.func.value, ast.Name):
+        made = module.aliases.get(registration.func.value.id)
+        for keyword in made.keywords if isinstance(made, ast.Call) else ():
+            if keyword.arg == "prefix" and isinstance(keyword.value, ast.Constant):
+                return str(keyword.value.value)
+    return ""

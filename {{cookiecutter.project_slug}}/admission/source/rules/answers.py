@@ -7,10 +7,11 @@ import itertools
 import re
 from typing import TYPE_CHECKING, Final
 
-from admission.source.contract import answer_models, answer_of, config_of
+from admission.source.contract import answer_models, answer_of, config_of, input_models
 from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, name_of
 from admission.source.module import is_function
+from admission.source.routes import prefix_of
 from admission.source.tree import inside
 from admission.source.values import COLUMNS, ROW
 from admission.source.words import words
@@ -206,6 +207,7 @@ def leaks(module: Module) -> Iterator[Fault]:
     mend = "Leave it out of the model, or `Field(exclude=True)`; answer with a model that lists what may leave: `NoteOut.model_validate(note)`."
     for node, message in (*_hidden_fields(module), *_open_answers(module), *_hidden_keys(module), *_columns_filled_in(module)):
         yield Fault(node, message, mend)
+    yield from _staff_notes(module)
 
 
 def _hidden_fields(module: Module) -> Iterator[tuple[ast.AST, str]]:
@@ -216,6 +218,27 @@ def _hidden_fields(module: Module) -> Iterator[tuple[ast.AST, str]]:
         for field, declared in module.classes[name].fields.items() if not module.is_table(name) else ():
             if any(_is_hidden(said, name) for said in (field, *_aliases(declared.value))) and not _only_counts(module, field, declared) and field not in kept and not _is_excluded(declared.value) and (name, field) not in fresh:
                 yield declared, f"`{field}` goes out to every client that may read this."
+
+
+def _staff_notes(module: Module) -> Iterator[Fault]:
+    """Yield what the staff noted about somebody, in an answer: to that person if the path says so, else perhaps to the staff."""
+    said_by_clients = {field for name in input_models(module) if name in module.classes for field in module.classes[name].fields}
+    own = {name for route in module.routes if _OWN_PATH.search(f"{prefix_of(module, route)}{route.path}") for name in answer_models(module, route)}
+    for name in sorted(answer_models(module)):
+        for field, declared in module.classes[name].fields.items() if not module.is_table(name) else ():
+            parts = words(field)
+            if set(parts[:-1]) & _STAFF and parts[-1] in _NOTES and field not in said_by_clients and not _is_excluded(declared.value):
+                yield Fault(
+                    declared,
+                    f"`{field}` is what the staff noted{', and this answers whom it is about' if name in own else '. If this answers whom it is about, they read it'}.",
+                    "Leave it out of this model; give the staff a model and a route of their own.",
+                    None if name in own else "remark",
+                )
+
+
+_STAFF: Final = frozenset({"recruiter", "recruiting", "staff", "admin", "interviewer", "agent", "support", "moderator", "adjuster", "underwriter", "backoffice", "hr", "hiring", "screening"})
+_NOTES: Final = frozenset({"note", "notes", "memo", "memos"})
+_OWN_PATH: Final = re.compile(r"/(my|me|mine)(?=[/_-]|$)")
 
 
 def _aliases(node: ast.expr | None) -> Iterator[str]:

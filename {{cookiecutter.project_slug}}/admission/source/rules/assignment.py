@@ -257,13 +257,26 @@ def _looks_at_roles(module: Module, node: ast.expr) -> bool:
 def _stored_prices(module: Module) -> Iterator[Fault]:
     """Point at rows of orders, bookings and their like whose price is what the client said, as it said it."""
     for call in calls(module):
-        tables = [name for name in call.names if module.is_table(name) and set(words(name.rpartition(".")[2])) & _ORDERING]
-        for keyword in call.node.keywords if tables else ():
-            if not keyword.arg or not (_PRICE.match(keyword.arg) or _AMOUNT.match(keyword.arg)):
+        tables = [name for name in call.names if module.is_table(name)]
+        orders = any(set(words(name.rpartition(".")[2])) & _ORDERING for name in tables)
+        bought = any(_is_bought(module, name) for name in tables) and not _looks_at_roles(module, call.node)
+        for keyword in call.node.keywords if orders or bought else ():
+            if not keyword.arg or not (_PRICE.match(keyword.arg) or (orders and _AMOUNT.match(keyword.arg))):
                 continue
             sources = [part for part in (keyword.value, *_given(module, keyword.value)) if isinstance(part, ast.Attribute)]
             if any(module.value(part).labels & {INPUT, SHAPED} and ROW not in module.value(part).labels and _is_model_field(module, part) for part in sources):
                 yield Fault(keyword.value, f"The client chooses `{keyword.arg}`, and this is what the order costs. It will choose less.", _PRICE_MEND)
+
+
+def _is_bought(module: Module, name: str) -> bool:
+    """Return whether the rows of a table belong to who pays for them: they are `Owned`, and know the charge that paid for them."""
+    columns = {field for base in module.bases_of(name) if (info := module.class_of(base)) is not None for field in info.fields}
+    return module.is_owned(name) and bool(columns & _PAID_BY) and not set(words(name.rpartition(".")[2])) & _SELLING
+
+
+_PAID_BY: Final = frozenset({"charge_id", "charged_at", "payment_id", "payment_intent_id"})
+_SELLING: Final = frozenset({"listing", "offer", "product", "article", "advert", "ad", "auction", "bid", "invoice", "quote", "donation", "gift", "tip", "pledge", "plan", "lesson", "course", "event", "service", "item", "expense"})
+"""Words for what has its price from who sells it, or gives it."""
 
 
 def _given(module: Module, node: ast.expr) -> list[ast.expr]:

@@ -18,7 +18,7 @@ from admission.source.words import words
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from admission.source.module import Call, Module
+    from admission.source.module import Call, ClassInfo, Module
 
 registry = Registry()
 
@@ -47,7 +47,10 @@ def not_owned(module: Module) -> Iterator[Fault]:
 def _is_somebodys(module: Module, name: str, call: Call) -> bool | None:
     """Return whether a table holds what belongs to people: by its columns, its name, or by what is done; None: it may."""
     tables = [info for base in module.bases_of(name) if (info := module.class_of(base)) is not None]
-    if any(_PERSONAL_COLUMNS.match(field) for info in tables for field in (*info.fields, *info.assigned)):
+    columns = {field for info in tables for field in (*info.fields, *info.assigned)}
+    if _is_catalogued(tables):
+        columns -= {"author"}  # who wrote a book, not whose row it is
+    if any(_PERSONAL_COLUMNS.match(field) for field in columns):
         return True
     said = set(words(name.rpartition(".")[2]))
     if said & _COMMON:
@@ -56,6 +59,15 @@ def _is_somebodys(module: Module, name: str, call: Call) -> bool | None:
         return True
     conditional = any(isinstance(part, ast.Call) and "sqlalchemy.update" in module.value(part.func).names for part in inside(call.node))
     return True if not conditional and _is_changed(module, name, call) else None
+
+
+def _is_catalogued(tables: list[ClassInfo]) -> bool:
+    """Return whether the key of a table is the number or word under which the world knows its rows: an ISBN, a SKU."""
+    keys = {field for info in tables for field, declared in info.fields.items() if declared.value is not None and any(isinstance(part, ast.keyword) and part.arg == "primary_key" for part in inside(declared.value))}
+    return bool(keys) and keys <= _PUBLIC_KEYS
+
+
+_PUBLIC_KEYS: Final = frozenset({"isbn", "issn", "ean", "gtin", "upc", "doi", "sku", "iata", "icao", "iso", "ticker", "locale", "language", "country", "currency", "version"})
 
 
 def _is_changed(module: Module, name: str, call: Call) -> bool:

@@ -21,7 +21,7 @@ from admission.source.match import (
     source_of,
     stays_on_host,
 )
-from admission.source.outbound import HTTP_CLIENTS, is_upstream
+from admission.source.outbound import FETCHER, HTTP_CLIENTS, is_upstream
 from admission.source.tree import inside
 from admission.source.values import NOTHING
 
@@ -194,12 +194,19 @@ def _is_handle(module: Module, node: ast.expr) -> bool:
 def url_from_input(module: Module) -> Iterator[Fault]:
     """Point at outbound calls whose host the client chooses, and at paths of declared upstreams with text of the client in them."""
     for call in calls(module):
-        node = _url_argument(module, call)
+        node = _written_into(module, call) or _url_argument(module, call)
         if node is None:
             continue
         place = node if node.lineno == call.node.lineno else call.node
         for made in put_together(module, node, "url"):
             yield Fault(made, "The client's text becomes part of a URL here, which the service then calls.", 'Leave the path constant and let the client put the text in: `await catalog.get("/items/{name}", values={"name": name})`.')
+        if FETCHER in call.receiver.types:
+            yield Fault(
+                place,
+                f"The client writes part of the URL in `{source_of(call.node)}`, whose host is ours to say. With `/`, `?` or `&` in it, it asks for something else than was meant.",
+                'Escape it: `quote(name, safe="")` from `urllib.parse`, or `urlencode({"name": name})`; better, declare the service as an upstream.',
+            )
+            continue
         if is_upstream(call) and _is_path(module, call, node):
             yield Fault(
                 place,
@@ -218,8 +225,8 @@ _VERBS: Final = frozenset({"get", "post", "put", "patch", "delete", "head", "opt
 
 
 def _url_argument(module: Module, call: Call) -> ast.expr | None:
-    if "app.dependencies.Web" in call.receiver.types:
-        return None  # the declared way to a URL from outside: it looks at the address, and at what the name leads to
+    if FETCHER in call.receiver.types:
+        return None  # it looks at the address, and at what the name leads to
     upstream = is_upstream(call)
     if not upstream and not any(name.startswith(HTTP_CLIENTS) for name in call.names) and not _unknown_client(call):
         return None
@@ -235,6 +242,16 @@ def _url_argument(module: Module, call: Call) -> ast.expr | None:
         return None
     prefix = constant_prefix(module, node, use="url")
     return None if not upstream and stays_on_host(prefix) and prefix[:1] != "/" else node
+
+
+def _written_into(module: Module, call: Call) -> ast.expr | None:
+    """Return a URL of a fixed host that `web.fetch` gets, with text of the client in it; one that is all the client's is its to choose."""
+    if FETCHER not in call.receiver.types or method(call) != "fetch":
+        return None
+    node = argument_node(call, 0, "url")
+    if node is None or isinstance(node, ast.Starred) or not free(module.value(node), "url"):
+        return None
+    return node if stays_on_host(constant_prefix(module, node, use="url")) else None
 
 
 def _is_path(module: Module, call: Call, node: ast.expr) -> bool:

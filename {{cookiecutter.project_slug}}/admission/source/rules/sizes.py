@@ -154,8 +154,17 @@ def _bounds(pieces: list[ast.expr]) -> Iterator[ast.AST]:
             if _is_bound(part) or (not groups and _is_aggregate(part)):
                 yield part
     said = " ".join(text_of(piece) for piece in pieces)
-    if _BOUNDED_TEXT.search(said) and not any(isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "select" for piece in pieces for part in inside(piece)):
+    if (_BOUNDED_TEXT.search(said) or _expands_keys(pieces, said)) and not any(isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "select" for piece in pieces for part in inside(piece)):
         yield pieces[0]
+
+
+def _expands_keys(pieces: list[ast.expr], said: str) -> bool:
+    """Return whether a text asks for the keys of a list that is bound: `WHERE id IN :ids` with `bindparam("ids", expanding=True)`."""
+    expanding = {str(part.args[0].value) for piece in pieces for part in inside(piece) if isinstance(part, ast.Call) and part.args and isinstance(part.args[0], ast.Constant) and any(keyword.arg == "expanding" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True for keyword in part.keywords)}
+    return any(match[1] in expanding for match in _KEYS_IN.finditer(said))
+
+
+_KEYS_IN: Final = re.compile(r"\bwhere\s+(?:\w+\.)?(?:id|uuid|key|sku|slug|isbn|code|\w+_id)\s+in\s*:(\w+)(?![^)]*\bor\b)", re.IGNORECASE)
 
 
 def _is_bound(part: ast.AST) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
 from admission.source.match import calls, free, free_parts, method, origins, source_of, text_of
+from admission.source.outbound import FETCHER
 from admission.source.tree import is_inside
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ def _is_text(module: Module, node: ast.expr) -> bool:
 
 
 def _may_be_database(call: Call, statement: ast.expr, module: Module) -> bool:
+    if FETCHER in call.receiver.types:
+        return False
     certain = {
         "execute",
         "executemany",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from admission.source.declare import Fault, Registry
 from admission.source.headers import headers_set
 from admission.source.match import argument_node, calls, is_constant, method, named
+from admission.source.routes import prefix_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +102,7 @@ def debug(module: Module) -> Iterator[Fault]:
     mend = "Take it out. What the service does is in its logs, metrics and traces."
     for route in module.routes:
         looks = (_DEBUG.search(route.path) and not _HARMLESS.search(route.path) and not re.search(r"profile|config", route.path)) or re.search(r"(^|_)debug(_|$)", route.node.name)
-        prefix = _prefix(module, route.registration)
+        prefix = prefix_of(module, route)
         if looks or re.search(r"(^|/)_?debug(/|$)", prefix):
             yield Fault(
                 route.registration,
@@ -145,19 +146,14 @@ def debug(module: Module) -> Iterator[Fault]:
             for name in call.names
         ):
             yield Fault(call.node, "A debugger or profiler stops, slows or opens the process for everybody.", mend)
+        if named(call, _FRAMES) or (method(call) == "get_stack" and not call.functions):
+            yield Fault(call.node, "This looks at the frames of what is running: at the requests of others, with all that they hold.", mend)
     for node in module.walk(ast.Assign):
         if isinstance(node, ast.Assign) and any(isinstance(target, ast.Attribute) and target.attr == "debug" for target in node.targets) and is_constant(module.value(node.value), True):
             yield Fault(node, "In debug mode an error shows its source and variables to the client.", mend)
 
 
-def _prefix(module: Module, registration: ast.expr) -> str:
-    if isinstance(registration, ast.Call) and isinstance(registration.func, ast.Attribute) and isinstance(registration.func.value, ast.Name):
-        made = module.aliases.get(registration.func.value.id)
-        if isinstance(made, ast.Call):
-            for keyword in made.keywords:
-                if keyword.arg == "prefix" and isinstance(keyword.value, ast.Constant):
-                    return str(keyword.value.value)
-    return ""
+_FRAMES: Final = frozenset({"sys._current_frames", "sys._current_exceptions", "gc.get_objects", "gc.get_referrers"})
 
 
 @registry.rule("BW420", "The environment read in a handler")
