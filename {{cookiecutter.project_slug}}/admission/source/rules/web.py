@@ -117,6 +117,7 @@ def debug(module: Module) -> Iterator[Fault]:
                 "Take `include_in_schema=False` out.",
                 "remark",
             )
+    tasks = any(named(call, {"asyncio.all_tasks", "asyncio.current_task"}) for call in calls(module))
     for call in calls(module):
         if is_constant(call.keywords.get("debug"), True) and any("fastapi" in name.lower() or "starlette" in name or "flask" in name for name in call.names):
             yield Fault(
@@ -146,7 +147,7 @@ def debug(module: Module) -> Iterator[Fault]:
             for name in call.names
         ):
             yield Fault(call.node, "A debugger or profiler stops, slows or opens the process for everybody.", mend)
-        if named(call, _FRAMES) or (method(call) == "get_stack" and not call.functions):
+        if named(call, _FRAMES) or (tasks and method(call) in {"get_stack", "print_stack"} and not call.functions):
             yield Fault(call.node, "This looks at the frames of what is running: at the requests of others, with all that they hold.", mend)
     for node in module.walk(ast.Assign):
         if isinstance(node, ast.Assign) and any(isinstance(target, ast.Attribute) and target.attr == "debug" for target in node.targets) and is_constant(module.value(node.value), True):
