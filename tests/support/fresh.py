@@ -18,6 +18,7 @@ from tests.support.template import bake, copy_template
 LEAN = (
     "tests/gauntlet tests/test_documentation.py tests/deploy"
     " --ignore=tests/gauntlet/test_form_attacks.py --ignore=tests/gauntlet/test_rates.py"
+    " --ignore=tests/gauntlet/test_on_postgresql.py"
 )
 PLAN = {
     # The suite runs mypy, and the gauntlet too, which are the other two layers of the gate.
