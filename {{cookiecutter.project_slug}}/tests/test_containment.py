@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import shutil
 import socket
 from base64 import b64encode
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import httpx2
 import pytest
 
 from app.policy import Files, misplaced
-from tests.support.service import DROPPED, Service, copy_project, run_to_end, running
+from tests.support.service import Service, copy_project, drop_in, run_to_end, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,9 +42,7 @@ EXPLOITS = {
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy_project(tmp_path_factory.mktemp("service"))
-    shutil.copy(DROPPED / "exploits.py", folder / "app" / "handlers" / "exploits.py")
-    with (folder / "policy.toml").open("a", encoding="utf-8") as policy:
-        policy.write((DROPPED / "exploits.toml").read_text("utf-8"))
+    drop_in(folder, "exploits")
     (folder / "secret.txt").write_text("was here", "utf-8")
     (folder / "exports" / "out").mkdir(parents=True)
     (folder / "exports" / "template.txt").write_text("Hello", "utf-8")

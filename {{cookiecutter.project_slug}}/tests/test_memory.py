@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ import pytest
 
 from app.patterns.graceful_shutdown import RETIRED
 from tests.guards.probes import is_problem
-from tests.support.service import DROPPED, PATIENCE, Service, copy_project, environment, running
+from tests.support.service import PATIENCE, Service, copy_project, drop_in, environment, running
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,9 +24,7 @@ BOUND = {"APP_MAX_MEMORY": "400"}
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy_project(tmp_path_factory.mktemp("service"))
-    shutil.copy(DROPPED / "unruly.py", folder / "app" / "handlers" / "unruly.py")
-    with (folder / "policy.toml").open("a", encoding="utf-8") as policy:
-        policy.write((DROPPED / "unruly.toml").read_text("utf-8"))
+    drop_in(folder, "unruly")
     return folder
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests.guards.probes import is_problem
 from tests.support.otlp_receiver import OtlpReceiver, Value, plain
-from tests.support.service import DROPPED, Service, copy_project, run_to_end, running
+from tests.support.service import Service, copy_project, drop_in, run_to_end, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +26,7 @@ def receiver() -> Iterator[OtlpReceiver]:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy_project(tmp_path_factory.mktemp("service"))
-    shutil.copy(DROPPED / "unruly.py", folder / "app" / "handlers" / "unruly.py")
-    with (folder / "policy.toml").open("a", encoding="utf-8") as policy:
-        policy.write((DROPPED / "unruly.toml").read_text("utf-8"))
+    drop_in(folder, "unruly")
     return folder
 
 

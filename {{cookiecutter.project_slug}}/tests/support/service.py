@@ -42,6 +42,13 @@ PATIENCE = 60.0
 """Seconds after which a wait is a failure. Long, because a loaded machine is no defect."""
 
 
+def drop_in(project: Path, name: str) -> None:
+    """Put a handler of ``tests/support/dropped``, with its policy, into a copy of the project."""
+    shutil.copy(DROPPED / f"{name}.py", project / "app" / "handlers" / f"{name}.py")
+    with (project / "policy.toml").open("a", encoding="utf-8") as policy:
+        policy.write((DROPPED / f"{name}.toml").read_text("utf-8"))
+
+
 def copy_project(target: Path, *, dropped: bool = True, gate: bool = False) -> Path:
     """Copy what a service is made of; with ``dropped``, put the probe handler and its policy into it.
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import resource
-import shutil
 import statistics
 import tempfile
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.support.otlp_receiver import OtlpReceiver
-from tests.support.service import DROPPED, Service, copy_project, running
+from tests.support.service import Service, copy_project, drop_in, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,9 +31,7 @@ def unruly(
     """Run the service, whole, with handlers beside its own that work, wait and misbehave."""
     with tempfile.TemporaryDirectory(prefix="torture-overload-") as folder:
         project = copy_project(Path(folder) / "service")
-        shutil.copy(DROPPED / "unruly.py", project / "app" / "handlers" / "unruly.py")
-        with (project / "policy.toml").open("a", encoding="utf-8") as policy:
-            policy.write((DROPPED / "unruly.toml").read_text("utf-8"))
+        drop_in(project, "unruly")
         with running(project, environ=environ, flood=900_000, without=without, telemetry=telemetry) as service:
             yield service
 
