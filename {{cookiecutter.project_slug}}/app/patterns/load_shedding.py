@@ -12,9 +12,11 @@ the same route only, so that a cheap and a dear route can share a limit; and of 
 the lower quartile counts, because overload makes every request slow, and a dependency only those that need it.
 
 That sees what waits for something else. What computes on the event loop runs one after the other, and never at a time:
-there the loop is looked at. Where its timer has been late by ``lag`` for a whole window, a request that has waited for
-its turn longer than ``sojourn`` since it was read is turned away: CoDel's two numbers. One block or one burst makes one
-turn late, and nobody is turned away for it. (The server has to say when a request was read: ``arrived``.)
+there the loop is looked at. Where its timer has been late by ``lag`` for a whole window, requests take turns, and one
+that has waited for its own longer than ``sojourn`` since it was read, or would, is turned away: CoDel's numbers. One
+block or one burst makes one look late, and nobody is turned away for it. Between two turns the loop looks at its
+sockets, so that a refusal waits for the one that computes, and not for all that have been read. (What a request waited
+before it came here the server has to say: ``arrived``.)
 
 Who finds no place waits in a queue, known callers before others and in order of arrival, for ``max_wait`` or what its
 deadline leaves, and then hears 503 with Retry-After. Where the queue is full a known caller takes the place of the
@@ -74,7 +76,7 @@ class LoadSheddingConfig:
         queue: requests that may wait.
         max_wait: seconds that a request waits at most.
         lag: seconds that the loop's timer is late, again and again for a window, where it is overloaded.
-        sojourn: seconds that a request may then have waited since it was read; twice that for known callers.
+        sojourn: seconds that a request may then wait for its turn since it was read; twice that for known callers.
         unknown_share: of the limit that requests of unknown callers may fill.
         retry_after: seconds after which to try again, for who is turned away.
     """
@@ -102,7 +104,7 @@ class Overloaded(Exception):
 
     Attributes:
         reason: ``queue_full``, ``waited`` (no place came in time), ``pushed_out`` (by a known caller), or ``late`` (the
-            loop has more to do than it can).
+            loop has more to do than it can, and this request's turn would come too late, or did).
         retry_after: seconds after which to try again.
     """
 
@@ -251,6 +253,91 @@ class LoopLag:
         return self._late >= LATE and self._clock() - self._since >= self._window
 
 
+TURN: Final = 0.002
+"""Seconds that requests compute, on an overloaded loop, before it looks at its sockets again; one always does."""
+
+PACE_LEARNS: Final = 0.2
+"""Share of what the last turns took in what a turn is expected to take."""
+
+
+class Turns:
+    """Has requests begin one after the other, and the loop look at its sockets in between. Belongs to one event loop.
+
+    Without it, all that were read in one look compute before the loop looks again, and whoever is to be turned away
+    hears of it after them.
+
+    Args:
+        config: ``window``.
+        clock: seconds, monotonic.
+
+    Attributes:
+        pace: seconds that a turn takes, of late.
+    """
+
+    def __init__(self, config: LoadSheddingConfig, clock: Callable[[], float] = time.monotonic) -> None:
+        self.pace = 0.0
+        self._window, self._clock = config.window, clock
+        self._known: deque[asyncio.Future[None]] = deque()
+        self._unknown: deque[asyncio.Future[None]] = deque()
+        self._taken = self._running = False
+        self._crowded = self._began = 0.0
+        self._at_once = self._due = 0
+
+    @property
+    def waiting(self) -> int:
+        """Number of requests that wait for their turn."""
+        return len(self._known) + len(self._unknown)
+
+    @property
+    def taken(self) -> bool:
+        """True while turns are to be taken: until nobody has waited behind another for a window."""
+        if self._taken and not self._running and self._clock() - self._crowded > self._window:
+            self._taken = False
+        return self._taken
+
+    def expected(self, *, known: bool) -> float:
+        """Return the seconds that a caller who comes now would wait. Known callers go first."""
+        return (self._due + (len(self._known) if known else self.waiting)) * self.pace
+
+    async def take(self, *, known: bool) -> None:
+        """Wait for a turn."""
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        (self._known if known else self._unknown).append(turn)
+        if not self._taken:
+            self._taken, self._crowded = True, self._clock()
+        if not self._running:
+            self._running, self._at_once = True, 0
+            loop.call_soon(self._begin)
+        await turn
+
+    def _begin(self) -> None:
+        """Note what the last turns took, and let the next ones begin."""
+        now = self._clock()
+        if self._at_once:
+            took = (now - self._began) / self._at_once
+            self.pace += (took - self.pace) * (PACE_LEARNS if self.pace else 1.0)
+            if self.waiting:
+                self._crowded = now
+        self._at_once, self._began = 0, now
+        most = max(1, int(TURN / self.pace)) if self.pace else 1
+        while self._at_once < most and (queue := self._known or self._unknown):
+            turn = queue.popleft()
+            if not turn.done():  # who has left may not have been able to leave the queue yet
+                turn.set_result(None)
+                self._at_once += 1
+        self._due = self._at_once
+        self._running = self._at_once > 0
+        if self._running:
+            # They compute in the loop's next round, and _look ends it. Then the loop looks, the next round begins with
+            # _begin and turns away who is too many, and those whose turn it is compute in the round after that.
+            asyncio.get_running_loop().call_soon(self._look)
+
+    def _look(self) -> None:
+        self._due = 0
+        asyncio.get_running_loop().call_soon(self._begin)
+
+
 class _Waiting:
     """A request in the queue."""
 
@@ -272,7 +359,7 @@ class LoadShedding:
         is_known: tells a caller who was verified before from one who was not; everybody is unknown by default.
         route: names what a request was, once it ended; latencies are compared by it.
         remaining: seconds that the caller of a request still waits, None if it does not say.
-        arrived: when a request was read, by ``time.monotonic``; None if the server does not say.
+        arrived: when a request was read, by ``clock``; None if the server does not say, and it counts from here.
         clock: seconds, monotonic.
         refuse: answers who is turned away; default is a bare problem document.
 
@@ -303,22 +390,26 @@ class LoadShedding:
         self._route, self._remaining, self._refuse = route or _template, remaining, refuse or _refuse
         self._arrived = arrived
         self.loop_lag = LoopLag(self.config, clock)
+        self.turns = Turns(self.config, clock)
         self._known: deque[_Waiting] = deque()
         self._unknown: deque[_Waiting] = deque()
 
     @property
     def queued(self) -> int:
         """Number of requests that wait."""
-        return len(self._known) + len(self._unknown)
+        return len(self._known) + len(self._unknown) + self.turns.waiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, now or when there is a place, or turn the request away."""
         if scope["type"] != "http" or scope["path"] in self._exempt:
             await self.app(scope, receive, send)
             return
-        if self.loop_lag.request() and self._is_late(scope):
-            await self._refuse(scope, receive, send, Overloaded("late", self.config.retry_after))
-            return
+        if self.loop_lag.request() or self.turns.taken:
+            try:
+                await self._take_turn(scope)
+            except Overloaded as error:
+                await self._refuse(scope, receive, send, error)
+                return
         in_flight, limit = self.in_flight, self.gradient.limit
         if in_flight < limit * self.config.unknown_share or (in_flight < limit and self._is_known(scope)):
             self.in_flight = in_flight + 1
@@ -334,12 +425,21 @@ class LoadShedding:
         finally:
             place.give_back()
 
-    def _is_late(self, scope: Scope) -> bool:
-        arrived = self._arrived(scope)
+    async def _take_turn(self, scope: Scope) -> None:
+        """Wait for a turn on the loop, which is this request's when this returns.
+
+        Raises:
+            Overloaded: it would come too late, or did.
+        """
+        arrived, known = self._arrived(scope), self._is_known(scope)
         if arrived is None:
-            return False
-        waited = self._clock() - arrived
-        return waited > self.config.sojourn and (waited > 2 * self.config.sojourn or not self._is_known(scope))
+            arrived = self._clock()
+        latest = arrived + self.config.sojourn * (2 if known else 1)
+        if self._clock() + self.turns.expected(known=known) <= latest:
+            await self.turns.take(known=known)
+            if self._clock() <= latest:
+                return
+        raise Overloaded("late", self.config.retry_after)
 
     async def _wait(self, scope: Scope) -> None:
         """Wait for a place, which is this request's when this returns.
@@ -352,7 +452,7 @@ class LoadShedding:
         left = self._remaining(scope)
         if left is not None and left < patience:
             patience = left
-        if self.queued >= self.config.queue and not (known and self._push_out()):
+        if len(self._known) + len(self._unknown) >= self.config.queue and not (known and self._push_out()):
             raise Overloaded("queue_full", self.config.retry_after)
         waiting = _Waiting(asyncio.get_running_loop().create_future(), known=known)
         queue = self._known if known else self._unknown

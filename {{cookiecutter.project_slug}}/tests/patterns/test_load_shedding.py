@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import itertools
 import random
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
-from app.patterns.load_shedding import MAX_ROUTES, Gradient, LoadShedding, LoadSheddingConfig, LoopLag, Overloaded
+from app.patterns.load_shedding import (
+    MAX_ROUTES,
+    TURN,
+    Gradient,
+    LoadShedding,
+    LoadSheddingConfig,
+    LoopLag,
+    Overloaded,
+    Turns,
+)
 from tests.support.live import serve
 
 if TYPE_CHECKING:
@@ -386,6 +398,154 @@ async def test_who_has_waited_for_an_overloaded_loop_is_told_and_known_callers_w
     shedding.loop_lag._late, shedding.loop_lag._since = 5, 0.0
     assert [await ask(waited) for waited in (0.019, 0.021, None)] == ["let in", "late", "let in"]
     assert [await ask(waited, known=True) for waited in (0.039, 0.041)] == ["let in", "late"]
+
+
+class Queue:
+    """Requests that take turns, each of which computes for a while."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.turns = Turns(LoadSheddingConfig(window=0.1), self.clock)
+        self.computed: list[str] = []
+
+    def come(self, name: str, seconds: float = 0.008, *, known: bool = False) -> asyncio.Task[None]:
+        async def request() -> None:
+            await self.turns.take(known=known)
+            self.computed.append(name)
+            self.clock.now += seconds
+
+        return asyncio.create_task(request())
+
+
+async def rounds(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def test_turns_are_taken_one_by_one_and_known_callers_first() -> None:
+    queue = Queue()
+    tasks = [queue.come(name, known=name == "k") for name in "abk"]
+    seen: list[list[str]] = []
+    for _ in range(20):
+        await rounds(1)
+        seen.append([*queue.computed])
+    assert queue.computed == ["k", "a", "b"]
+    assert all(len(later) <= len(before) + 1 for before, later in itertools.pairwise(seen))
+    await asyncio.gather(*tasks)
+
+
+async def test_what_a_turn_takes_is_learnt_and_tells_how_long_the_next_would_wait() -> None:
+    queue = Queue()
+    await queue.come("a")
+    await rounds(3)
+    assert queue.turns.pace == pytest.approx(0.008)
+    tasks = [queue.come(name, known=name == "k") for name in "kbc"]
+    await rounds(1)
+    assert queue.turns.waiting == 3
+    assert queue.turns.expected(known=True) == pytest.approx(0.008)
+    assert queue.turns.expected(known=False) == pytest.approx(0.024)
+    await asyncio.gather(*tasks)
+    await queue.come("d", seconds=0.108)
+    await rounds(3)
+    assert queue.turns.pace == pytest.approx(0.028)
+
+
+async def test_many_that_are_quick_begin_at_once_up_to_the_length_of_a_turn() -> None:
+    queue = Queue()
+    await queue.come("a", TURN / 3.5)
+    await rounds(3)
+    tasks = [queue.come(str(number), TURN / 3.5) for number in range(6)]
+    seen = set()
+    for _ in range(20):
+        await rounds(1)
+        seen.add(len(queue.computed) - 1)
+    assert seen == {0, 3, 6}
+    await asyncio.gather(*tasks)
+
+
+async def test_who_leaves_takes_no_turn() -> None:
+    queue = Queue()
+    first, second, third = (queue.come(name) for name in "abc")
+    await rounds(1)
+    second.cancel()
+    await asyncio.gather(first, third)
+    assert queue.computed == ["a", "c"]
+    with pytest.raises(asyncio.CancelledError):
+        await second
+
+
+async def test_turns_are_taken_until_nobody_has_waited_behind_another_for_a_window() -> None:
+    queue = Queue()
+    before = queue.turns.taken
+    await asyncio.gather(queue.come("a", 0.2), queue.come("b", 0.01))
+    await rounds(3)
+    seen = [queue.turns.taken]  # b waited until 0.2 s, and it is 0.21 s
+    queue.clock.now += 0.08
+    await queue.come("c", 0.0)
+    await rounds(3)
+    seen.append(queue.turns.taken)
+    queue.clock.now += 0.02
+    assert (before, *seen, queue.turns.taken) == (False, True, True, False)
+
+
+async def test_who_comes_while_turns_are_taken_takes_one_however_well_the_loop_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    overloaded = iter([True, True, False])
+    monkeypatch.setattr(LoopLag, "request", lambda _self: next(overloaded))
+    let_in: list[str] = []
+
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        let_in.append(scope["path"])
+
+    shedding = LoadShedding(app)
+    scopes = [{"type": "http", "method": "GET", "path": path} for path in "abc"]
+    await asyncio.gather(*(shedding(scope, None, None) for scope in scopes))  # type: ignore[arg-type]
+    assert let_in == ["a", "b", "c"]
+
+
+def test_over_a_socket_who_is_too_many_hears_of_it_before_the_others_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one computes and one waits, five come: for three of them there is time, and two wait for nobody."""
+    monkeypatch.setattr(LoopLag, "request", lambda _self: True)
+    clock, happened = Clock(), list[str]()
+    held, go = threading.Semaphore(0), threading.Semaphore(0)
+
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["path"] == "/hold":
+            held.release()
+            go.acquire(timeout=30)  # on the loop: what computes looks at nothing else
+        if scope["path"] != "/livez":
+            happened.append("computed")
+            clock.now += 0.006
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def refuse(_scope: Scope, _receive: Receive, send: Send, error: Overloaded) -> None:
+        happened.append(error.reason)
+        await send({"type": "http.response.start", "status": 503, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = LoadSheddingConfig(sojourn=0.02)
+    shedding = LoadShedding(app, config=config, clock=clock, exempt=frozenset({"/livez"}), refuse=refuse)
+    with serve(shedding, lifespan="off") as url:
+        clients = [http.client.HTTPConnection(urlsplit(url).netloc, timeout=30) for _ in range(8)]
+        for client in clients:
+            client.request("GET", "/livez")  # so that the connection is there
+            client.getresponse().read()
+        clients[0].request("GET", "/hold")
+        assert held.acquire(timeout=30)
+        clients[1].request("GET", "/hold")
+        clients[2].request("GET", "/")
+        go.release()
+        assert held.acquire(timeout=30)
+        for client in clients[3:]:
+            client.request("GET", "/")
+        go.release()
+        statuses = sorted(client.getresponse().status for client in clients)
+        for client in clients:
+            client.close()
+    assert statuses == [204] * 6 + [503] * 2
+    assert happened == ["computed", "computed", "late", "late", *["computed"] * 4]
 
 
 @pytest.mark.parametrize(
