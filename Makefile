@@ -20,7 +20,7 @@ LOCK := env -u UV_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS "$(UV)" --no-conf
 PYTHON_FOLDERS := $(wildcard benchmarks hooks scripts tests)
 ARGS ?=
 
-.PHONY: help generate demo test test-template test-service test-bare-service bench torture lift lift-diff lint types imports fmt lock clean
+.PHONY: help generate demo test test-template test-service test-bare-service dashboards bench torture lift lift-diff lint types imports fmt lock clean
 
 help:  ## show this list
 	@echo 'Targets:'
@@ -32,8 +32,8 @@ generate: | $(UV_READY)  ## make a service from this template, with the default 
 demo: | $(UV_READY)  ## generate a service, run it, and show each guard fire
 	@$(RUN) python scripts/demo.py
 
-test: | $(UV_READY)  ## run every test: the template's, and beside them those of fresh services
-	@"$(MAKE)" --no-print-directory -j3 test-template test-service test-bare-service
+test: | $(UV_READY)  ## run every test: the template's, and beside them those of fresh services, then the demo
+	@"$(MAKE)" --no-print-directory -j3 test-template test-service test-bare-service demo
 
 test-template: | $(UV_READY)  ## bake, refuse, boot, update: the template's own tests; ARGS goes to pytest
 	@$(RUN) pytest $(ARGS)
@@ -43,6 +43,9 @@ test-service: | $(UV_READY)  ## run `make check` and `make test` in a service fr
 
 test-bare-service: | $(UV_READY)  ## the same without the worked example: what could hang on that
 	@$(RUN) python -m tests.support.fresh without-example
+
+dashboards: | $(UV_READY)  ## run the demo beside a real Prometheus (apt install prometheus), and ask it every query of deploy/
+	@$(RUN_IN_SERVICE) env TRAFFIC='"$(MAKE)" --no-print-directory -C "$(CURDIR)" demo' pytest tests/deploy/check_queries.py $(ARGS)
 
 bench: | $(UV_READY)  ## measure the hardened service against bare FastAPI and the usual middleware
 	@$(RUN) --group bench python benchmarks/run.py $(ARGS)

@@ -288,8 +288,8 @@ def simulating(stage: Stage, folder: Path, uv: str) -> Iterator[str]:
 
 
 @contextmanager
-def serving(stage: Stage, folder: Path, uv: str, payments: str) -> Iterator[Service]:
-    """Run the service until the block ends."""
+def serving(stage: Stage, folder: Path, uv: str, payments: str, telemetry: str | None) -> Iterator[Service]:
+    """Run the service until the block ends; it exports its telemetry each second, if anywhere."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
     stage.say(f"$ make run PORT={port}")
@@ -301,6 +301,7 @@ def serving(stage: Stage, folder: Path, uv: str, payments: str) -> Iterator[Serv
             "APP_LOG_FORMAT": "json",
             "APP_FLOOD_RATE": "300/minute",
             "APP_PAYMENTS_URL": payments,
+            **({"OTEL_EXPORTER_OTLP_ENDPOINT": telemetry, "OTEL_METRIC_EXPORT_INTERVAL": "1000"} if telemetry else {}),
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -782,7 +783,7 @@ def drop_in(stage: Stage, service: Service, uv: str) -> None:
     stage.say("reloaded")
 
 
-def show(stage: Stage, target: Path, uv: str) -> None:
+def show(stage: Stage, target: Path, uv: str, telemetry: str | None) -> None:
     """Play all parts."""
     folder = generate(stage, target)
     stage.act("2. Install what its lock file says, and let it be judged")
@@ -790,7 +791,7 @@ def show(stage: Stage, target: Path, uv: str) -> None:
     stage.say(run(stage, uv, "run", "--frozen", "app", "check", cwd=folder))
     stage.say(run(stage, uv, "run", "--frozen", "app", "routes", cwd=folder))
     stage.act("3. Run it")
-    with simulating(stage, folder, uv) as payments, serving(stage, folder, uv, payments) as service:
+    with simulating(stage, folder, uv) as payments, serving(stage, folder, uv, payments, telemetry) as service:
         tokens = {
             role: run(stage, uv, "run", "--frozen", "app", "token", "--role", role, cwd=folder).strip()
             for role in ("customer", "support")
@@ -814,12 +815,14 @@ def main() -> int:
     """Run the demonstration and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="keep the generated service and say where it is")
+    endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT"
+    parser.add_argument("--telemetry", metavar="URL", default=os.environ.get(endpoint), help=f"collector ({endpoint})")
     arguments = parser.parse_args()
     uv = os.environ.get("UV") or shutil.which("uv") or "uv"
     stage, started = Stage(), time.monotonic()
     target = Path(tempfile.mkdtemp(prefix="breakwater-demo-"))
     try:
-        show(stage, target, uv)
+        show(stage, target, uv, arguments.telemetry)
     finally:
         if arguments.keep:
             stage.act(f"kept in {target}")

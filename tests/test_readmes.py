@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -19,35 +20,42 @@ from tests.support.template import ROOT, SERVICE, copy_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 ITSELF = "runs this test"
 
-NOT_RUN = {
-    "make demo": "takes a minute: .github/workflows/check.yml runs it with each change",
+ELSEWHERE = {
+    "make demo": "by `make test`, beside this test",
     "make test": ITSELF,
-    "make torture": "takes an hour, and its smallest part ten seconds: the service's tests/torture has tests of it",
-    "make torture ARGS=overload": "takes minutes",
-    "make update": "tests/test_releases.py runs it from each release to the next",
-    "make lock": "asks pypi.org itself, and a machine may have another index: tests/test_locks.py holds both locks",
-    "uv run": "begins a command",
-    "uv run app run | check | explain | routes | evidence | token | migrate | migration": "is several, each run below",
-    "make token": "is what `make token SUBJECT=alice ROLE=customer` is",
-    "make test ARGS=--wide": "takes an hour",
-    "make dashboards": "needs a Prometheus, which no package index has",
-    "make stack": "needs a container runtime",
-    "make upgrade": "takes what is newest today: the service's nightly workflow does, and tests it",
+    "make update": "tests/test_releases.py, from each release to the next",
+    "make stack": "below, with a docker that only writes down what it is told",
+    "make dashboards": "below, without the Prometheus that it needs and no package index has",
     "python3 -m venv tools && tools/bin/pip install uv": "tests/test_bootstrap.py has pip install uv",
 }
+"""What another test runs, and which."""
+
+NO_COMMANDS = {
+    "uv run": "begins one",
+    "uv run app run | check | explain | routes | evidence | token | migrate | migration": "is several, each run below",
+    "make token": "is what `make token SUBJECT=alice ROLE=customer` is",
+}
+
+NOT_HERE = ELSEWHERE | NO_COMMANDS
 
 SMALLER = {
+    "make torture": "make torture ARGS='recovery --points 5 --database sqlite'",
+    "make lock": "make lock ARGS=--offline",
+    "make test ARGS=--wide": "make test ARGS='--wide tests/patterns/test_retry.py'",
+    "make upgrade": "cat uv.lock >kept.lock && make upgrade && mv kept.lock uv.lock",
     "make bench": "UV_NO_SYNC=0 UV_PROJECT_ENVIRONMENT=.venv/bench uv run --frozen --group bench"
     " python benchmarks/run.py --quick --only bare --requests 20 --output results"
     " --service-python .venv/service/bin/python",
     "make check": "make check ARGS='--layer source --layer lint'",
     'app evidence "GET /v1/orders"': 'app evidence "GET /v1/greetings" --no-gate',
 }
-"""What is typed for what would take minutes; tests/test_tutorial.py runs ``check`` and ``evidence`` whole."""
+"""What is typed for what would take minutes, or leave other packages than the next command expects.
+
+tests/test_tutorial.py runs ``check`` and ``evidence`` whole.
+"""
 
 IN_A_SERVICE = {
     "make check": "make check",
@@ -105,7 +113,7 @@ def pairs(page: str) -> list[Pair]:
 def to_run(page: str) -> list[str]:
     """Return the commands of a page that are run, in order: all but those that only repeat the other column."""
     repeated = {pair.other for pair in pairs(page)}
-    commands = [command for command in all_commands_of(page) if command not in NOT_RUN and command not in repeated]
+    commands = [command for command in all_commands_of(page) if command not in NOT_HERE and command not in repeated]
     return sorted(commands, key=LAST.__contains__)
 
 
@@ -234,7 +242,7 @@ def test_a_service_with_the_example_has_no_command_more_than_is_decided(service:
     with_it, without = (
         all_commands_of((folder / "README.md").read_text("utf-8")) for folder in (service, bare_service)
     )
-    assert set(with_it) - set(without) <= NOT_RUN.keys()
+    assert set(with_it) - set(without) <= {"make torture"}  # which the template has, too
 
 
 def test_no_table_names_a_command_that_no_readme_has(template: Path) -> None:
@@ -243,7 +251,7 @@ def test_no_table_names_a_command_that_no_readme_has(template: Path) -> None:
         for folder in ("", SERVICE)
         for command in all_commands_of((template / folder / "README.md").read_text("utf-8"))
     }
-    assert {*NOT_RUN, *SMALLER, *IN_A_SERVICE, *STATUS, *LAST, *BEGINNING} <= named
+    assert {*NOT_HERE, *SMALLER, *IN_A_SERVICE, *STATUS, *LAST, *BEGINNING} <= named
 
 
 @pytest.fixture
@@ -263,6 +271,28 @@ def calls_of(command: str, folder: Path, written_down: tuple[dict[str, str], Pat
     calls.write_text("")
     succeed("sh", "-c", command, cwd=folder, env=env)
     return [line.split() for line in calls.read_text("utf-8").splitlines()]
+
+
+def test_make_test_runs_the_demo_too(template: Path, written_down: tuple[dict[str, str], Path]) -> None:
+    assert ["run", "--frozen", "python", "scripts/demo.py"] in calls_of("make test", template, written_down)
+
+
+def test_make_stack_has_docker_run_the_stack_with_passwords_of_its_own(
+    service: Path, written_down: tuple[dict[str, str], Path]
+) -> None:
+    env, calls = written_down
+    docker = Path(env["UV"]).with_name("docker")
+    docker.write_text(Path(env["UV"]).read_text("utf-8"), "utf-8")
+    docker.chmod(0o755)
+    wrote, stack = calls_of("make stack", service, (env, calls))
+    assert wrote == ["run", "--no-project", "python", "deploy/passwords.py"]
+    assert stack == ["compose", "--file", "deploy/compose.yaml", "--env-file", "deploy/.env", "up", "--build"]
+
+
+def test_make_dashboards_says_what_it_lacks(begun: Begun, tmp_path: Path) -> None:
+    with Shell(begun.service, begun.env, tmp_path / "printed") as shell:
+        printed = shell.run("make dashboards ARGS=--exitfirst", 2)
+    assert "is not on PATH: apt-get install prometheus" in printed
 
 
 def contains(call: list[str], words: list[str]) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from app.patterns.graceful_shutdown import RETIRED
 from tests.guards.probes import is_problem
-from tests.support.service import PATIENCE, Service, copy_project, drop_in, environment, running
+from tests.support.service import PATIENCE, Service, copy_project, drop_in, environment, running, until_served
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fill(service: Service, client: httpx2.Client) -> int:
     """Have 10 MB kept at a time, on one connection, until the process has no more; return its number."""
-    while (answer := client.get(f"{service.url}/unruly/keep?megabytes=10")).status_code == 200:
+    keep = f"{service.url}/unruly/keep?megabytes=10"
+    while (answer := until_served(lambda: client.get(keep))).status_code == 200:
         kept_by: int = answer.json()["pid"]
     is_problem(answer, 500, "internal_error")
     return kept_by
@@ -64,7 +65,8 @@ def test_a_worker_that_fills_up_is_replaced_while_the_other_serves(project: Path
         end = time.monotonic() + PATIENCE
         while len(set(service.worker_pids()) - before) < 1:
             assert time.monotonic() < end
-            assert client.get(f"{service.url}/unruly/fine").status_code == 200  # between two looks
+            fine = until_served(lambda: client.get(f"{service.url}/unruly/fine"))  # between two looks
+            assert fine.status_code == 200
         assert full not in service.worker_pids()
 
 

@@ -295,6 +295,11 @@ class Turns:
             self._taken = False
         return self._taken
 
+    @property
+    def idle(self) -> bool:
+        """True while nobody has a turn or waits for one."""
+        return not self._running
+
     def expected(self, *, known: bool) -> float:
         """Return the seconds that a caller who comes now would wait. Known callers go first."""
         return (self._due + (len(self._known) if known else self.waiting)) * self.pace
@@ -435,9 +440,10 @@ class LoadShedding:
         if arrived is None:
             arrived = self._clock()
         latest = arrived + self.config.sojourn * (2 if known else 1)
-        if self._clock() + self.turns.expected(known=known) <= latest:
+        alone = self.turns.idle  # then to turn it away would help nobody: CoDel never drops the last packet either
+        if alone or self._clock() + self.turns.expected(known=known) <= latest:
             await self.turns.take(known=known)
-            if self._clock() <= latest:
+            if alone or self._clock() <= latest:
                 return
         raise Overloaded("late", self.config.retry_after)
 

@@ -2,7 +2,8 @@
 
 Beside `make test`, because no package index has a Prometheus: `apt-get install prometheus`. Its promtool runs the
 rules' own tests, too. With ``PICTURE`` the service is watched for ``MINUTES`` (ten) in which much happens to it, and
-the dashboard is drawn into that file.
+the dashboard is drawn into that file. With ``TRAFFIC`` it is the service of that command which is watched, until the
+command ends: it has to export where ``OTEL_EXPORTER_OTLP_ENDPOINT`` says.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from tests.deploy.emitted import busy_service, provoke
 from tests.deploy.manifests import DEPLOY, Query, dashboard, queries
 from tests.deploy.picture import Span, picture
 from tests.deploy.shift import shift
-from tests.deploy.watched import answer, lines, prometheus, tool
+from tests.deploy.watched import answer, lines, over, prometheus, tool
+from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.upstreams import simulated_in_a_thread
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 PICTURE = os.environ.get("PICTURE")
 MINUTES = float(os.environ.get("MINUTES", "10"))
+TRAFFIC = os.environ.get("TRAFFIC")
 
 EMPTY = {
     "ErrorBudgetBurnsFast", "ErrorBudgetBurns", "ErrorBudgetBurnsSlowly", "TelemetryAbsent", "CircuitOpen",
@@ -60,8 +63,15 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    tool("prometheus")  # before all that takes time
     folder = tmp_path_factory.mktemp("prometheus")
     begun = time.time()
+    if TRAFFIC:
+        with OtlpReceiver() as receiver, prometheus(folder, receiver) as url:
+            environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint}
+            subprocess.run(TRAFFIC, shell=True, env=environment, check=True)
+            yield Watched(url, Span(begun, time.time()))
+        return
     with simulated_in_a_thread() as (payments, at):
         environ = {"APP_PAYMENTS_URL": at, "APP_MAX_IN_FLIGHT": "60"}
         with busy_service(folder / "busy", environ) as (service, receiver):
@@ -97,7 +107,7 @@ def provoke_again(service: Service, look: int) -> None:
 
 @pytest.mark.parametrize("query", queries(), ids=lambda query: query.where)
 def test_a_query_has_an_answer(query: Query, watched: Watched) -> None:
-    values = [float(each["value"][1]) for each in answer(watched.url, query.expression)]
+    values = [float(value) for each in over(watched.url, query.expression, watched.span) for _, value in each["values"]]
     assert any(map(math.isfinite, values)) or query.where.removeprefix("rules.yml ") in EMPTY
 
 

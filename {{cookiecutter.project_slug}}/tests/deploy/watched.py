@@ -94,15 +94,19 @@ def answer(url: str, query: str) -> list[dict[str, Any]]:
     return asked(url, "query", query=query)
 
 
+def over(url: str, query: str, span: Span) -> list[dict[str, Any]]:
+    """Return what a query finds over the span, as a panel asks it."""
+    step = max(1.0, (span.end - span.start) / POINTS)
+    return asked(url, "query_range", query=query, start=span.start, end=span.end, step=step)
+
+
 def lines(url: str, panel: Mapping[str, Any], target: Mapping[str, Any], span: Span) -> list[Series]:
     """Return the answer to a panel's target: over the span, or of its end for a figure."""
     query, legend = expression(target), target["legendFormat"]
     if panel["type"] == "stat":
         found = [(each["metric"], [each["value"]]) for each in asked(url, "query", query=query, time=span.end)]
     else:
-        step = max(1.0, (span.end - span.start) / POINTS)
-        over = asked(url, "query_range", query=query, start=span.start, end=span.end, step=step)
-        found = [(each["metric"], each["values"]) for each in over]
+        found = [(each["metric"], each["values"]) for each in over(url, query, span)]
     points = [(labels, [(float(at), float(value)) for at, value in values]) for labels, values in found]
     return [
         Series(named(legend, labels), tuple((at, value) for at, value in values if math.isfinite(value)))
