@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")
-UNWRITTEN = {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(ROOT / name, folder / name)
-    changes = {"UV_PROJECT_ENVIRONMENT": str(folder / ".venv"), **UNWRITTEN}
+    changes = {"UV_PROJECT_ENVIRONMENT": str(folder / ".venv")}
     command = [
         os.environ.get("UV", "uv"),
         "sync",
@@ -55,6 +54,11 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def compiled_beside(image: Path) -> dict[str, str]:
+    """Return what keeps compiled files, of which the real image has its own, out of the folder that is looked at."""
+    return {"PYTHONPYCACHEPREFIX": str(image.with_name("compiled"))}
+
+
 def settings(data: Path) -> dict[str, str]:
     """Return the variables of the image's last stage, and what whoever runs it adds; all that is written is in data."""
     final = DOCKERFILE.rpartition("\nFROM ")[2]
@@ -64,7 +68,6 @@ def settings(data: Path) -> dict[str, str]:
         {name: value.replace("/data", str(data)) for name, value in found.items()}
         | {"APP_ENVIRONMENT": "development", "APP_DEVELOPMENT_KEY_PATH": str(data / "issuer.json")}
         | {"APP_DATABASE_URL": f"sqlite:///{data}/app.db", "APP_LOG_FORMAT": "json", "APP_JOBS_IN_PROCESS": "false"}
-        | UNWRITTEN
     )
 
 
@@ -74,7 +77,7 @@ def started(image: Path, data: Path, *arguments: str, port: int = 0) -> Iterator
     process = subprocess.Popen(
         [image / ".venv" / "bin" / "app", *arguments],
         cwd=image,
-        env=environment(settings(data)),
+        env=environment(settings(data) | compiled_beside(image)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
@@ -93,7 +96,8 @@ def started(image: Path, data: Path, *arguments: str, port: int = 0) -> Iterator
 
 def healthcheck(image: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [str(image / ".venv" / "bin" / "app"), "healthcheck", *arguments]
-    return subprocess.run(command, cwd=image, env=environment(UNWRITTEN), capture_output=True, text=True, check=False)
+    env = environment(compiled_beside(image))
+    return subprocess.run(command, cwd=image, env=env, capture_output=True, text=True, check=False)
 
 
 def written(folder: Path) -> dict[Path, float]:
