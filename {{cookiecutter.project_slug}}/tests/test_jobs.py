@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
-import subprocess
-import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -16,11 +15,13 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.guards.probes import is_problem
+from tests.support.forks import forks
 from tests.support.otlp_receiver import OtlpReceiver, plain
 from tests.support.service import DROPPED, PATIENCE, Service, copy_project, environment, run_to_end, running
 from tests.support.upstreams import simulated_in_a_thread
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -249,13 +250,8 @@ def bury(dialect: str, engine: Any) -> None:
 def working(folder: Path, environ: dict[str, str]) -> Iterator[Service]:
     """Run ``app worker`` until the block ends."""
     settings = {"APP_LOG_FORMAT": "json", **environ}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app", "worker"],
-        cwd=folder, env=environment(settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    process = forks().start("app", "worker", cwd=folder, env=environment(settings))
     worker = Service(folder, 0, process)
-    import threading
-
     reader = threading.Thread(target=worker.read, daemon=True)
     reader.start()
     try:

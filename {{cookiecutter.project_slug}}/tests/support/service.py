@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.database import schema
 from app.patterns.development_issuer import DevelopmentIssuer
+from tests.support.forks import Forked, forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tests.support.otlp_receiver import OtlpReceiver
 
 T = TypeVar("T")
+Process = Forked | subprocess.Popen[bytes]
 ROOT = Path(__file__).resolve().parents[2]
 DROPPED = Path(__file__).parent / "dropped"
 ROLES = """reader = ["probe:read"]
@@ -102,7 +103,7 @@ class Service:
 
     folder: Path
     port: int
-    process: subprocess.Popen[bytes]
+    process: Process
     flood: int = 100_000
     telemetry: OtlpReceiver | None = None
     output: list[str] = field(default_factory=list)
@@ -227,13 +228,11 @@ def running(
     flood = flood or 50_000
     settings["APP_FLOOD_RATE"] = f"{flood}/minute"
     if without is None:
-        command = [sys.executable, "-m", "app", "run", "--port", "0", "--workers", str(workers)]
+        command = ["app", "run", "--port", "0", "--workers", str(workers)]
     else:
-        command = [sys.executable, "-m", "tests.support.compose", without, "0"]
+        command = ["tests.support.compose", without, "0"]
         settings["PYTHONPATH"] = f"{folder}{os.pathsep}{ROOT}"
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment(settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    process = forks().start(*command, cwd=folder, env=environment(settings))
     service = Service(folder, 0, process, flood=flood, telemetry=telemetry)
     reader = threading.Thread(target=service.read, daemon=True)
     reader.start()
@@ -253,12 +252,6 @@ def run_to_end(
     folder: Path, *arguments: str, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run one command of the service, such as ``app check``, and return what it said."""
-    return subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
-        cwd=folder,
-        env=environment(environ or {}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    process = forks().start("app", *arguments, cwd=folder, env=environment(environ or {}), apart=True)
+    out, err = process.communicate(PATIENCE)
+    return subprocess.CompletedProcess([*arguments], process.wait(), out.decode(), err.decode())
