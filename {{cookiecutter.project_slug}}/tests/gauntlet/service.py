@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from app.patterns.development_issuer import DevelopmentIssuer
 from app.policy import load_policy
 from tests.gauntlet.stores import Store, store_of
+from tests.support.forks import Forked, forks
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.upstreams import simulated_in_a_thread
 
@@ -64,7 +64,7 @@ class Target:
     port: int
     folder: Path
     secret: str
-    process: subprocess.Popen[bytes]
+    process: Forked
     telemetry: OtlpReceiver
     store: Store
     routes: list[dict[str, Any]] = field(default_factory=list)
@@ -174,7 +174,7 @@ def target(
         folder = Path(name)
         secret = secrets.token_hex(16)
         facts = folder / "routes.json"
-        command = [sys.executable, "-m", "tests.gauntlet.serve", "--facts", str(facts)]
+        command = ["tests.gauntlet.serve", "--facts", str(facts)]
         command += ["--without", without] if without else []
         command += ["--candidates", str(candidates)] if candidates else []
         settings = {
@@ -184,7 +184,7 @@ def target(
             "APP_DATABASE_URL": store.url,
             **(environ or {}),
         }
-        process = subprocess.Popen(command, cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process = forks().start(*command, cwd=ROOT, env=settings)
         running = Target(0, folder, secret, process, telemetry, store, simulator=simulator)
         reader = threading.Thread(target=running.read, daemon=True)
         reader.start()
