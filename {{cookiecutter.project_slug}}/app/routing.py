@@ -26,6 +26,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.params import Form
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.convertors import PathConvertor, StringConvertor
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
@@ -147,7 +148,7 @@ def _answering(respond: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
     """
 
     async def answering(scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
+        request = _Request(scope, receive, send)
         started = False
 
         def watch(message: Message) -> Awaitable[None]:
@@ -172,6 +173,18 @@ def _answering(respond: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
             error.__traceback__ = None  # it may be raised again, and would hold the frames of each request
 
     return answering
+
+
+_NO_QUERY = QueryParams()
+
+
+class _Request(Request):
+    """Starlette's request, of which FastAPI reads the query each time, also where the route takes nothing from it."""
+
+    @property
+    def query_params(self) -> QueryParams:
+        """The query; one object for all requests without any, as it cannot be changed."""
+        return super().query_params if self.scope["query_string"] else _NO_QUERY
 
 
 _FILES = "fastapi_middleware_astack"

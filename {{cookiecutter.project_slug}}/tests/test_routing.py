@@ -383,6 +383,24 @@ def test_a_route_that_leaves_nothing_open_is_held_to_that(package: Any) -> None:
         assert httpx2.get(f"{url}/leaves").status_code == 500
 
 
+def test_a_query_is_read_and_none_is_not_parsed_again(package: Any) -> None:
+    module = """
+    from fastapi import APIRouter, Request
+
+    router = APIRouter()
+    seen = []
+
+    @router.get("/query")
+    async def query(request: Request, word: str = "none") -> list[str]:
+        seen.append(request.query_params)
+        return [word, str(request.query_params), str(seen[0] is seen[-1])]
+    """
+    with serve(rebuilt(package(query=module), lambda app, _route: app)) as url:
+        assert httpx2.get(f"{url}/query").json() == ["none", "", "True"]
+        assert httpx2.get(f"{url}/query?word=a&word=b").json() == ["b", "word=a&word=b", "False"]
+        assert httpx2.get(f"{url}/query?").json() == ["none", "", "True"]
+
+
 def test_every_route_answers_through_its_guards(package: Any) -> None:
     passed: list[str] = []
 
