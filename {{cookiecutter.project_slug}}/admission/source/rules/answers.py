@@ -216,7 +216,7 @@ def _hidden_fields(module: Module) -> Iterator[tuple[ast.AST, str]]:
     for name in sorted(answer_models(module)):
         yield from _computed(module, name, kept)
         for field, declared in module.classes[name].fields.items() if not module.is_table(name) else ():
-            if any(_is_hidden(said, name) for said in (field, *_aliases(declared.value))) and not _only_counts(module, field, declared) and field not in kept and not _is_excluded(declared.value) and (name, field) not in fresh:
+            if any(_is_hidden(said, name) for said in (field, *_aliases(declared.value))) and not _only_counts(module, field, declared) and field not in kept and not _is_excluded(declared.value) and (name, field) not in fresh and not (_is_for_staff(field) and _goes_to_roles(module, name)):
                 yield declared, f"`{field}` goes out to every client that may read this."
 
 
@@ -379,6 +379,41 @@ def _is_hidden(field: str, owner: str = "") -> bool:
     if told and told <= _HASHES and not set(parts) & _HASHED and not set(words(owner)) & _PEOPLE:
         return False  # of what it is a hash, nothing says: of a place, a file, a commit
     return bool(told) and not set(parts) & {"content", "commit", "file", "etag", "has"}
+
+
+def _is_for_staff(field: str) -> bool:
+    """Return whether a field is hidden from those whom it is about, and from nobody else: no secret."""
+    return set(words(field)) & _HIDDEN == {"internal"}
+
+
+def _goes_to_roles(module: Module, name: str) -> bool:
+    """Return whether a model is made only for callers whose roles or permissions were looked at."""
+    made = [call.node for call in module.ordered_calls if name in call.names or f"{name}.model_validate" in call.names]
+    return bool(made) and all(_is_asked_for_roles(module, node) for node in made)
+
+
+def _is_asked_for_roles(module: Module, node: ast.AST) -> bool:
+    child = node
+    for parent in module.ancestors(node):
+        body = getattr(parent, "body", None)
+        if isinstance(parent, ast.If) and child in parent.body and _reads_roles(parent.test) and not _says_no(parent.test):
+            return True
+        for step in body if isinstance(body, list) else ():
+            if step is child:
+                break
+            if isinstance(step, ast.If) and _reads_roles(step.test) and isinstance(step.body[-1], ast.Raise):
+                return True
+        child = parent
+    return False
+
+
+def _says_no(test: ast.expr) -> bool:
+    """Return whether a test asks for what is not so: `"support" not in caller.roles`."""
+    return any((isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.Not)) or (isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.NotIn)) for part in inside(test))
+
+
+def _reads_roles(test: ast.expr) -> bool:
+    return any(isinstance(part, ast.Attribute) and part.attr in {"roles", "permissions"} for part in inside(test))
 
 
 def _only_counts(module: Module, field: str, declared: ast.AnnAssign) -> bool:

@@ -44,7 +44,33 @@ def naive(module: Module) -> Iterator[Fault]:
         if "datetime.datetime" in item.annotation.types and "validator" not in item.bounds:
             yield Fault(item.node, f"`{item.name}` may come with or without a zone.", mend, "remark")
         elif "pydantic.NaiveDatetime" in item.annotation.types:
-            yield Fault(item.node, _MESSAGE, mend)
+            zoned, wrong = _given_a_zone(module, item.name)
+            if not zoned:
+                yield Fault(item.node, _MESSAGE, mend)
+            for given in wrong:
+                message = "A time by somebody's clock on the wall is taken for UTC. It is off by the hours between, and by another number of them in summer."
+                yield Fault(given, message, "`wanted.local.replace(tzinfo=ZoneInfo(place.zone)).astimezone(UTC)`, with the zone of the place.")
+
+
+def _given_a_zone(module: Module, name: str) -> tuple[bool, list[ast.Call]]:
+    """Return whether each use of a wall-clock time reads a part of it or gives it a zone, and where that zone is UTC."""
+    zoned, wrong = False, []
+    for use in module.walk(ast.Attribute, ast.Name):
+        if not isinstance(use, ast.Attribute | ast.Name) or name_of(use) != name or not isinstance(use.ctx, ast.Load):
+            continue
+        read = module.parents.get(use)
+        if not isinstance(read, ast.Attribute) or (read.attr not in _PARTS and not _gets_zone(module, use)):
+            return False, []
+        call = module.parents.get(read)
+        zones = [keyword.value for keyword in call.keywords if keyword.arg == "tzinfo"] if isinstance(call, ast.Call) else []
+        if isinstance(call, ast.Call) and any(module.value(zone).names & _UTC for zone in zones):
+            wrong.append(call)
+        zoned = zoned or (bool(zones) and call not in wrong)
+    return zoned, wrong
+
+
+_PARTS: Final = frozenset({"year", "month", "day", "hour", "minute", "second", "microsecond", "weekday", "isoweekday", "date", "time", "fold"})
+_UTC: Final = frozenset({"datetime.UTC", "datetime.timezone.utc"})
 
 
 def _naive_call(module: Module, call: Call) -> Iterator[Fault]:

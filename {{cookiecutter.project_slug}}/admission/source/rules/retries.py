@@ -116,6 +116,8 @@ def _repeats(module: Module, loop: ast.For | ast.AsyncFor | ast.While) -> bool:
     if isinstance(loop, ast.For | ast.AsyncFor) and not _is_counter(module, loop):
         return False
     for attempt in _own(loop, ast.Try):
+        if isinstance(attempt, ast.Try) and _draws_again(module, loop, attempt):
+            continue
         if isinstance(attempt, ast.Try) and _tries_a_call(module, attempt) and any(_goes_on(handler) for handler in attempt.handlers):
             succeeds = any(isinstance(part, ast.Return | ast.Break) for part in _own_of([*attempt.body, *attempt.orelse]))
             rest = loop.body[loop.body.index(attempt) + 1 :] if attempt in loop.body else []
@@ -123,6 +125,16 @@ def _repeats(module: Module, loop: ast.For | ast.AsyncFor | ast.While) -> bool:
             if succeeds or isinstance(loop, ast.While):
                 return True
     return _checks_and_sleeps(module, loop)
+
+
+def _draws_again(module: Module, loop: ast.For | ast.AsyncFor | ast.While, attempt: ast.Try) -> bool:
+    """Return whether a loop of so many rounds inserts another value where a unique constraint refused one, each in a savepoint of its own."""
+    counted = isinstance(loop, ast.For) and isinstance(loop.iter, ast.Call) and all(module.value(argument).constant is not None for argument in loop.iter.args)
+    going_on = [handler for handler in attempt.handlers if _goes_on(handler)]
+    constraints = all(handler.type is not None and _kinds(module, [handler.type]) == {"sqlalchemy.exc.IntegrityError"} for handler in going_on)
+    within = [call for call in module.ordered_calls if is_inside(call.node, loop)]
+    saved = any(method(call) == "begin_nested" and is_inside(call.node, attempt) for call in within)
+    return counted and constraints and saved and not any(leaves(call) or named(call, {"asyncio.sleep"}) for call in within)
 
 
 def _checks_and_sleeps(module: Module, loop: ast.For | ast.AsyncFor | ast.While) -> bool:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Final
 
-from admission.source.contract import dependencies_of
+from admission.source.contract import dependencies_of, taken
 from admission.source.declare import Fault, Registry
 from admission.source.effects import EACH, LOOKING, QUERIES, QUERY_ONLY, SESSION_NAMES, SESSIONS
 from admission.source.expressions import path_of
-from admission.source.match import calls, method, named, names_in, unwrapped
+from admission.source.match import calls, method, name_of, named, names_in, origins, unwrapped
 from admission.source.module import Call, is_definition
 from admission.source.outbound import functions_that_leave, is_group, leaves
 from admission.source.tree import inside, is_inside
+from admission.source.values import INPUT, SHAPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,6 +183,8 @@ def query_in_loop(module: Module) -> Iterator[Fault]:
         if not asks and not goes:
             continue
         loops = [loop for loop in call.loops if _goes_through_data(module, loop)]
+        if goes and all(_is_short(module, loop) for loop in loops):
+            continue
         if goes and not asks:
             # Side by side rather than one after another: BW209 asks for a bound on how many.
             loops = [loop for loop in loops if not _is_gathered(module, loop, call, leaving)]
@@ -261,6 +264,41 @@ def _goes_through_data(module: Module, loop: ast.AST) -> bool:
     return node is not None and _is_data(module, unwrapped(module, node))
 
 
+def _is_fixed_number(module: Module, node: ast.expr) -> bool:
+    """Return whether a number stands in the source: `TRIES`, `TRIES - 1`."""
+    if isinstance(node, ast.BinOp):
+        return _is_fixed_number(module, node.left) and _is_fixed_number(module, node.right)
+    return module.value(node).constant is not None
+
+
+SHORT: Final = 4
+"""Elements. So many calls of another service one after another are a request's time, and no flood."""
+
+
+def _is_short(module: Module, loop: ast.AST) -> bool:
+    """Return whether a loop goes through a few elements at most: a list of the client's that is bounded so, or what was made in such a loop."""
+    node = getattr(loop, "iter", None)
+    if node is None:
+        return False
+    node = unwrapped(module, node)
+    lists = {item.name: item.bounds.get("max_length") for item in taken(module) if item.annotation.container}
+    for piece in origins(module, node):
+        bound = lists.get(name_of(piece))
+        if bound is not None and module.value(piece).all_labels() & {INPUT, SHAPED} and any(isinstance(part, ast.Constant) and isinstance(part.value, int) and part.value <= SHORT for part in _definitions(module, bound)):
+            return True
+    if not isinstance(node, ast.Name):
+        return False
+    function = module.function_of(node)
+    grown = [part for part in inside(function or module.tree) if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "append" and name_of(part.func.value) == node.id]
+    round_it = [[parent for parent in module.ancestors(part) if isinstance(parent, ast.For)] for part in grown]
+    return bool(round_it) and all(len(outer) == 1 and outer[0] is not loop and _is_short(module, outer[0]) for outer in round_it)
+
+
+def _definitions(module: Module, node: ast.expr) -> list[ast.expr]:
+    """Return an expression, or what the name of the module that it is was given."""
+    return module.given.get((None, node.id), []) if isinstance(node, ast.Name) else [node]
+
+
 def _is_data(module: Module, node: ast.expr) -> bool:
     """Return whether an expression has as many elements as somebody likes."""
     value = module.value(node)
@@ -269,6 +307,5 @@ def _is_data(module: Module, node: ast.expr) -> bool:
         if names & {"itertools.batched", "more_itertools.chunked", "itertools.count"}:
             return False
         if "builtins.range" in names:
-            said = [module.value(argument) for argument in node.args]
-            return not all(part.constant is not None for part in said) and len(said) < 3  # noqa: PLR2004 - a step makes chunks
+            return not all(_is_fixed_number(module, argument) for argument in node.args) and len(node.args) < 3  # noqa: PLR2004 - a step makes chunks
     return not (isinstance(node, ast.List | ast.Tuple | ast.Set) or value.fixed)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
 from admission.source.effects import DECODERS
+from admission.source.expressions import path_of
 from admission.source.match import argument_node, calls, is_column, is_constant, method, name_of, named
-from admission.source.tree import inside
+from admission.source.tree import inside, is_inside
 from admission.source.values import INPUT, NOTHING, PERSONAL, SECRET
 from admission.source.words import sensitivity, words
 
@@ -88,7 +89,7 @@ def _keys(module: Module, call: Call) -> Iterator[ast.Constant]:
     node = argument_node(call, position, "key", "secret") if position is not None else None
     for constant in _constants_behind(module, node) if node is not None else ():
         said = constant.value.decode("latin-1") if isinstance(constant.value, bytes) else str(constant.value)
-        if not _NO_SECRET.match(said[:2000]):
+        if not _NO_SECRET.match(said[:2000]) and not _stands_in(module, constant):
             yield constant
 
 
@@ -150,7 +151,43 @@ def _class_values(module: Module, kind: str, attribute: str) -> Iterator[ast.exp
 def _is_credential(module: Module, node: ast.AST, said: str) -> bool:
     if _KNOWN_KEYS.search(said[:4000]) or _URL_WITH_PASSWORD.match(said[:2000]) or _CREDENTIAL_HEADER.match(said[:2000]):
         return True
-    return _named_secret(module, node) and not _NO_SECRET.match(said[:2000])
+    return _named_secret(module, node) and not _NO_SECRET.match(said[:2000]) and not _stands_in(module, node)
+
+
+def _stands_in(module: Module, node: ast.AST) -> bool:
+    """Return whether a constant is taken for the key of a row that is not there, and who is not there is refused.
+
+    `key = shop.key if shop is not None else "none"`, then `if shop is None or not compare_digest(...): raise`: the time
+    that the answer takes tells nobody whether the shop exists.
+    """
+    child = node
+    for parent in module.ancestors(node):
+        if isinstance(parent, ast.IfExp):
+            return child is not parent.test and _is_refused_if_missing(module, parent)
+        if not isinstance(parent, ast.Attribute | ast.Call):
+            return False
+        child = parent
+    return False
+
+
+def _is_refused_if_missing(module: Module, choice: ast.IfExp) -> bool:
+    """Return whether what a choice asks for is asked for again behind it, and refused where it is missing."""
+    asked = {part.id for part in inside(choice.test) if isinstance(part, ast.Name)}
+    for part in inside(module.function_of(choice) or module.tree):
+        if isinstance(part, ast.If) and part.lineno > choice.lineno and any(isinstance(step, ast.Raise) for step in part.body):
+            ways = part.test.values if isinstance(part.test, ast.BoolOp) and isinstance(part.test.op, ast.Or) else [part.test]
+            if any(_is_missing(way) in asked for way in ways):
+                return True
+    return False
+
+
+def _is_missing(test: ast.expr) -> str | None:
+    """Return of what a test asks whether it is missing: `shop is None`, `not shop`."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) and isinstance(test.operand, ast.Name):
+        return test.operand.id
+    if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is) and isinstance(test.left, ast.Name):
+        return test.left.id if isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value is None else None
+    return None
 
 
 def _names_credential(module: Module, node: ast.AST) -> bool:
@@ -400,6 +437,13 @@ def switched_off(module: Module) -> Iterator[Fault]:
     mend = "Leave the default, or name your authority: `ssl.create_default_context(cafile=...)` in the declared upstream."
     for call in calls(module):
         yield from _unsigned(module, call)
+        skipped = _skipped_without(module, call) if named(call, {"hmac.compare_digest", "secrets.compare_digest"}) else None
+        if skipped is not None:
+            yield Fault(
+                skipped,
+                "Only what comes with a signature is checked. Whoever leaves it out gets in.",
+                "Ask for it: no default, and no `if` round the check; `if not hmac.compare_digest(expected, signature): raise HTTPException(401, ...)`.",
+            )
         for name in _CHECKS if not any(kind.startswith(_NO_PEER) for kind in call.names) else ():
             if is_constant(call.keywords.get(name), False):
                 yield Fault(argument_node(call, None, name) or call.node, tls, mend)
@@ -407,6 +451,35 @@ def switched_off(module: Module) -> Iterator[Fault]:
         if named(call, _UNCHECKED) or given & _UNCHECKED or _sets_unchecked(call):
             yield Fault(call.node, tls, mend)
     yield from (Fault(node, tls, mend) for node in _kept_unchecked(module))
+
+
+def _skipped_without(module: Module, call: Call) -> ast.AST | None:
+    """Return the test that lets a request pass unchecked which leaves out what would be compared.
+
+    `if signature and not compare_digest(expected, signature): raise`, and the same as one `if` in another.
+    """
+    given = {path_of(part) for argument in call.node.args for part in inside(argument) if isinstance(part, ast.Name | ast.Attribute) and INPUT in module.value(part).labels}
+    checks = False
+    for parent in module.ancestors(call.node):
+        if not isinstance(parent, ast.If):
+            if isinstance(parent, ast.stmt) and not isinstance(parent, ast.With | ast.Try):
+                return None
+            continue
+        ways = parent.test.values if isinstance(parent.test, ast.BoolOp) and isinstance(parent.test.op, ast.And) else [parent.test]
+        here = is_inside(call.node, parent.test)
+        checks = checks or (here and any(isinstance(step, ast.Raise) for step in parent.body))
+        if checks and not parent.orelse and (len(ways) > 1 or not here) and any(_is_there(way) in given for way in ways):
+            return parent.test if parent.test.lineno != call.node.lineno else call.node
+        if here and not checks:
+            return None
+    return None
+
+
+def _is_there(test: ast.expr) -> str | None:
+    """Return of what a test asks whether it is there: `signature`, `signature is not None`."""
+    if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.IsNot) and isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value is None:
+        return path_of(test.left)
+    return path_of(test) if isinstance(test, ast.Name | ast.Attribute) else None
 
 
 def _kept_unchecked(module: Module) -> Iterator[ast.AST]:

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import argument_node, assigned, calls, free, method, named, text_of
+from admission.source.match import argument_node, assigned, calls, free, method, name_of, named, text_of
 from admission.source.module import is_definition
 from admission.source.rules.rows import is_query
 from admission.source.tree import inside, is_inside
@@ -74,7 +74,7 @@ def result(module: Module) -> Iterator[Fault]:
         if statement is None:
             continue
         pieces = pieces_of(module, statement)
-        if not _selects(module, pieces) or any(not _only_sometimes(module, bound, call.node) for bound in _bounds(pieces)):
+        if not _selects(module, pieces) or any(not _only_sometimes(module, bound, call.node) for bound in _bounds(module, pieces)):
             continue
         used = _chain(module, call.node)
         if used & _ONE and not used & _ALL:
@@ -146,16 +146,57 @@ def _only_sometimes(module: Module, bound: ast.AST, query: ast.AST) -> bool:
     return False
 
 
-def _bounds(pieces: list[ast.expr]) -> Iterator[ast.AST]:
+def _bounds(module: Module, pieces: list[ast.expr]) -> Iterator[ast.AST]:
     """Yield what bounds a statement that is made of these pieces."""
     groups = any(isinstance(part, ast.Attribute) and part.attr == "group_by" for piece in pieces for part in inside(piece))
     for piece in pieces:
         for part in inside(piece):
             if _is_bound(part) or (not groups and _is_aggregate(part)):
                 yield part
+    yield from _few_groups(module, pieces)
     said = " ".join(text_of(piece) for piece in pieces)
     if (_BOUNDED_TEXT.search(said) or _expands_keys(pieces, said)) and not any(isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "select" for piece in pieces for part in inside(piece)):
         yield pieces[0]
+
+
+def _few_groups(module: Module, pieces: list[ast.expr]) -> Iterator[ast.AST]:
+    """Yield the groups of a statement if there are few of them: of a truth or a kind each, or of the days of a range that is measured."""
+    made = [part for piece in pieces for part in inside(piece) if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute)]
+    for part in made:
+        if isinstance(part.func, ast.Attribute) and part.func.attr == "group_by" and part.args and all(_has_few_values(module, key, made) for key in part.args):
+            yield part
+
+
+def _has_few_values(module: Module, key: ast.expr, made: list[ast.Call]) -> bool:
+    """Return whether a column has few values where this statement looks."""
+    declared = module.columns.get(name_of(key), [])
+    kinds = [module.annotation(each.annotation) for each in declared]
+    types = {kind for said in kinds for part in (said, said.items) if part is not None for kind in part.types} - {"sqlalchemy.orm.Mapped"}
+    if types and all(kind == "builtins.bool" or module.is_a(kind, "enum.Enum", "enum.StrEnum", "enum.IntEnum") for kind in types):
+        return True
+    if not types or types - {"datetime.date", "builtins.int"}:
+        return False
+    ranges = [part.args for part in made if isinstance(part.func, ast.Attribute) and part.func.attr == "between" and name_of(part.func.value) == name_of(key) and len(part.args) == 2]  # noqa: PLR2004 - from and to
+    return any(is_measured(module, {name_of(first), name_of(last)}) for first, last in ranges)
+
+
+def is_measured(module: Module, ends: set[str]) -> bool:
+    """Return whether something is refused because of how far two values are apart: `if (last - first).days > 31: raise`."""
+    for node in module.walk(ast.If):
+        if isinstance(node, ast.If) and any(isinstance(step, ast.Raise) for step in node.body):
+            for part in inside(node.test):
+                sides = [part.left, *part.comparators] if isinstance(part, ast.Compare) else []
+                apart = [side for side in sides if any(isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub) and {name_of(inner.left), name_of(inner.right)} == ends for inner in inside(side))]
+                if apart and any(not _is_nothing(side) for side in sides if side not in apart):
+                    return True
+    return False
+
+
+def _is_nothing(node: ast.expr) -> bool:
+    """Return whether an end of a comparison is 0 or `timedelta(0)`, which only says which comes first."""
+    if isinstance(node, ast.Call):
+        return all(_is_nothing(argument) for argument in (*node.args, *(keyword.value for keyword in node.keywords)))
+    return isinstance(node, ast.UnaryOp) or (isinstance(node, ast.Constant) and node.value == 0)
 
 
 def _expands_keys(pieces: list[ast.expr], said: str) -> bool:

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.headers import is_answer_headers
+from admission.source.headers import headers_set, is_answer_headers
 from admission.source.match import (
     argument_node,
     calls,
@@ -15,12 +15,14 @@ from admission.source.match import (
     is_constant,
     method,
     methods,
+    name_of,
     named,
     source_of,
 )
 from admission.source.patterns import is_catastrophic
 from admission.source.tree import inside, is_inside
-from admission.source.values import STORED
+from admission.source.values import SECRET, STORED
+from admission.source.words import is_prose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,6 +212,8 @@ def template_from_input(module: Module) -> Iterator[Fault]:
         node: ast.expr | None = None
         if named(call, _TEMPLATE_TEXT) or methods(call) & {"from_string"}:
             node = argument_node(call, 0, "template", "source", "text")
+            if named(call, {"string.Template"}) and _names_what_it_fills_in(module, call):
+                node = None
         elif method(call) in {"format", "format_map"} and isinstance(call.node.func, ast.Attribute) and not call.functions:
             node = call.node.func.value
             if not free(module.value(node)) or module.value(node).types - {"builtins.str"}:
@@ -231,12 +235,39 @@ def template_from_input(module: Module) -> Iterator[Fault]:
             )
 
 
+def _names_what_it_fills_in(module: Module, call: Call) -> bool:
+    """Return whether a `string.Template`, which knows plain names only, is filled in from names that are listed, none of them a secret."""
+    verbs = [parent for parent in (module.parents.get(call.node),) if isinstance(parent, ast.Attribute)]
+    statement = module.statement_of(call.node)
+    if isinstance(statement, ast.Assign) and statement.value is call.node and isinstance(statement.targets[0], ast.Name):
+        held = statement.targets[0].id
+        verbs = [part for part in inside(module.function_of(call.node) or module.tree) if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == held]
+    fills = [filled for verb in verbs if isinstance(filled := module.parents.get(verb), ast.Call) and verb.attr in {"substitute", "safe_substitute"}]
+    return bool(fills) and len(fills) == len(verbs) and all(_is_listed(module, filled) for filled in fills)
+
+
+def _is_listed(module: Module, filled: ast.Call) -> bool:
+    values = [keyword.value for keyword in filled.keywords]
+    if any(keyword.arg is None for keyword in filled.keywords):
+        return False
+    for argument in filled.args:
+        shown = (module.given.get((module.function_of(argument), argument.id)) or [argument])[-1] if isinstance(argument, ast.Name) else argument
+        if not isinstance(shown, ast.Dict) or any(key is None or module.value(key).constant is None for key in shown.keys):
+            return False
+        values += shown.values
+    return not any(SECRET in module.value(value).all_labels() for value in values)
+
+
 @registry.rule("BW113", "A response header from input")
 def header_from_input(module: Module) -> Iterator[Fault]:
     """Point at headers of the answer that hold text of the client."""
     message = "Text of the client becomes a header of the answer. With a line break in it, it adds headers or a whole second answer."
     mend = "Send it in the body; a file name as `quote(name, safe=\"\")` in `filename*=UTF-8''...`."
     yield from (Fault(node, message, mend) for node in (*_assigned_headers(module), *_called_headers(module)))
+    for name, node, value in headers_set(module):
+        if name == "content-disposition" and STORED in module.value(value).all_labels() and any(is_prose(name_of(part)) for part in inside(value)):
+            stored = "A name that somebody gave becomes part of a header as it is. A quote in it ends the name, and a letter that is not Latin makes this a 500."
+            yield Fault(node, stored, mend)
 
 
 def _assigned_headers(module: Module) -> Iterator[ast.AST]:

@@ -9,9 +9,10 @@ from admission.source.declare import Fault, Registry
 from admission.source.expressions import path_of
 from admission.source.match import calls, is_constant, name_of, named
 from admission.source.module import is_function
+from admission.source.rules.sizes import pieces_of
 from admission.source.tree import inside
-from admission.source.values import PASSWORD
-from admission.source.words import needs_secrecy
+from admission.source.values import INPUT, PASSWORD, SHAPED
+from admission.source.words import needs_secrecy, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +86,12 @@ def weak_hash(module: Module) -> Iterator[Fault]:
                 "A password goes into a hash that is made to be fast. Whoever gets the table tries billions a second.",
                 "Leave passwords to the identity provider; this service only checks tokens. If it has to be: `await asyncio.to_thread(hasher.hash, password)` with argon2.",
             )
+    for node in _proofs_of_nothing(module):
+        yield Fault(
+            node,
+            "This hash has no key: whoever knows what goes in, and that is who sends it, makes the same proof.",
+            '`hmac.digest(key, data, "sha256")`, with a key of the row or of the settings; or a random token that is kept, `secrets.token_urlsafe(32)`.',
+        )
     for attribute in module.walk(ast.Attribute):
         if isinstance(attribute, ast.Attribute) and attribute.attr == "MODE_ECB":
             yield Fault(
@@ -124,7 +131,33 @@ def _is_password(module: Module, call: Call) -> bool:
         for other in inside(module.function_of(call.node) or module.tree):
             if isinstance(other, ast.Call) and path_of(other.func) == f"{name}.update":
                 fed += other.args
-    return any(PASSWORD in module.value(node).all_labels() for node in fed)
+    return any(PASSWORD in module.value(node).all_labels() or any(_is_code(module, part) for part in inside(node)) for node in fed)
+
+
+def _is_code(module: Module, node: ast.AST) -> bool:
+    """Return whether an expression is digits that a person chose, as the client sent them: `wanted.pin`."""
+    return words(name_of(node))[-1:] in {("pin",), ("passcode",)} and bool(module.value(node).all_labels() & {INPUT, SHAPED})
+
+
+def _proofs_of_nothing(module: Module) -> Iterator[ast.AST]:
+    """Yield where a hash without a key, of nothing but what the client sent, is made to be compared with what the client sent."""
+    for call in calls(module):
+        if not named(call, {"hmac.compare_digest", "secrets.compare_digest"}) or len(call.node.args) != 2:  # noqa: PLR2004 - two sides
+            continue
+        if not all(module.value(side).all_labels() & {INPUT, SHAPED} for side in call.node.args):
+            continue
+        hashes = [part for side in call.node.args for piece in pieces_of(module, side) for part in inside(piece) if isinstance(part, ast.Call) and module.value(part.func).names & _FAST]
+        if hashes and all(_holds_input_only(module, made) for made in hashes):
+            yield call.node
+            yield from hashes
+
+
+def _holds_input_only(module: Module, made: ast.Call) -> bool:
+    """Return whether a hash is of what the client sent and of constants, and of nothing else that a key might be."""
+    if any(keyword.arg == "key" for keyword in made.keywords):
+        return False
+    leaves = [part for argument in made.args for part in inside(argument) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)]
+    return bool(leaves) and all(module.value(leaf).labels & {INPUT, SHAPED} or module.value(leaf).constant is not None for leaf in leaves)
 
 
 ALPHABET: Final = 10

@@ -10,6 +10,7 @@ from admission.source.declare import Fault, Registry
 from admission.source.headers import headers_set
 from admission.source.match import argument_node, calls, is_constant, method, named
 from admission.source.routes import prefix_of
+from admission.source.tree import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,13 +78,50 @@ _GUARDING: Final = frozenset(
 @registry.rule("BW418", "A security header loosened")
 def header(module: Module) -> Iterator[Fault]:
     """Point at security headers that a handler sets or removes."""
-    for name, node, _ in headers_set(module):
-        if name in _GUARDING:
+    for name, node, value in headers_set(module):
+        said = module.value(value).constant
+        told = str(said.value).lower() if said is not None and not isinstance(node, ast.Delete) else ""
+        if name == "cache-control" and _PUBLIC.search(told) and _is_of_caller(module, node):
+            yield Fault(
+                node,
+                "This answer is the caller's, and `public` lets a cache on the way hand it to the next who asks.",
+                '`"private, max-age=60"`; without this header the service says `no-store`.',
+            )
+        if name in _GUARDING and not _is_as_strict(name, told):
             yield Fault(
                 node,
                 f"`{name}` is the service's: set here, it loosens for one answer what holds for all.",
                 "Take it out; the service sets it on every answer.",
             )
+
+
+_PUBLIC: Final = re.compile(r"\b(public|s-maxage)\b")
+_STRICTEST: Final = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "deny",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+}
+_LOOSE_SOURCE: Final = re.compile(r"\*|https?:|data:|blob:|unsafe-eval|script-src(?!\s+'none')|object-src(?!\s+'none')")
+
+
+def _is_as_strict(name: str, told: str) -> bool:
+    """Return whether a header says what the service says, or tightens it: browsers obey a second content policy beside the first."""
+    if name == "content-security-policy":
+        return told.startswith("default-src 'none'") and not _LOOSE_SOURCE.search(told)
+    return _STRICTEST.get(name) == told.strip()
+
+
+def _is_of_caller(module: Module, node: ast.AST) -> bool:
+    """Return whether an answer is for one caller: its handler asks who is calling, or reads what is somebody's."""
+    function = module.function_of(node)
+    homes = [function, *(module.function_of(call.node) for call in module.callers.get(function, []))] if function is not None else []
+    for home in homes:
+        for part in inside(home) if home is not None else ():
+            said = module.value(part).names if isinstance(part, ast.Name | ast.Attribute) else frozenset()
+            if any(module.is_owned(name) or name.startswith("app.dependencies.Caller.") for name in said):
+                return True
+    return False
 
 
 _DEBUG: Final = re.compile(
