@@ -141,7 +141,7 @@ def dependencies_of(module: Module, function: ast.AST) -> list[ast.FunctionDef |
         route = next((route for route in module.routes if route.node is current), None)
         parameters = [parameter for parameter in parameters_of(module, current) if parameter.source == "dependency"]
         providers = [owner for parameter in parameters for owner, _ in _provider_parameters(module, parameter)]
-        for node in _listed_dependencies(module, route.options) if route is not None else ():
+        for node in listed_dependencies(module, route.options) if route is not None else ():
             providers += [made.node for made in module.value(node).functions]
             providers += [method for kind in module.value(node).types if (method := module.method_of(kind, "__call__")) is not None]
             providers += [method for name in module.value(node).names if (method := module.method_of(name, "__init__")) is not None]
@@ -151,7 +151,7 @@ def dependencies_of(module: Module, function: ast.AST) -> list[ast.FunctionDef |
     return list(found)
 
 
-def _listed_dependencies(module: Module, options: dict[str, ast.expr]) -> Iterator[ast.expr]:
+def listed_dependencies(module: Module, options: dict[str, ast.expr]) -> Iterator[ast.expr]:
     """Yield what stands in ``Depends(...)`` in the ``dependencies`` of a route and of the module's routers."""
     lists = [options.get("dependencies")]
     for made in module.walk(ast.Call):

@@ -120,6 +120,11 @@ def _route(module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef, decorat
     return Route(node, decorator, methods, path, parameters_of(module, node, path), options)
 
 
+def is_registration(module: Module, decorator: ast.expr) -> bool:
+    """Return whether a decorator makes a function a route."""
+    return isinstance(decorator, ast.Call) and _routing_method(module, decorator.func) is not None
+
+
 def _registered(module: Module, call: ast.Call) -> Route | None:
     """Read ``router.add_api_route("/x", f)`` and ``router.get("/x")(f)``."""
     target: ast.expr | None = None

@@ -13,7 +13,9 @@ from admission.source.rules import (
     identity,
     internals,
     kinds,
+    loading,
     logs,
+    once,
     places,
     races,
     reach,
@@ -21,6 +23,7 @@ from admission.source.rules import (
     rows,
     scaffold,
     secrets,
+    sessions,
     sizes,
     sql,
     tasks,
@@ -31,9 +34,9 @@ from admission.source.rules import (
 
 FAMILIES = (
     *(sql, execution, places, texts),  # BW1xx: input reaches a sink
-    *(blocking, retries, tasks, races, rows),  # BW2xx: time and concurrency
+    *(blocking, retries, tasks, races, rows, once, sessions),  # BW2xx: time and concurrency
     *(logs, secrets, weakness, internals),  # BW3xx: secrets and privacy
-    *(bounds, sizes, answers, assignment, kinds, identity, web),  # BW4xx: the contract
+    *(bounds, sizes, answers, assignment, kinds, identity, web, loading),  # BW4xx: the contract
     *(reach, scaffold, growth, complexity),  # BW5xx: reach and scaffold
 )
 

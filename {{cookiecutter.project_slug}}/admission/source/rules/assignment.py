@@ -11,8 +11,8 @@ from admission.source.declare import Fault, Registry
 from admission.source.match import argument_node, assigned, calls, free, method, methods, named, origins
 from admission.source.outbound import is_upstream
 from admission.source.tree import inside
-from admission.source.values import INPUT, ROW, SHAPED
-from admission.source.words import words
+from admission.source.values import INPUT, ROW, SHAPED, TABLE
+from admission.source.words import is_money, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,7 +190,13 @@ def privileged(module: Module) -> Iterator[Fault]:
             f"The client chooses `{item.name}`. It will choose what suits it: another's, a higher, a lower one.",
             mend,
         )
+        if what == "price":
+            for part in module.walk(ast.BinOp):
+                if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult) and any(isinstance(side, ast.Attribute) and side.attr == item.name and module.value(side).labels & {INPUT, SHAPED} for side in (part.left, part.right)):
+                    yield Fault(part, f"The client chooses `{item.name}`, and this is what it pays. It will choose less.", _PRICE_MEND)
     yield from _stored_powers(module, told)
+    yield from _said_in_anothers_name(module)
+    yield from _decided_by_client(module)
     yield from _foreign_owner(module)
     yield from _stored_prices(module)
     yield from _charged(module, {item.name for item in taken(module) if _PRICE.match(item.name)} - told)
@@ -223,6 +229,56 @@ def _stored_powers(module: Module, told: set[str]) -> Iterator[Fault]:
                 yield Fault(value, f"The client chooses `{column}`, as `{item.name}`. It will choose what suits it.", "Take it out: roles come from the token, permissions from policy.toml.")
 
 
+_SPEAKER: Final = frozenset({"author", "author_id", "sender", "sender_id", "posted_by", "written_by", "sent_by", "signed_by", "actor"})
+_SAID: Final = frozenset({"message", "post", "comment", "reply", "review", "chat", "mail", "note", "entry", "answer", "thread", "audit", "event", "vote", "reaction"})
+"""Words for what somebody says or does: who did is who calls."""
+
+
+def _said_in_anothers_name(module: Module) -> Iterator[Fault]:
+    """Point at messages and their like whose author is what the client said, though the handler knows who is calling."""
+    if "app.dependencies.Caller" not in module.imports.values():
+        return
+    for call in calls(module):
+        if not any(module.is_table(name) and set(words(name.rpartition(".")[2])) & _SAID for name in call.names):
+            continue
+        for keyword in call.node.keywords:
+            if keyword.arg in _SPEAKER and module.value(keyword.value).labels & {INPUT, SHAPED} and ROW not in module.value(keyword.value).labels:
+                yield Fault(keyword.value, f"The client chooses `{keyword.arg}`, and speaks in anybody's name.", "`caller.subject` of `caller: Caller`: who is calling was verified.")
+
+
+_DECIDED: Final = frozenset({"approved", "verified", "paid"})
+
+
+def _decided_by_client(module: Module) -> Iterator[Fault]:
+    """Point at the state of somebody's own row that is what the client said, where what others decide is among what it may say."""
+    for node in module.walk(ast.Assign):
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        if not isinstance(node, ast.Assign) or not isinstance(target, ast.Attribute) or target.attr not in {"status", "state"} or not isinstance(node.value, ast.Attribute):
+            continue
+        owned = any(label.startswith(TABLE) and module.is_owned(label.removeprefix(TABLE)) for label in module.value(target.value).labels)
+        item = next((item for item in taken(module) if item.name == node.value.attr and item.source == "field" and module.value(node.value).labels & {INPUT, SHAPED}), None)
+        if not owned or item is None or not _choices(module, item) & _DECIDED or _administers(module, item) or _looks_at_roles(module, node) or _looks_at_state(module, node, target):
+            continue
+        yield Fault(
+            node,
+            f"The client chooses `{target.attr}`, `{min(_choices(module, item) & _DECIDED)}` among it, whatever the state is now.",
+            'Take only what the client may ask for, `Literal["submitted"]`, and only from the state before: `if claim.status != "draft": raise HTTPException(409, "Not now.")`.',
+        )
+
+
+def _choices(module: Module, item: Taken) -> set[str]:
+    """Return what a field may say: the words of a `Literal`, or the values of an enumeration."""
+    kinds = [info for kind in item.annotation.types if (info := module.classes.get(kind)) is not None and module.is_a(kind, "enum.Enum", "enum.StrEnum")]
+    return {str(choice).lower() for choice in item.annotation.choices} | {str(value.value).lower() for info in kinds for value in info.assigned.values() if isinstance(value, ast.Constant)}
+
+
+def _looks_at_state(module: Module, node: ast.AST, target: ast.Attribute) -> bool:
+    """Return whether a function asks in which state the row is before it sets another."""
+    function = module.function_of(node)
+    reads = [part for part in inside(function or module.tree) if isinstance(part, ast.Attribute) and part.attr == target.attr and isinstance(part.ctx, ast.Load) and ROW in module.value(part.value).labels]
+    return any(part.lineno <= getattr(node, "lineno", 0) for part in reads)
+
+
 def _columns_set(module: Module) -> Iterator[tuple[str, ast.expr]]:
     """Yield what is set of rows, and the expression: `profile.role = ...`, `Profile(role=...)`, `setattr(profile, "role", ...)`."""
     for node in module.walk(ast.Assign):
@@ -249,7 +305,7 @@ def _may_be_power(item: Taken) -> bool:
 _POWERFUL: Final = frozenset({"admin", "administrator", "owner", "manager", "staff", "superuser", "root", "moderator", "editor", "operator", "maintainer", "approved", "verified"})
 
 
-def _looks_at_roles(module: Module, node: ast.expr) -> bool:
+def _looks_at_roles(module: Module, node: ast.AST) -> bool:
     function = module.function_of(node)
     return function is not None and any(isinstance(part, ast.Attribute) and part.attr in {"roles", "permissions"} for part in inside(function))
 
@@ -293,9 +349,10 @@ def _privilege(module: Module, item: Taken) -> str | None:
         return "owner" if item.source != "query" or _is_used_as_owner(module, item.name) else None
     if _POWER.match(item.name) and item.source in {"field", "body", "form"} and not _administers(module, item):
         return "power"
-    if _PRICE.match(item.name) and item.source == "field" and isinstance(item.owner, ast.ClassDef):
+    if (_PRICE.match(item.name) or is_money(item.name)) and item.source == "field" and isinstance(item.owner, ast.ClassDef):
         fields = {part.target.id for part in item.owner.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)}
-        orders = set(words(item.owner.name)) & _ORDERING or (fields & {"quantity", "qty"} and fields & {"sku", "product_id", "item_id", "product", "article_id", "variant_id"})
+        line = bool(fields & {"quantity", "qty"} and fields & {"sku", "product_id", "item_id", "product", "article_id", "variant_id"})
+        orders = line or (_PRICE.match(item.name) is not None and bool(set(words(item.owner.name)) & _ORDERING))
         return "price" if orders and _can_have_effects(module) else None
     if _USER.match(item.name) and _is_used_as_owner(module, item.name):
         return "owner"

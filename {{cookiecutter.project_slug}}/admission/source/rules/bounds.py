@@ -22,9 +22,11 @@ from admission.source.contract import (
     taken,
 )
 from admission.source.declare import Fault, Registry
-from admission.source.match import calls, named
+from admission.source.match import calls, name_of, named
+from admission.source.rules.sizes import is_measured
 from admission.source.tree import inside, is_inside
 from admission.source.validators import pattern_bounds
+from admission.source.values import INPUT, ROW, SHAPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +133,7 @@ def number(module: Module) -> Iterator[Fault]:
                         item.node,
                         f"{_shown(item)} may be negative, as low as the client likes.",
                         f"`{item.name}: int = Field(ge=0, le=1000)`.",
-                        "remark",
+                        None if _is_counted(module, item) else "remark",
                     )
                 continue
             yield Fault(
@@ -141,6 +143,46 @@ def number(module: Module) -> Iterator[Fault]:
                 "remark" if inner or item.source in _BY_SERVER else None,
             )
             break
+    yield from _spans(module)
+
+
+def _is_counted(module: Module, item: Taken) -> bool:
+    """Return whether a number is taken off what a row holds, or put onto it: a negative one goes the other way."""
+    for part in module.walk(ast.BinOp, ast.AugAssign):
+        if not isinstance(part, ast.BinOp | ast.AugAssign) or not isinstance(part.op, ast.Add | ast.Sub):
+            continue
+        held, by = (part.left, part.right) if isinstance(part, ast.BinOp) else (part.target, part.value)
+        owners = module.value(held.value).names if isinstance(held, ast.Attribute) else frozenset()
+        kept = isinstance(held, ast.Attribute) and (ROW in module.value(held.value).labels or any(module.is_table(name) for name in owners))
+        if kept and name_of(by) == item.name and module.value(by).labels & {INPUT, SHAPED}:
+            return True
+    return False
+
+
+def _spans(module: Module) -> Iterator[Fault]:
+    """Point at loops over all days between two that the client names, which may be thousands of years apart."""
+    message = "How far these two are apart is the client's choice: from the year 1 to 9999 there are three and a half million days."
+    mend = "Measure it first: `if not 0 <= (last - first).days < MAX_DAYS: raise HTTPException(422, ...)`."
+    for call in calls(module):
+        for part in (part for argument in call.node.args for part in inside(argument)) if named(call, {"builtins.range"}) else ():
+            if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub) and _are_days(module, part.left, part.right) and not is_measured(module, {name_of(part.left), name_of(part.right)}):
+                yield Fault(call.node, message, mend)
+                for made in (module.statement_of(call.node),):
+                    held = name_of(made.targets[0]) if isinstance(made, ast.Assign) else ""
+                    yield from (Fault(each.iter, message, mend) for each in module.walk(ast.For, ast.comprehension) if isinstance(each, ast.For | ast.comprehension) and held and name_of(each.iter) == held and module.function_of(each.iter) is module.function_of(call.node))
+    for loop in module.walk(ast.While):
+        test = loop.test if isinstance(loop, ast.While) else None
+        if not isinstance(loop, ast.While) or not isinstance(test, ast.Compare) or not isinstance(test.left, ast.Name) or not isinstance(test.ops[0], ast.Lt | ast.LtE):
+            continue
+        steps = [part for step in loop.body for part in inside(step) if isinstance(part, ast.AugAssign | ast.Assign) and name_of(part.target if isinstance(part, ast.AugAssign) else part.targets[0]) == test.left.id]
+        begins = [given for given in module.given.get((module.function_of(loop), test.left.id), []) if _are_days(module, given, test.comparators[0])]
+        if steps and any(not is_measured(module, {name_of(given), name_of(test.comparators[0])}) for given in begins if name_of(given)):
+            yield Fault(loop.test, message, mend)
+
+
+def _are_days(module: Module, *nodes: ast.expr) -> bool:
+    values = [module.value(node) for node in nodes]
+    return all(value.labels & {INPUT, SHAPED} and ROW not in value.labels and value.types & {"datetime.date", "datetime.datetime", "pydantic.AwareDatetime"} for value in values)
 
 
 @registry.rule("BW403", "A list without a bound")

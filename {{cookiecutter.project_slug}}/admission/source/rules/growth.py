@@ -1,4 +1,4 @@
-"""BW504: containers that live as long as the process, and that requests add to."""
+"""BW504: what lives as long as the process, and what requests add to it or leave in it for one another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from admission.source.declare import Fault, Registry
 from admission.source.expressions import path_of
 from admission.source.match import calls, is_constant, named, names_in
 from admission.source.module import is_definition, is_function
+from admission.source.rules.sizes import pieces_of
 from admission.source.tree import inside
+from admission.source.values import INPUT, SHAPED, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,15 +57,78 @@ _CONTAINERS: Final = frozenset(
 )
 
 
-@registry.rule("BW504", "Module state that grows")
+@registry.rule("BW504", "Module state that grows or is shared")
 def growing(module: Module) -> Iterator[Fault]:
-    """Point at containers of the module that requests add to and that nothing bounds."""
+    """Point at containers of the module that requests add to and that nothing bounds, and at what one request leaves for the next."""
     message = "This grows with every request, is never emptied, is lost at a restart, and is another one in each worker process."
     mend = "Keep it in the database: `session.add(...)`; a cache needs a bound: `functools.lru_cache(maxsize=256)`."
     sources = (_growing_globals, _growing_attributes, _growing_closures, _growing_defaults, _growing_caches)
     for source in sources:
         for place in source(module):
             yield Fault(place, message, mend)
+    for place in _left_behind(module):
+        yield Fault(
+            place,
+            "One object serves all requests, and this is of one of them. Between two awaits another request overwrites it, and works with it.",
+            "Hand it on: a parameter of the method; or make the object in the handler.",
+        )
+    for place in _kept_for_all(module):
+        yield Fault(
+            place,
+            "What was read for one caller is kept under a key that does not say for whom, and is answered to whoever asks next.",
+            "Leave the cache out; or put the caller into the key: `(caller.tenant, caller.subject, month)`.",
+        )
+
+
+def _left_behind(module: Module) -> Iterator[ast.AST]:
+    """Yield where an object, or a name, of the module is given what is of one request: who is calling, what was sent, whose row it is."""
+    lasting = {name: value for (home, name), values in module.given.items() if home is None for value in values if isinstance(value, ast.Call) and module.value(value.func).names & module.classes.keys()}
+    kinds = {kind for value in lasting.values() for kind in module.value(value.func).names & module.classes.keys()}
+    methods = {method for kind in kinds for base in module.bases_of(kind) if base in module.classes for method in module.classes[base].methods.values() if method.name not in {"__init__", "__post_init__"}}
+    for node in module.walk(ast.Assign):
+        function = module.function_of(node)
+        if not isinstance(node, ast.Assign) or function is None or not _is_of_request(module, node.value):
+            continue
+        for target in node.targets:
+            if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
+                owner = target.value.id
+                if (owner in lasting and not _is_local(function, owner)) or (owner == "self" and function in methods):
+                    yield node
+            elif isinstance(target, ast.Name) and any(isinstance(part, ast.Global) and target.id in part.names for part in inside(function)):
+                yield node
+
+
+def _is_of_request(module: Module, node: ast.expr) -> bool:
+    value = module.value(node)
+    labels = value.all_labels()
+    owned = any(label.startswith(TABLE) and module.is_owned(label.removeprefix(TABLE)) for label in labels)
+    return bool(labels & {INPUT, SHAPED}) or owned or any(_is_caller(name) for name in (*value.names, *value.types))
+
+
+def _is_caller(name: str) -> bool:
+    return any(name == kind or name.startswith(f"{kind}.") for kind in ("app.dependencies.Caller", "app.dependencies.Identity"))
+
+
+def _kept_for_all(module: Module) -> Iterator[ast.AST]:
+    """Yield where a container of the module keeps what was read out of somebody's rows, under a key without the caller."""
+    for name, _ in _module_containers(module):
+        for node in module.walk(ast.Assign):
+            function = module.function_of(node)
+            if not isinstance(node, ast.Assign) or function is None or _is_local(function, name):
+                continue
+            for target in node.targets:
+                if isinstance(target, ast.Subscript) and path_of(target.value) == name and _is_somebodys(module, node.value) and not _names_caller(module, target.slice):
+                    yield node
+
+
+def _is_somebodys(module: Module, node: ast.expr) -> bool:
+    """Return whether a value is made of rows of a table that is `Owned`."""
+    parts = [part for piece in pieces_of(module, node) for part in inside(piece) if isinstance(part, ast.Name)]
+    return any(module.is_owned(name) for part in parts for name in module.value(part).names if module.is_table(name))
+
+
+def _names_caller(module: Module, key: ast.expr) -> bool:
+    return any(_is_caller(name) for piece in pieces_of(module, key) for part in inside(piece) if isinstance(part, ast.Name | ast.Attribute) for name in (*module.value(part).names, *module.value(part).types))
 
 
 def _growing_globals(module: Module) -> Iterator[ast.AST]:
@@ -213,7 +278,13 @@ def _adds(part: ast.AST, path: str) -> bool:
 
 
 def _is_new_key(target: ast.expr, path: str) -> bool:
-    return isinstance(target, ast.Subscript) and path_of(target.value) == path and not isinstance(target.slice, ast.Constant)
+    constant = True
+    while isinstance(target, ast.Subscript):  # `TYPING[room][who] = now` too
+        constant = constant and isinstance(target.slice, ast.Constant)
+        target = target.value
+        if path_of(target) == path:
+            return not constant
+    return False
 
 
 def _is_local(function: ast.AST, name: str) -> bool:

@@ -12,7 +12,7 @@ from admission.source.match import argument_node, calls, method, named
 from admission.source.rules.rows import is_query, is_session_call
 from admission.source.rules.sizes import pieces_of
 from admission.source.tree import inside
-from admission.source.values import BODY, INPUT, SHAPED, TABLE
+from admission.source.values import BODY, INPUT, ROW, SHAPED, TABLE
 from admission.source.words import words
 
 if TYPE_CHECKING:
@@ -42,6 +42,16 @@ def not_owned(module: Module) -> Iterator[Fault]:
             f"`class {shown}(Owned, Base):`, with `from app.models import Base, Owned`; another's object is then not found.",
             None if somebodys else "remark",
         )
+    for call in calls(module):
+        if method(call) == "startswith" and len(call.node.args) == 1 and call.args[0].names & _WHO and call.receiver.constant is None:
+            yield Fault(
+                call.node,
+                "A prefix is not whose it is: what belongs to `acme-labs` begins with `acme` too.",
+                'With its separator: `path.startswith(f"{caller.tenant}/")`; better, a column that is equal: `Folder.tenant == caller.tenant`.',
+            )
+
+
+_WHO: Final = frozenset(f"app.dependencies.{kind}.{name}" for kind in ("Caller", "Identity") for name in ("tenant", "subject"))
 
 
 def _is_somebodys(module: Module, name: str, call: Call) -> bool | None:
@@ -124,6 +134,10 @@ def _fetched_class(module: Module, call: Call) -> str | None:
                 if keyword.arg in {"id", "uuid", "pk"} and module.value(keyword.value).all_labels() & {INPUT, SHAPED}:
                     names = (name for each in parts for name in module.value(each).names if module.is_table(name))
                     return next(names, None)
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "in_" and isinstance(part.func.value, ast.Attribute) and part.func.value.attr in {"id", "uuid", "pk"} and part.args:
+            table = next((name for name in module.value(part.func.value.value).names if module.is_table(name)), None)
+            if table and module.value(part.args[0]).all_labels() & {INPUT, SHAPED} and ROW not in module.value(part.args[0]).all_labels():
+                return table
         if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Attribute) and (part.left.attr in {"id", "uuid", "pk", "public_id", "reference"} or part.left.attr.endswith("_uuid")):
             table = next((name for name in module.value(part.left.value).names if module.is_table(name)), None)
             if table and module.value(part.comparators[0]).all_labels() & {INPUT, SHAPED}:

@@ -243,7 +243,7 @@ def _makes_float(module: Module, node: ast.expr) -> bool:
         if "builtins.float" in names:
             return True
         if "builtins.round" in names or "builtins.sum" in names:
-            return any(_makes_float(module, argument) for argument in node.args) or any(isinstance(part, ast.expr) and _is_float(part) for argument in node.args for part in inside(argument))
+            return any(_makes_float(module, each) for argument in node.args for each in _elements(argument)) or any(isinstance(part, ast.expr) and _is_float(part) for argument in node.args for part in inside(argument))
     if isinstance(node, ast.BinOp):
         return _makes_float(module, node.left) or _makes_float(module, node.right)
     return "builtins.float" in module.value(node).types and not isinstance(node, ast.Constant)

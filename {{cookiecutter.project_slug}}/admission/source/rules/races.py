@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 from admission.source.contract import dependencies_of
 from admission.source.declare import Fault, Registry
 from admission.source.expressions import path_of
-from admission.source.match import method, name_of
+from admission.source.match import method, name_of, origins
 from admission.source.module import is_definition
 from admission.source.routes import parameters_of
 from admission.source.rules.locks import is_held, is_settled, locks
 from admission.source.rules.rows import calls_in, definitions, is_session_call
 from admission.source.rules.sizes import pieces_of
 from admission.source.tree import inside, is_inside
-from admission.source.values import LOCKED, ROW, TABLE
+from admission.source.values import INPUT, LOCKED, ROW, SHAPED, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,11 +39,121 @@ def check_then_act(module: Module) -> Iterator[Fault]:
         yield from _lost_updates(module, function)
         yield from _guarded_states(module, function)
         yield from _written_elsewhere(module, function)
+        yield from _chosen_then_set(module, function)
+        yield from _own_state_with_effect(module, function)
+        yield from _locked_as_named(module, function)
         if locks(function):
             continue  # of what is inserted it is not known what it hangs on
         yield from _exists_then_insert(module, function)
         yield from _missing_then_insert(module, function)
         yield from _matched_then_insert(module, function)
+        yield from _next_numbers(module, function)
+
+
+def _own_state_with_effect(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Fault]:
+    """Point at rows of the caller's own that are checked and set, where something is added elsewhere in between: a double click adds twice."""
+    checked = dict(_checks(module, function))
+    for node in _own_nodes(module, function, ast.Assign):
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        if not isinstance(target, ast.Attribute) or not _is_owned(module, target.value) or LOCKED in module.value(target.value).labels or locks(function):
+            continue
+        line = checked.get(path_of(target) or "")
+        if line is None or line >= target.lineno or not any(_adds_elsewhere(module, call) for call in calls_in(module, function)):
+            continue
+        message = f"`{target.attr}` is looked at, set, and something is added because of it. Who clicks twice gets it twice: both requests read the row before one has set it."
+        yield Fault(node, message, _LOCK_MEND)
+        name = (path_of(target.value) or "").partition(".")[0]
+        yield from (Fault(read, message, _LOCK_MEND) for read in _reads_behind(module, function, name))
+
+
+def _adds_elsewhere(module: Module, call: Call, depth: int = 0) -> bool:
+    """Return whether a call adds to what a row holds, by a statement, itself or in the helpers behind it."""
+    if is_session_call(call):
+        parts = [part for piece in pieces_of(module, call.node.args[0]) for part in inside(piece)] if method(call) in _EXECUTING and call.node.args else []
+        return any(isinstance(part, ast.keyword) and isinstance(part.value, ast.BinOp) and isinstance(part.value.left, ast.Attribute) and part.value.left.attr == part.arg and _is_column(part.value) for part in parts)
+    return depth < _HELPERS and any(_adds_elsewhere(module, other, depth + 1) for helper in call.functions for other in calls_in(module, helper))
+
+
+def _reads_behind(module: Module, function: ast.AST, name: str) -> Iterator[ast.AST]:
+    """Yield the queries that gave a row, those of helpers too."""
+    for made in module.given.get((function, name), []):
+        asked = made.value if isinstance(made, ast.Await) else made
+        call = module.calls.get(asked) if isinstance(asked, ast.Call) else None
+        if call is not None and is_session_call(call):
+            yield call.node
+        for helper in call.functions if call is not None else ():
+            yield from (other.node for other in calls_in(module, helper) if is_session_call(other))
+
+
+def _chosen_then_set(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Fault]:
+    """Point at rows that are chosen by a column, `where(Job.worker.is_(None))`, and then set in it: two requests choose the same."""
+    message = "This row was chosen because of `{}`, which is set afterwards. Two requests at once choose the same row, and both believe that it is theirs."
+    mend = "`.with_for_update(skip_locked=True)` on what chooses; or let one statement choose and set: `update(Job).where(Job.id == chosen, Job.worker.is_(None)).values(worker=...)`, and look at what it returned."
+    for node in _own_nodes(module, function, ast.Assign):
+        targets = [part for target in node.targets for part in (target.elts if isinstance(target, ast.Tuple) else [target])] if isinstance(node, ast.Assign) else []
+        for target in targets:
+            if not isinstance(target, ast.Attribute) or not _is_row(module, target.value) or is_held(module, function, target.value):
+                continue
+            tables = _tables_of(module, target.value)
+            for call in calls_in(module, function):
+                if call.node.lineno < target.lineno and is_session_call(call) and any((table, target.attr) in _chosen_by(module, call) for table in tables):
+                    yield Fault(call.node, message.format(target.attr), mend)
+                    yield Fault(node, message.format(target.attr), mend)
+
+
+def _chosen_by(module: Module, call: Call) -> set[tuple[str, str]]:
+    """Return table and column of what a query asks of the rows that it reads, and does not lock."""
+    if method(call) not in _EXECUTING or not call.node.args:
+        return set()
+    parts = [part for piece in pieces_of(module, call.node.args[0]) for part in inside(piece)]
+    if any(isinstance(part, ast.Attribute) and part.attr == "with_for_update" for part in parts) or not any(isinstance(part, ast.Call) and "sqlalchemy.select" in module.value(part.func).names for part in parts):
+        return set()
+    wheres = [part for part in parts if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"where", "filter"}]
+    return {column for where in wheres for argument in where.args for column in _columns_in(module, argument)}
+
+
+def _locked_as_named(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Fault]:
+    """Point at rows that are locked one after another in the order in which the client names them."""
+    for call in calls_in(module, function):
+        if not is_session_call(call) or not any(keyword.arg == "with_for_update" for keyword in call.node.keywords):
+            continue
+        for loop in call.loops:
+            node = getattr(loop, "iter", None)
+            if module.function_of(loop) is function and node is not None and module.value(node).all_labels() & {INPUT, SHAPED} and not any(_sorts(module, piece) for piece in (function, *origins(module, node))):
+                message = "These rows are locked in the order in which the client names them. Two requests that name them the other way round wait for each other until one is killed."
+                mend = "One statement in one order, `select(Account).where(Account.id.in_(ids)).order_by(Account.id).with_for_update()`; or `for each in sorted(ids):`."
+                yield Fault(call.node, message, mend)
+                yield from (Fault(other.node, message, mend) for other in module.callers.get(function, []))
+
+
+def _sorts(module: Module, node: ast.AST) -> bool:
+    return any(isinstance(part, ast.Call) and ("builtins.sorted" in module.value(part.func).names or name_of(part.func) == "sort") for part in inside(node))
+
+
+def _next_numbers(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Fault]:
+    """Point at `max(number) + 1` that becomes a column, where no constraint refuses the second of two."""
+    made = {name for call in calls_in(module, function) for name in call.names if module.is_table(name)}
+    for node in _own_nodes(module, function, ast.BinOp):
+        if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Add) or not isinstance(node.right, ast.Constant):
+            continue
+        for part in (part for piece in pieces_of(module, node.left) for part in inside(piece)):
+            if isinstance(part, ast.Call) and "sqlalchemy.func.max" in module.value(part.func).names:
+                columns = {(owner, inner.attr) for argument in part.args for inner in inside(argument) if isinstance(inner, ast.Attribute) for owner in module.value(inner.value).names if owner in made}
+                if any(not _is_unique(module, owner, column) for owner, column in columns):
+                    yield Fault(node, "The next number is the highest and one. Two requests at once read the same highest, and both give the same number.", "A row that counts, `update(Counter).values(last=Counter.last + 1).returning(Counter.last)`; and `UniqueConstraint` on the number.")
+
+
+def _is_unique(module: Module, table: str, column: str) -> bool:
+    """Return whether a constraint of a table keeps a column, or it and others, from being the same twice."""
+    for base in module.bases_of(table):
+        info = module.class_of(base)
+        declared = info.fields.get(column) if info is not None else None
+        if declared is not None and declared.value is not None and any(isinstance(part, ast.keyword) and part.arg in {"unique", "primary_key"} for part in inside(declared.value)):
+            return True
+        arguments = info.assigned.get("__table_args__") if info is not None else None
+        if arguments is not None and any(isinstance(part, ast.Call) and name_of(part.func) in {"UniqueConstraint", "Index"} and any(isinstance(each, ast.Constant) and each.value == column for each in part.args) for part in inside(arguments)):
+            return True
+    return False
 
 
 def _own_nodes(module: Module, function: ast.AST, *kinds: type[ast.AST]) -> Iterator[ast.AST]:

@@ -131,7 +131,7 @@ def _draws_again(module: Module, loop: ast.For | ast.AsyncFor | ast.While, attem
     """Return whether a loop of so many rounds inserts another value where a unique constraint refused one, each in a savepoint of its own."""
     counted = isinstance(loop, ast.For) and isinstance(loop.iter, ast.Call) and all(module.value(argument).constant is not None for argument in loop.iter.args)
     going_on = [handler for handler in attempt.handlers if _goes_on(handler)]
-    constraints = all(handler.type is not None and _kinds(module, [handler.type]) == {"sqlalchemy.exc.IntegrityError"} for handler in going_on)
+    constraints = all(handler.type is not None and kinds_of(module, [handler.type]) == {"sqlalchemy.exc.IntegrityError"} for handler in going_on)
     within = [call for call in module.ordered_calls if is_inside(call.node, loop)]
     saved = any(method(call) == "begin_nested" and is_inside(call.node, attempt) for call in within)
     return counted and constraints and saved and not any(leaves(call) or named(call, {"asyncio.sleep"}) for call in within)
@@ -209,7 +209,7 @@ def swallowed(module: Module) -> Iterator[Fault]:
                 "Whatever fails here vanishes. The client gets a success that is none, the transaction commits half of the work, and nobody is told.",
                 'Catch the one error that you can handle, and answer it: `except IntegrityError as error: raise HTTPException(409, "Exists already.") from error`; let the rest pass: the service answers 500 and logs it.',
             )
-        elif isinstance(node, ast.ExceptHandler) and node.type is not None and _kinds(module, [node.type]) & _UPSTREAM and _hides(module, node):
+        elif isinstance(node, ast.ExceptHandler) and node.type is not None and kinds_of(module, [node.type]) & _UPSTREAM and _hides(module, node):
             yield Fault(
                 node,
                 "Another service failed, and nobody learns of it: the client gets an answer that looks like a good one.",
@@ -235,7 +235,7 @@ def _suppressing(module: Module) -> Iterator[Fault]:
                         "Return None; or name the one error: `return kind is not None and issubclass(kind, KeyError)`.",
                     )
     for call in calls(module):
-        if named(call, {"contextlib.suppress"}) and (_kinds(module, call.node.args) & (BROAD | _SILENT_WHEN_WIDE | _UPSTREAM)):
+        if named(call, {"contextlib.suppress"}) and (kinds_of(module, call.node.args) & (BROAD | _SILENT_WHEN_WIDE | _UPSTREAM)):
             yield Fault(
                 call.node,
                 "Whatever fails here vanishes. The client gets a success that is none, and nobody is told.",
@@ -320,7 +320,8 @@ _ROUNDS: Final = 3
 """Names behind one another through which a result is followed."""
 
 
-def _kinds(module: Module, nodes: list[ast.expr]) -> set[str]:
+def kinds_of(module: Module, nodes: list[ast.expr]) -> set[str]:
+    """Return the classes of exceptions that these expressions name."""
     found: set[str] = set()
     for node in nodes:
         for part in node.elts if isinstance(node, ast.Tuple) else [node]:
@@ -331,7 +332,7 @@ def _kinds(module: Module, nodes: list[ast.expr]) -> set[str]:
 
 
 def _swallows(module: Module, handler: ast.ExceptHandler) -> bool:
-    kinds = _kinds(module, [handler.type]) if handler.type is not None else set(BROAD)
+    kinds = kinds_of(module, [handler.type]) if handler.type is not None else set(BROAD)
     raises = any(isinstance(part, ast.Raise) for part in _own_of(handler.body))
     if kinds & BROAD or any(module.is_a(kind, *BROAD) and kind in module.classes and module.classes[kind].bases == () for kind in kinds):
         return not raises and not _hands_on(module, handler)

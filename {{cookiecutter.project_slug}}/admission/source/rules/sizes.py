@@ -74,7 +74,7 @@ def result(module: Module) -> Iterator[Fault]:
         if statement is None:
             continue
         pieces = pieces_of(module, statement)
-        if not _selects(module, pieces) or any(not _only_sometimes(module, bound, call.node) for bound in _bounds(module, pieces)):
+        if not _selects(module, pieces) or any(not only_sometimes(module, bound, call.node) for bound in _bounds(module, pieces)):
             continue
         used = _chain(module, call.node)
         if used & _ONE and not used & _ALL:
@@ -134,7 +134,7 @@ def _selects(module: Module, pieces: list[ast.expr]) -> bool:
     return bool(re.match(r"\s*(select|with)\b", said, re.IGNORECASE))
 
 
-def _only_sometimes(module: Module, bound: ast.AST, query: ast.AST) -> bool:
+def only_sometimes(module: Module, bound: ast.AST, query: ast.AST) -> bool:
     """Return whether a bound stands on a branch that the query need not come through: `if limit: query = query.limit(limit)`."""
     child = bound
     for parent in module.ancestors(bound):

@@ -7,9 +7,10 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import calls, free, free_parts, method, origins, source_of, text_of
+from admission.source.match import calls, free, free_parts, is_bare, is_column, method, origins, source_of, text_of
 from admission.source.outbound import FETCHER
-from admission.source.tree import is_inside
+from admission.source.tree import inside, is_inside
+from admission.source.values import INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +96,25 @@ def sql_from_input(module: Module) -> Iterator[Fault]:
         place = argument if argument.lineno == call.node.lineno else call.node
         message = f"`{source_of(call.node.func)}` gets SQL with text of the client in it. {risk}"
         yield Fault(place, message, _MEND)
+    for call in calls(module):
+        if method(call) in {"like", "ilike"} and call.node.args and isinstance(call.node.func, ast.Attribute) and is_column(module, call.node.func.value) and _is_looked_up(module, call):
+            yield Fault(
+                call.node,
+                "One row is looked up by what the client sent, as a pattern: `%` finds the first row of anybody.",
+                "Compare: `func.lower(Card.code) == wanted.code.lower()`; to search for a part, `Card.code.contains(text, autoescape=True)`.",
+            )
+
+
+def _is_looked_up(module: Module, call: Call) -> bool:
+    """Return whether a pattern is nothing but the client's text, and one row is taken of those that match."""
+    value = module.value(call.node.args[0])
+    if INPUT not in value.labels or not is_bare(value) or any(keyword.arg == "escape" for keyword in call.node.keywords) or any(isinstance(part, ast.Attribute) and part.attr == "replace" for piece in origins(module, call.node.args[0]) for part in inside(piece)):
+        return False
+    statement = module.statement_of(call.node)
+    return statement is not None and any(isinstance(part, ast.Attribute) and part.attr in _TAKING_ONE for part in inside(statement))
+
+
+_TAKING_ONE: Final = frozenset({"scalar", "scalar_one", "scalar_one_or_none", "one", "one_or_none", "first"})
 
 
 def _statement(module: Module, call: Call) -> ast.expr | None:

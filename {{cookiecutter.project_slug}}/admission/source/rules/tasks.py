@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
 from admission.source.match import calls, method, named, names_in, unwrapped
-from admission.source.outbound import functions_that_leave, is_group, leaves
+from admission.source.effects import SESSIONS
+from admission.source.outbound import functions_that_leave, is_group, is_upstream, leaves
 from admission.source.tree import inside
 from admission.source.values import INPUT, SHAPED
 
@@ -113,6 +114,8 @@ def _holders(statement: ast.stmt, node: ast.AST) -> set[str]:
 @registry.rule("BW205", "Work that must not be lost in BackgroundTasks")
 def background(module: Module) -> Iterator[Fault]:
     """Point at work that is put off until after the answer, in memory."""
+    for node in _never_awaited(module):
+        yield Fault(node, "Without `await` this makes a coroutine and throws it away: nothing is written, sent or asked.", "`await` it.")
     leaving = functions_that_leave(module)
     storing = {module.function_of(call.node) for call in module.calls.values() if _stores(call)}
     for call in calls(module):
@@ -190,6 +193,17 @@ def _only_notes(module: Module, function: ast.AST) -> bool:
             ):
                 return False
     return True
+
+
+def _never_awaited(module: Module) -> Iterator[ast.AST]:
+    """Yield where a coroutine of the session, the outbox or a declared service is made, and nobody waits for it: it does nothing."""
+    for call in calls(module):
+        coroutine = "app.dependencies.Outbox.add" in call.names or is_upstream(call) or (bool(call.receiver.types & SESSIONS) and method(call) in _COROUTINES)
+        if coroutine and isinstance(module.parents.get(call.node), ast.Expr):
+            yield call.node
+
+
+_COROUTINES: Final = frozenset({"execute", "scalar", "scalars", "get", "flush", "delete", "refresh", "merge"})
 
 
 @registry.rule("BW209", "Any number of things at once")

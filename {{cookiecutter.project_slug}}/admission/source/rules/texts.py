@@ -1,4 +1,4 @@
-"""BW106, BW108, BW109, BW111, BW112, BW113: the client's text in HTML, patterns, names, templates and headers."""
+"""BW106, BW108, BW109, BW111 to BW114: the client's text in HTML, patterns, names, templates, headers and spreadsheets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from admission.source.match import (
 )
 from admission.source.patterns import is_catastrophic
 from admission.source.tree import inside, is_inside
-from admission.source.values import SECRET, STORED
+from admission.source.values import ROW, SECRET, STORED
 from admission.source.words import is_prose
 
 if TYPE_CHECKING:
@@ -285,3 +285,48 @@ def _called_headers(module: Module) -> Iterator[ast.AST]:
                 yield argument_node(call, None, "headers") or call.node
         if method(call) in {"append", "update", "setdefault", "add"} and isinstance(call.node.func, ast.Attribute) and is_answer_headers(module, call.node.func.value) and any(free(value, "url") for value in call.args):
             yield call.node
+
+
+_WRITERS: Final = frozenset(f"csv.{kind}().{verb}" for kind in ("writer", "DictWriter") for verb in ("writerow", "writerows"))
+
+
+@registry.rule("BW114", "A cell of a spreadsheet that runs")
+def cell_from_text(module: Module) -> Iterator[Fault]:
+    """Point at text that others wrote, which becomes a cell as it is: a spreadsheet computes what begins with `=`."""
+    for call in calls(module):
+        if not call.names & _WRITERS:
+            continue
+        for part in (part for argument in call.node.args for part in inside(argument)):
+            if isinstance(part, ast.Name | ast.Attribute) and is_prose(name_of(part)) and _is_of_others(module, part) and not _goes_through_function(module, part, call.node):
+                yield Fault(
+                    call.node,
+                    "Others wrote this text, and it becomes a cell as it is. A spreadsheet computes a cell that begins with `=`, `+`, `-` or `@`: it sends the sheet elsewhere, or starts a program.",
+                    'Put an apostrophe before what is computed: `f"\'{text}" if text.startswith(("=", "+", "-", "@", "\\t", "\\r")) else text`.',
+                    None if _is_written_here(module, part) else "remark",
+                )
+                break
+
+
+def _is_of_others(module: Module, node: ast.expr) -> bool:
+    """Return whether a value is a column of a table that is not the caller's own."""
+    tables = [name for name, info in (*module.classes.items(), *module.tables.items()) if name_of(node) in info.fields and module.is_table(name)]
+    return ROW in module.value(node).all_labels() and any(not module.is_owned(name) for name in tables)
+
+
+def _is_written_here(module: Module, node: ast.expr) -> bool:
+    """Return whether a handler of this module puts text of its clients into a column of this name; else the staff may have written it."""
+    name = name_of(node)
+    for call in calls(module):
+        if any(module.is_table(kind) for kind in call.names) and any(keyword.arg == name and free(module.value(keyword.value)) for keyword in call.node.keywords):
+            return True
+    return any(isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Attribute) and part.targets[0].attr == name and free(module.value(part.value)) for part in module.walk(ast.Assign))
+
+
+def _goes_through_function(module: Module, node: ast.AST, end: ast.AST) -> bool:
+    """Return whether a function of the module makes of a text what becomes the cell."""
+    for parent in module.ancestors(node):
+        if parent is end:
+            return False
+        if isinstance(parent, ast.Call) and module.value(parent.func).functions:
+            return True
+    return False
