@@ -14,11 +14,23 @@ GOOD = [*cases("good"), *cases("held_out_good")]
 OUTSIDE_BAD = cases("outside_bad")
 OUTSIDE_GOOD = cases("outside_good")
 
-MISSED: Final[dict[str, str]] = {}
-"""Faulty handlers of outsiders that the gate does not name rightly, and what it does instead: none today."""
+MISSED: Final = {
+    "606_function_authorisation_team_role_change": "names the row that is fetched by id (BW414):"
+    " who gives roles in a team is a rule of this team, and of no other handler",
+    "662_failure_told_as_success_seat_swap_200_error": "names the answer without a model (BW408):"
+    " that `ok: False` means a failure, and is no answer, nobody can tell",
+    "666_csv_from_text_attendees_csv_formula": "a remark (BW114): the table is shared,"
+    " and nothing in the module says who writes into it",
+}
+"""Faulty handlers of outsiders that the gate does not name rightly, and what it does instead."""
 
-REFUSED: Final[dict[str, str]] = {}
-"""Good handlers of outsiders that the gate refuses, and why: none today."""
+REFUSED: Final = {
+    "644_poll_vote_once": "its groups are as many as a column has values (BW405), which another handler bounds when it"
+    " writes; `limit(10)` would say so",
+    "653_profile_patch_allowlist": "`setattr` over what the client sent is refused on purpose (BW410, BW111): the next"
+    " field of the model need not be harmless",
+}
+"""Good handlers of outsiders that the gate refuses, and why."""
 
 # The classes of issue and README, each with the rules that are about it.
 RULES = {
@@ -73,6 +85,22 @@ RULES = {
     "scaffold-patched": "BW503 BW508",
 }
 
+ONLY_OUTSIDE = {
+    "check-not-asked": "BW423",
+    "csv-from-text": "BW114",
+    "effect-not-once": "BW211",
+    "failure-told-as-success": "",
+    "function-authorisation": "",
+    "header-from-text": "BW113",
+    "made-once": "BW422",
+    "shared-between-callers": "BW418 BW504",
+    "shared-session": "BW213",
+    "template-from-input": "BW112",
+    "unconditional-write": "BW214",
+    "undone-write": "BW212",
+}
+"""Classes of which only outsiders wrote, with their rules; of two there is no rule."""
+
 
 def test_every_class_has_three_guises_and_one_that_was_held_out() -> None:
     assert set(RULES) == {case.fault for case in cases("bad")} == {case.fault for case in cases("held_out_bad")}
@@ -83,10 +111,10 @@ def test_every_class_has_three_guises_and_one_that_was_held_out() -> None:
     assert not [case.name for case in GOOD if case.fault is not None]
 
 
-def test_outsiders_wrote_of_the_same_classes() -> None:
-    assert {case.fault for case in OUTSIDE_BAD} <= set(RULES)
-    assert len(OUTSIDE_BAD) == 162
-    assert len(OUTSIDE_GOOD) == 105
+def test_what_outsiders_wrote_is_of_a_class_that_is_listed() -> None:
+    assert {case.fault for case in OUTSIDE_BAD} <= RULES.keys() | ONLY_OUTSIDE.keys()
+    assert len(OUTSIDE_BAD) == 242
+    assert len(OUTSIDE_GOOD) == 165
     assert not [case.name for case in OUTSIDE_GOOD if case.fault is not None]
     assert set(MISSED) <= {case.name for case in OUTSIDE_BAD}
     assert set(REFUSED) <= {case.name for case in OUTSIDE_GOOD}
@@ -95,7 +123,7 @@ def test_outsiders_wrote_of_the_same_classes() -> None:
 def rules_of_its_class(case: Case, refused: dict[int, set[str]]) -> set[str]:
     """Return the rules of its class that refuse a handler on a line that is right."""
     found = {rule for line in case.lines & refused.keys() for rule in refused[line]}
-    return found & set(RULES[str(case.fault)].split())
+    return found & set((RULES | ONLY_OUTSIDE)[str(case.fault)].split())
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
