@@ -349,7 +349,7 @@ def _privilege(module: Module, item: Taken) -> str | None:
         return "owner" if item.source != "query" or _is_used_as_owner(module, item.name) else None
     if _POWER.match(item.name) and item.source in {"field", "body", "form"} and not _administers(module, item):
         return "power"
-    if (_PRICE.match(item.name) or is_money(item.name)) and item.source == "field" and isinstance(item.owner, ast.ClassDef):
+    if (_PRICE.match(item.name) or _is_price_of_one(item.name)) and item.source == "field" and isinstance(item.owner, ast.ClassDef):
         fields = {part.target.id for part in item.owner.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)}
         line = bool(fields & {"quantity", "qty"} and fields & {"sku", "product_id", "item_id", "product", "article_id", "variant_id"})
         orders = line or (_PRICE.match(item.name) is not None and bool(set(words(item.owner.name)) & _ORDERING))
@@ -357,6 +357,11 @@ def _privilege(module: Module, item: Taken) -> str | None:
     if _USER.match(item.name) and _is_used_as_owner(module, item.name):
         return "owner"
     return None
+
+
+def _is_price_of_one(name: str) -> bool:
+    """Return whether a name says what one of something costs: `unit_cents`, `price_each`."""
+    return is_money(name) and bool(set(words(name)) & {"unit", "each", "per", "single", "item"})
 
 
 def _can_have_effects(module: Module) -> bool:

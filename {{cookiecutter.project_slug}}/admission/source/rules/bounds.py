@@ -147,7 +147,14 @@ def number(module: Module) -> Iterator[Fault]:
 
 
 def _is_counted(module: Module, item: Taken) -> bool:
-    """Return whether a number is taken off what a row holds, or put onto it: a negative one goes the other way."""
+    """Return whether a number is taken off what a row holds, or put onto it: a negative one goes the other way.
+
+    Unless the code looks at its sign somewhere.
+    """
+    for part in module.walk(ast.Compare):
+        sides = [part.left, *part.comparators] if isinstance(part, ast.Compare) else []
+        if any(name_of(side) == item.name for side in sides) and any(isinstance(side, ast.Constant) and side.value in {0, 1} for side in sides):
+            return False
     for part in module.walk(ast.BinOp, ast.AugAssign):
         if not isinstance(part, ast.BinOp | ast.AugAssign) or not isinstance(part.op, ast.Add | ast.Sub):
             continue
@@ -165,7 +172,7 @@ def _spans(module: Module) -> Iterator[Fault]:
     mend = "Measure it first: `if not 0 <= (last - first).days < MAX_DAYS: raise HTTPException(422, ...)`."
     for call in calls(module):
         for part in (part for argument in call.node.args for part in inside(argument)) if named(call, {"builtins.range"}) else ():
-            if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub) and _are_days(module, part.left, part.right) and not is_measured(module, {name_of(part.left), name_of(part.right)}):
+            if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub) and _are_days(module, part.left, part.right) and not _is_capped(module, part) and not is_measured(module, {name_of(part.left), name_of(part.right)}):
                 yield Fault(call.node, message, mend)
                 for made in (module.statement_of(call.node),):
                     held = name_of(made.targets[0]) if isinstance(made, ast.Assign) else ""
@@ -178,6 +185,11 @@ def _spans(module: Module) -> Iterator[Fault]:
         begins = [given for given in module.given.get((module.function_of(loop), test.left.id), []) if _are_days(module, given, test.comparators[0])]
         if steps and any(not is_measured(module, {name_of(given), name_of(test.comparators[0])}) for given in begins if name_of(given)):
             yield Fault(loop.test, message, mend)
+
+
+def _is_capped(module: Module, node: ast.AST) -> bool:
+    """`min((last - first).days, 60)`."""
+    return any(isinstance(parent, ast.Call) and "builtins.min" in module.value(parent.func).names for parent in module.ancestors(node))
 
 
 def _are_days(module: Module, *nodes: ast.expr) -> bool:

@@ -89,7 +89,10 @@ def _left_behind(module: Module) -> Iterator[ast.AST]:
         function = module.function_of(node)
         if not isinstance(node, ast.Assign) or function is None or not _is_of_request(module, node.value):
             continue
+        read = {path_of(part) for part in inside(node.value) if isinstance(part, ast.expr)}
         for target in node.targets:
+            if path_of(target) in read:
+                continue  # what is added to is no memory of one request
             if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
                 owner = target.value.id
                 if (owner in lasting and not _is_local(function, owner)) or (owner == "self" and function in methods):

@@ -47,7 +47,7 @@ def _is_default(module: Module, node: ast.AST) -> bool:
     """Return whether an expression is a default of a parameter, a field or a column, and is evaluated with the module."""
     child = node
     for parent in module.ancestors(node):
-        if is_function(parent):
+        if is_function(parent) or (isinstance(parent, ast.keyword) and (parent.arg or "").startswith(("example", "json_schema", "description"))):
             return False
         if isinstance(parent, ast.arguments):
             owner = module.parents.get(parent)
@@ -66,7 +66,8 @@ def unasked(module: Module) -> Iterator[Fault]:
         decorators = route.node.decorator_list
         place = next((number for number, decorator in enumerate(decorators) if decorator is route.registration), 0)
         for decorator in decorators[:place]:
-            if not is_registration(module, decorator):
+            named = module.resolve(decorator.func if isinstance(decorator, ast.Call) else decorator) or ""
+            if not is_registration(module, decorator) and not named.startswith(("typing", "warnings.")):
                 yield Fault(
                     decorator,
                     "The route below registers the function as it is, without this: it never runs for a request.",
@@ -100,5 +101,7 @@ def _only_tells(module: Module, function: FunctionNode) -> bool:
     """Return whether a function answers a truth and raises nothing, itself or in what it calls."""
     if not is_definition(function) or not module.annotation(function.returns).types & {"builtins.bool"}:
         return False
+    if any(name.startswith("app.") and not name.startswith("app.dependencies.") for call in module.calls_by_function.get(function, []) for name in call.names):
+        return False  # a helper of another module may raise
     reached = [function, *(other for call in module.calls_by_function.get(function, []) for other in call.functions)]
     return not any(isinstance(part, ast.Raise | ast.Yield) for each in reached for part in inside(each))

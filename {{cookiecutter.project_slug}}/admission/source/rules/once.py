@@ -163,17 +163,28 @@ def _writes(module: Module, step: ast.stmt) -> bool:
 
 
 def _goes_on_without_savepoint(module: Module, attempt: ast.AST, handler: ast.ExceptHandler) -> bool:
-    if any(isinstance(part, ast.Raise) for part in inside(handler)) or any(_is_savepoint(parent) for parent in module.ancestors(handler)):
+    if any(isinstance(part, ast.Raise) or _refuses(module, part) for part in inside(handler)) or any(_is_savepoint(parent) for parent in module.ancestors(handler)):
         return False
     for part in (part for step in getattr(attempt, "body", []) for part in inside(step)):
         call = module.calls.get(part) if isinstance(part, ast.Call) else None
         if call is None or not is_session_call(call):
             continue
-        if method(call) == "rollback":
-            return False
         if method(call) in _SENDING and not any(_is_savepoint(parent) for parent in module.ancestors(part) if is_inside(parent, attempt)):
             return True
     return False
+
+
+def _refuses(module: Module, part: ast.AST) -> bool:
+    """Return whether a part of a handler answers with 400 or more, upon which the service rolls back, or does so itself."""
+    if isinstance(part, ast.Call):
+        status = next((keyword.value for keyword in part.keywords if keyword.arg == "status_code"), None)
+        return name_of(part.func) == "rollback" or (status is not None and _is_error(module, status))
+    return isinstance(part, ast.Assign) and name_of(part.targets[0]) == "status_code" and _is_error(module, part.value)
+
+
+def _is_error(module: Module, status: ast.expr) -> bool:
+    said = module.value(status).constant
+    return said is not None and isinstance(said.value, int) and said.value >= _FAILURE
 
 
 def _is_savepoint(node: ast.AST) -> bool:

@@ -17,6 +17,7 @@ from admission.source.rules.rows import calls_in, definitions, is_session_call
 from admission.source.rules.sizes import pieces_of
 from admission.source.tree import inside, is_inside
 from admission.source.values import INPUT, LOCKED, ROW, SHAPED, TABLE
+from admission.source.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +92,8 @@ def _chosen_then_set(module: Module, function: ast.FunctionDef | ast.AsyncFuncti
     mend = "`.with_for_update(skip_locked=True)` on what chooses; or let one statement choose and set: `update(Job).where(Job.id == chosen, Job.worker.is_(None)).values(worker=...)`, and look at what it returned."
     for node in _own_nodes(module, function, ast.Assign):
         targets = [part for target in node.targets for part in (target.elts if isinstance(target, ast.Tuple) else [target])] if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.Assign) and module.value(node.value).constant is not None and any(isinstance(parent, ast.For | ast.AsyncFor) for parent in module.ancestors(node)):
+            continue  # to mark many as seen twice is to mark them once
         for target in targets:
             if not isinstance(target, ast.Attribute) or not _is_row(module, target.value) or is_held(module, function, target.value):
                 continue
@@ -138,9 +141,13 @@ def _next_numbers(module: Module, function: ast.FunctionDef | ast.AsyncFunctionD
             continue
         for part in (part for piece in pieces_of(module, node.left) for part in inside(piece)):
             if isinstance(part, ast.Call) and "sqlalchemy.func.max" in module.value(part.func).names:
-                columns = {(owner, inner.attr) for argument in part.args for inner in inside(argument) if isinstance(inner, ast.Attribute) for owner in module.value(inner.value).names if owner in made}
+                columns = {(owner, inner.attr) for argument in part.args for inner in inside(argument) if isinstance(inner, ast.Attribute) for owner in module.value(inner.value).names if owner in made and set(words(inner.attr)) & _NUMBERS}
                 if any(not _is_unique(module, owner, column) for owner, column in columns):
                     yield Fault(node, "The next number is the highest and one. Two requests at once read the same highest, and both give the same number.", "A row that counts, `update(Counter).values(last=Counter.last + 1).returning(Counter.last)`; and `UniqueConstraint` on the number.")
+
+
+_NUMBERS: Final = frozenset({"number", "no", "nr", "num", "serial", "sequence", "seq", "code", "ticket", "invoice"})
+"""Words for what tells one thing from another; a position may stand there twice."""
 
 
 def _is_unique(module: Module, table: str, column: str) -> bool:

@@ -458,7 +458,7 @@ def _skipped_without(module: Module, call: Call) -> ast.AST | None:
 
     `if signature and not compare_digest(expected, signature): raise`, and the same as one `if` in another.
     """
-    given = {path_of(part) for argument in call.node.args for part in inside(argument) if isinstance(part, ast.Name | ast.Attribute) and INPUT in module.value(part).labels}
+    given = {path_of(part) for argument in call.node.args for part in inside(argument) if isinstance(part, ast.Name | ast.Attribute) and INPUT in module.value(part).labels} - {None}
     checks = False
     for parent in module.ancestors(call.node):
         if not isinstance(parent, ast.If):
@@ -468,11 +468,17 @@ def _skipped_without(module: Module, call: Call) -> ast.AST | None:
         ways = parent.test.values if isinstance(parent.test, ast.BoolOp) and isinstance(parent.test.op, ast.And) else [parent.test]
         here = is_inside(call.node, parent.test)
         checks = checks or (here and any(isinstance(step, ast.Raise) for step in parent.body))
-        if checks and not parent.orelse and (len(ways) > 1 or not here) and any(_is_there(way) in given for way in ways):
+        if checks and not parent.orelse and (len(ways) > 1 or not here) and any(_is_there(way) in given and not _is_asked_for(module, parent, _is_there(way)) for way in ways):
             return parent.test if parent.test.lineno != call.node.lineno else call.node
         if here and not checks:
             return None
     return None
+
+
+def _is_asked_for(module: Module, check: ast.If, name: str | None) -> bool:
+    """Return whether what leaves a name out was refused before: `if not signature: raise`."""
+    earlier = [part for part in inside(module.function_of(check) or module.tree) if isinstance(part, ast.If) and part.lineno < check.lineno and any(isinstance(step, ast.Raise) for step in part.body)]
+    return any(_is_missing(way) == name for part in earlier for way in (part.test.values if isinstance(part.test, ast.BoolOp) and isinstance(part.test.op, ast.Or) else [part.test]))
 
 
 def _is_there(test: ast.expr) -> str | None:

@@ -183,13 +183,31 @@ def _has_few_values(module: Module, key: ast.expr, made: list[ast.Call]) -> bool
 def is_measured(module: Module, ends: set[str]) -> bool:
     """Return whether something is refused because of how far two values are apart: `if (last - first).days > 31: raise`."""
     for node in module.walk(ast.If):
-        if isinstance(node, ast.If) and any(isinstance(step, ast.Raise) for step in node.body):
+        if isinstance(node, ast.If) and any(isinstance(step, ast.Raise | ast.Return) for step in node.body):
             for part in inside(node.test):
                 sides = [part.left, *part.comparators] if isinstance(part, ast.Compare) else []
-                apart = [side for side in sides if any(isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub) and {name_of(inner.left), name_of(inner.right)} == ends for inner in inside(side))]
+                apart = [side for side in sides if any(_is_distance(piece, ends) for piece in (side, *_held_by(module, side)))]
                 if apart and any(not _is_nothing(side) for side in sides if side not in apart):
                     return True
+                if len(sides) == 2 and any(_is_later(one, other, ends) for one, other in (sides, sides[::-1])):  # noqa: PLR2004 - both sides
+                    return True
     return False
+
+
+def _held_by(module: Module, node: ast.expr) -> list[ast.expr]:
+    """Return what the names in an expression were given: `span` of `span > 60`."""
+    names = [part for part in inside(node) if isinstance(part, ast.Name)]
+    return [given for name in names for given in module.given.get((module.function_of(node), name.id), [])]
+
+
+def _is_distance(node: ast.expr, ends: set[str]) -> bool:
+    return any(isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub) and {name_of(inner.left), name_of(inner.right)} == ends for inner in inside(node))
+
+
+def _is_later(one: ast.expr, other: ast.expr, ends: set[str]) -> bool:
+    """`last > first + LONGEST`."""
+    moved = name_of(other.left) if isinstance(other, ast.BinOp) and isinstance(other.op, ast.Add | ast.Sub) else ""
+    return moved != "" and {name_of(one), moved} == ends
 
 
 def _is_nothing(node: ast.expr) -> bool:

@@ -198,7 +198,8 @@ def _only_notes(module: Module, function: ast.AST) -> bool:
 def _never_awaited(module: Module) -> Iterator[ast.AST]:
     """Yield where a coroutine of the session, the outbox or a declared service is made, and nobody waits for it: it does nothing."""
     for call in calls(module):
-        coroutine = "app.dependencies.Outbox.add" in call.names or is_upstream(call) or (bool(call.receiver.types & SESSIONS) and method(call) in _COROUTINES)
+        asks = is_upstream(call) and not any("()" in kind for kind in call.receiver.types)
+        coroutine = asks or "app.dependencies.Outbox.add" in call.names or (any("Async" in kind for kind in call.receiver.types & SESSIONS) and method(call) in _COROUTINES)
         if coroutine and isinstance(module.parents.get(call.node), ast.Expr):
             yield call.node
 

@@ -265,9 +265,19 @@ def header_from_input(module: Module) -> Iterator[Fault]:
     mend = "Send it in the body; a file name as `quote(name, safe=\"\")` in `filename*=UTF-8''...`."
     yield from (Fault(node, message, mend) for node in (*_assigned_headers(module), *_called_headers(module)))
     for name, node, value in headers_set(module):
-        if name == "content-disposition" and STORED in module.value(value).all_labels() and any(is_prose(name_of(part)) for part in inside(value)):
+        if name == "content-disposition" and STORED in module.value(value).all_labels() and any(_is_as_stored(module, part, value) for part in inside(value)):
             stored = "A name that somebody gave becomes part of a header as it is. A quote in it ends the name, and a letter that is not Latin makes this a 500."
             yield Fault(node, stored, mend)
+
+
+def _is_as_stored(module: Module, part: ast.AST, whole: ast.expr) -> bool:
+    """Return whether a part of a text is a column of prose as it is: no call has made anything else of it."""
+    if isinstance(part, ast.Name):
+        given = module.given.get((module.function_of(part), part.id), [])
+        return bool(given) and all(isinstance(each, ast.Attribute) and _is_as_stored(module, each, each) for each in given)
+    if not isinstance(part, ast.Attribute) or not is_prose(part.attr) or ROW not in module.value(part).all_labels():
+        return False
+    return not any(isinstance(parent, ast.Call) and is_inside(parent, whole) for parent in module.ancestors(part))
 
 
 def _assigned_headers(module: Module) -> Iterator[ast.AST]:

@@ -147,9 +147,16 @@ def _proofs_of_nothing(module: Module) -> Iterator[ast.AST]:
         if not all(module.value(side).all_labels() & {INPUT, SHAPED} for side in call.node.args):
             continue
         hashes = [part for side in call.node.args for piece in pieces_of(module, side) for part in inside(piece) if isinstance(part, ast.Call) and module.value(part.func).names & _FAST]
-        if hashes and all(_holds_input_only(module, made) for made in hashes):
+        if hashes and _keeps_out(module, call) and all(_holds_input_only(module, made) for made in hashes):
             yield call.node
             yield from hashes
+
+
+def _keeps_out(module: Module, call: Call) -> bool:
+    """Return whether a comparison decides who is let in; a checksum of what came tells only whether it came whole."""
+    guard = next((parent for parent in module.ancestors(call.node) if isinstance(parent, ast.If)), None)
+    raised = [part.args[0] for part in inside(guard) if isinstance(part, ast.Call) and "fastapi.HTTPException" in module.value(part.func).names and part.args] if guard is not None else []
+    return guard is None or any(is_constant(module.value(status), 401, 403, 404) or any(name.endswith(("401_UNAUTHORIZED", "403_FORBIDDEN")) for name in module.value(status).names) for status in raised)
 
 
 def _holds_input_only(module: Module, made: ast.Call) -> bool:
