@@ -85,19 +85,17 @@ def _left_behind(module: Module) -> Iterator[ast.AST]:
     lasting = {name: value for (home, name), values in module.given.items() if home is None for value in values if isinstance(value, ast.Call) and module.value(value.func).names & module.classes.keys()}
     kinds = {kind for value in lasting.values() for kind in module.value(value.func).names & module.classes.keys()}
     methods = {method for kind in kinds for base in module.bases_of(kind) if base in module.classes for method in module.classes[base].methods.values() if method.name not in {"__init__", "__post_init__"}}
+    shared = {(module.function_of(part), name) for part in module.walk(ast.Global) if isinstance(part, ast.Global) for name in part.names}
     for node in module.walk(ast.Assign):
-        function = module.function_of(node)
-        if not isinstance(node, ast.Assign) or function is None or not _is_of_request(module, node.value):
-            continue
-        read = {path_of(part) for part in inside(node.value) if isinstance(part, ast.expr)}
-        for target in node.targets:
-            if path_of(target) in read:
-                continue  # what is added to is no memory of one request
+        for target in node.targets if isinstance(node, ast.Assign) else ():
+            function = module.function_of(node)
             if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
                 owner = target.value.id
-                if (owner in lasting and not _is_local(function, owner)) or (owner == "self" and function in methods):
-                    yield node
-            elif isinstance(target, ast.Name) and any(isinstance(part, ast.Global) and target.id in part.names for part in inside(function)):
+                lasts = (owner in lasting and function is not None and not _is_local(function, owner)) or (owner == "self" and function in methods)
+            else:
+                lasts = isinstance(target, ast.Name) and (function, target.id) in shared
+            # What is added to is no memory of one request.
+            if lasts and isinstance(node, ast.Assign) and _is_of_request(module, node.value) and path_of(target) not in {path_of(part) for part in inside(node.value) if isinstance(part, ast.expr)}:
                 yield node
 
 

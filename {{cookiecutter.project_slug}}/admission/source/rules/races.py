@@ -90,18 +90,20 @@ def _chosen_then_set(module: Module, function: ast.FunctionDef | ast.AsyncFuncti
     """Point at rows that are chosen by a column, `where(Job.worker.is_(None))`, and then set in it: two requests choose the same."""
     message = "This row was chosen because of `{}`, which is set afterwards. Two requests at once choose the same row, and both believe that it is theirs."
     mend = "`.with_for_update(skip_locked=True)` on what chooses; or let one statement choose and set: `update(Job).where(Job.id == chosen, Job.worker.is_(None)).values(worker=...)`, and look at what it returned."
-    for node in _own_nodes(module, function, ast.Assign):
-        targets = [part for target in node.targets for part in (target.elts if isinstance(target, ast.Tuple) else [target])] if isinstance(node, ast.Assign) else []
-        if isinstance(node, ast.Assign) and module.value(node.value).constant is not None and any(isinstance(parent, ast.For | ast.AsyncFor) for parent in module.ancestors(node)):
+    choosing: dict[tuple[str, str], list[Call]] = {}
+    for call in calls_in(module, function):
+        for column in _chosen_by(module, call) if is_session_call(call) else ():
+            choosing.setdefault(column, []).append(call)
+    for node in _own_nodes(module, function, ast.Assign) if choosing else ():
+        if not isinstance(node, ast.Assign) or (module.value(node.value).constant is not None and any(isinstance(parent, ast.For | ast.AsyncFor) for parent in module.ancestors(node))):
             continue  # to mark many as seen twice is to mark them once
-        for target in targets:
-            if not isinstance(target, ast.Attribute) or not _is_row(module, target.value) or is_held(module, function, target.value):
+        for target in (part for each in node.targets for part in (each.elts if isinstance(each, ast.Tuple) else [each])):
+            if not isinstance(target, ast.Attribute) or not _is_row(module, target.value):
                 continue
-            tables = _tables_of(module, target.value)
-            for call in calls_in(module, function):
-                if call.node.lineno < target.lineno and is_session_call(call) and any((table, target.attr) in _chosen_by(module, call) for table in tables):
-                    yield Fault(call.node, message.format(target.attr), mend)
-                    yield Fault(node, message.format(target.attr), mend)
+            before = [call for table in _tables_of(module, target.value) for call in choosing.get((table, target.attr), ()) if call.node.lineno < target.lineno]
+            if before and not is_held(module, function, target.value):
+                yield from (Fault(call.node, message.format(target.attr), mend) for call in before[-1:])
+                yield Fault(node, message.format(target.attr), mend)
 
 
 def _chosen_by(module: Module, call: Call) -> set[tuple[str, str]]:
