@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import sys
 import tempfile
 from dataclasses import asdict
@@ -69,7 +68,7 @@ class Cache:
             (self._folder / ".gitignore").write_text("*\n", "utf-8")
             with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False, encoding="utf-8") as stream:
                 json.dump([asdict(finding) for finding in findings], stream)
-            os.replace(stream.name, self._folder / f"{key}.json")
+            Path(stream.name).replace(self._folder / f"{key}.json")
             self._prune()
 
     def _prune(self) -> None:

@@ -12,13 +12,13 @@ import re
 import stat
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from admission.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
 HOMES: Final = ("handlers", "jobs")
 """Folders of ``app`` in which generated code lies."""
@@ -157,7 +157,9 @@ def read_source(path: Path, root: Path, homes: Sequence[Path]) -> Source:
                 "Put the file itself here.",
             )
         if path.suffix != ".py":
-            return refused(NOT_A_FILE, 1, "Python would load this compiled file, which nobody can judge.", "Put its source here.")
+            return refused(
+                NOT_A_FILE, 1, "Python would load this compiled file, which nobody can judge.", "Put its source here."
+            )
         if status.st_size > MAX_BYTES:
             return refused(
                 TOO_LARGE,
@@ -189,7 +191,9 @@ def _decoded(path: Path, name: str, data: bytes, *, mounted: bool) -> Source:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        return refused(line, f"The file is not UTF-8: byte {error.start} is {data[error.start]:#04x}.", "Save it as UTF-8.")
+        return refused(
+            line, f"The file is not UTF-8: byte {error.start} is {data[error.start]:#04x}.", "Save it as UTF-8."
+        )
     direction = _DIRECTIONS.search(text)
     if direction is not None:
         line = text.count("\n", 0, direction.start()) + 1

@@ -138,7 +138,13 @@ class _Run:
             return [], "nothing", "not run: what is refused is not attacked"
         if not any(layer.name == "boot" for layer in self._report.layers):
             raise EngineFailed("which routes there are is found by the boot layer: add `--layer boot`")
-        return judge_gauntlet(self._sources, self._routes, self._gate.root, self._folder if self._gate.cached else None, self._gate.progress)
+        return judge_gauntlet(
+            self._sources,
+            self._routes,
+            self._gate.root,
+            self._folder if self._gate.cached else None,
+            self._gate.progress,
+        )
 
     def _parsed(self) -> list[Source]:
         broken = {finding.file for finding in self._found if finding.rule in {"BW901", "BW590"}}
@@ -152,11 +158,17 @@ class _Run:
     def _without_repetition(self, findings: Sequence[Finding]) -> list[Finding]:
         """Leave out remarks about lines that a rule of the gate's own has named: it says more."""
         named = {(finding.file, finding.line) for finding in self._found}
-        return [finding for finding in findings if finding.severity == "refuse" or (finding.file, finding.line) not in named]
+        return [
+            finding for finding in findings if finding.severity == "refuse" or (finding.file, finding.line) not in named
+        ]
 
     def _counting(self) -> list[Finding]:
         """Return the findings that no entry suppresses."""
-        return [finding for finding in (*self._suppressions.problems, *self._found) if self._suppressions.match(finding, self._report.snippet(finding)) is None]
+        return [
+            finding
+            for finding in (*self._suppressions.problems, *self._found)
+            if self._suppressions.match(finding, self._report.snippet(finding)) is None
+        ]
 
     def end(self) -> Report:
         """Draw the verdict."""

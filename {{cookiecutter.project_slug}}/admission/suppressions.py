@@ -67,7 +67,9 @@ class Suppressions:
         for entry in self._entries:
             if entry not in self._used and entry.file in files and entry.rule in rules:
                 what = f"`{entry.line}`" if entry.line else entry.file
-                yield _finding(UNUSED, entry.at, f"{entry.rule} finds nothing at {what} any more.", "Remove the entry.", "remark")
+                yield _finding(
+                    UNUSED, entry.at, f"{entry.rule} finds nothing at {what} any more.", "Remove the entry.", "remark"
+                )
 
 
 def read_suppressions(path: Path, rules: Collection[str], today: date) -> Suppressions:
@@ -90,10 +92,18 @@ def read_suppressions(path: Path, rules: Collection[str], today: date) -> Suppre
         return Suppressions(problems=[_finding(FAULTY, line, f"This is not TOML: {error}.", "Mend the line.")])
     positions = locate(text)
     entries: list[Suppression] = []
-    problems = [_finding(FAULTY, positions.line((key,)), f"`{key}` means nothing here.", 'Entries are `[suppress."RULE FILE"]`.') for key in document if key != "suppress"]
+    problems = [
+        _finding(
+            FAULTY, positions.line((key,)), f"`{key}` means nothing here.", 'Entries are `[suppress."RULE FILE"]`.'
+        )
+        for key in document
+        if key != "suppress"
+    ]
     tables = document.get("suppress", {})
     if not isinstance(tables, dict) or len(tables) > MAX_ENTRIES:
-        problems.append(_finding(FAULTY, 1, f"`suppress` has to be at most {MAX_ENTRIES} tables.", "Mend some findings."))
+        problems.append(
+            _finding(FAULTY, 1, f"`suppress` has to be at most {MAX_ENTRIES} tables.", "Mend some findings.")
+        )
         tables = {}
     for key, table in tables.items():
         at = positions.line(("suppress", key))
@@ -122,7 +132,11 @@ def _faults(key: str, table: Any, rules: Collection[str], today: date) -> Iterat
         yield FAULTY, f"`{name}` means nothing here.", "`reason`, `expires` and `lines` do."
     reason = table.get("reason")
     if not isinstance(reason, str) or len(reason.strip()) < MIN_REASON:
-        yield FAULTY, f"{rule} in {file}: a reason is missing, or says too little.", '`reason = "why, and who mends it"`'
+        yield (
+            FAULTY,
+            f"{rule} in {file}: a reason is missing, or says too little.",
+            '`reason = "why, and who mends it"`',
+        )
     lines = table.get("lines", [""])
     if not isinstance(lines, list) or not lines or not all(isinstance(line, str) for line in lines):
         yield FAULTY, "`lines` has to be texts of lines.", '`lines = ["the line as it stands"]`'

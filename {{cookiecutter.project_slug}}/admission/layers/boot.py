@@ -127,7 +127,7 @@ def _run(folder: Path, root: Path, seconds: float, *, candidates: bool) -> tuple
         "candidates": str(folder / "handlers") if candidates else None,
     }
     with output.open("wb") as stream:
-        process = subprocess.Popen(  # noqa: S603 - our own module
+        process = subprocess.Popen(
             [sys.executable, "-m", "admission.layers.boot_process"],
             cwd=root,
             stdin=subprocess.PIPE,
@@ -164,7 +164,10 @@ class _Reader:
         boot = Boot(routes=found["routes"], count=found.get("count"))
         for route in boot.routes:
             route["file"] = self._name(route["file"])
-        boot.findings += [self._finding(SETTINGS, "", 1, problem, "Set the variable as the message says; no handler is at fault.") for problem in found["settings"]]
+        boot.findings += [
+            self._finding(SETTINGS, "", 1, problem, "Set the variable as the message says; no handler is at fault.")
+            for problem in found["settings"]
+        ]
         boot.findings += [self._effect(effect) for effect in found["effects"]]
         if not found["done"]:
             boot.findings.append(self._ended(found["loading"], hung, status))
@@ -213,7 +216,9 @@ class _Reader:
         lines = [int(match["line"]) for match in _FRAME.finditer(hung) if match["file"] == path]
         if hung:
             message = "Loading this file does not come to an end; the service would never start."
-            return self._finding(DOES_NOT_END, file, lines[0] if lines else 1, message, "Move what waits or loops into the handler.")
+            return self._finding(
+                DOES_NOT_END, file, lines[0] if lines else 1, message, "Move what waits or loops into the handler."
+            )
         return self._finding(
             ENDS_THE_PROCESS,
             file,
@@ -233,10 +238,12 @@ class _Reader:
             line,
             f"{key} has no entry in policy.toml; until people write one, the service does not start with it.",
             f"{_FOR_PEOPLE}\n{entry.strip()}",
-            "remark",
+            severity="remark",
         )
 
-    def _finding(self, rule: str, file: str, line: int, message: str, mend: str, severity: Severity = "refuse") -> Finding:
+    def _finding(
+        self, rule: str, file: str, line: int, message: str, mend: str, *, severity: Severity = "refuse"
+    ) -> Finding:
         for path, source in self._candidates.items():
             message, mend = message.replace(path, source.name), mend.replace(path, source.name)
         return Finding(rule, self._name(file), line, 1, line, 2, message, mend, severity)

@@ -30,7 +30,7 @@ def main() -> None:
     task = json.loads(sys.stdin.buffer.read())
     report = Report(Path(task["report"]), task["nonce"])
     _bound_resources()
-    trace = open(task["trace"], "w", encoding="utf-8")  # noqa: SIM115 - open until this process ends
+    trace = Path(task["trace"]).open("w", encoding="utf-8")  # noqa: SIM115 - open until this process ends
     faulthandler.dump_traceback_later(task["seconds"], exit=True, file=trace)
     with contextlib.suppress(SystemExit):
         _boot(task, report)
@@ -85,7 +85,9 @@ def _boot(task: dict[str, Any], report: Report) -> None:
     except BootRefused as refused:
         report.found["problems"] += refused.problems
     except Exception as error:  # noqa: BLE001 - a handler can break the composition in any way
-        report.found["problems"].append(f"app/main.py:1: the service cannot be composed with these handlers: {type(error).__name__}: {error}")
+        report.found["problems"].append(
+            f"app/main.py:1: the service cannot be composed with these handlers: {type(error).__name__}: {error}"
+        )
 
 
 def _load_handlers(candidates: str | None, report: Report) -> None:
@@ -113,7 +115,9 @@ def _signal_handlers() -> dict[signal.Signals, Any]:
     return {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
 
-def _effects(before: Fingerprint, handlers: dict[signal.Signals, Any], output: int, threads: int) -> list[tuple[str, str]]:
+def _effects(
+    before: Fingerprint, handlers: dict[signal.Signals, Any], output: int, threads: int
+) -> list[tuple[str, str]]:
     found = [("changed", name) for name in before.changed()]
     for number, handler in _signal_handlers().items():
         if handler is not handlers[number]:
@@ -167,7 +171,10 @@ def _compose(settings: Any, task: dict[str, Any], report: Report) -> None:
         settings = load_with(Path(task["policy"]))
     definition = read_definition(settings)
     composed = compose(definition, build_components(settings))
-    report.found["routes"] = [{"method": route.method, "path": route.path, "file": route.file, "line": route.line, "name": route.name} for route in definition.mounted]
+    report.found["routes"] = [
+        {"method": route.method, "path": route.path, "file": route.file, "line": route.line, "name": route.name}
+        for route in definition.mounted
+    ]
     report.found["count"] = len(composed.routes)
 
 

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
 WATCHED: Final = (
     *("app", "fastapi", "starlette", "builtins", "socket", "ssl", "os", "time", "json", "hmac", "secrets", "hashlib"),
-    *("logging", "asyncio", "structlog", "pydantic.main", "joserfc", "sqlalchemy.orm.session", "sqlalchemy.sql.elements"),
+    *(
+        "logging",
+        "asyncio",
+        "structlog",
+        "pydantic.main",
+        "joserfc",
+        "sqlalchemy.orm.session",
+        "sqlalchemy.sql.elements",
+    ),
     *("sqlalchemy.ext.asyncio.session", "uvicorn", "random", "threading", "sys"),
 )
 """Modules, with what is below them, that a handler has no business in."""
@@ -27,7 +35,15 @@ _OWN: Final = "app.handlers"
 _PASSING: Final = frozenset(
     {
         *("__dict__", "__weakref__", "__doc__", "__annotations__", "__signature__", "_abc_impl", "__abstractmethods__"),
-        *("__warningregistry__", "__cached__", "last_exc", "last_type", "last_value", "last_traceback", "path_importer_cache"),
+        *(
+            "__warningregistry__",
+            "__cached__",
+            "last_exc",
+            "last_type",
+            "last_value",
+            "last_traceback",
+            "path_importer_cache",
+        ),
         *("modules", "__spec__", "__loader__", "_abc_registry", "_abc_cache", "__static_attributes__"),
     }
 )
@@ -65,7 +81,11 @@ class Fingerprint:
         now = Fingerprint.take()
         loaded = {name.rpartition(".")[0] for name in self.names}
         found = [name for name, mark in self.names.items() if now.names.get(name) != mark]
-        found += [name for name in now.names.keys() - self.names.keys() if name.startswith("app.") and name.rpartition(".")[0] in loaded]
+        found += [
+            name
+            for name in now.names.keys() - self.names.keys()
+            if name.startswith("app.") and name.rpartition(".")[0] in loaded
+        ]
         found += [path for path in self.files.keys() | now.files.keys() if self.files.get(path) != now.files.get(path)]
         return sorted(found)[:20]
 

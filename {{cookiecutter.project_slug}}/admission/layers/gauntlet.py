@@ -53,14 +53,26 @@ _MENDS: Final = {
 }
 _PEOPLES: Final = "If the handler does so already, the guard `{}` failed, which is people's (app/main.py, policy.toml): show them this finding."
 _UNSEEN: Final = (
-    (re.compile(r"the route is closed"), "Its entry in policy.toml lets nobody in yet. Show this to a person, who opens it; nothing in the handler is wrong."),
-    (re.compile(r"there is no simulator of"), "Show this to a person: what these services would answer is known to no simulator (app/simulators). Nothing in the handler is wrong."),
-    (re.compile(r"what a body of"), "Take JSON (a model), a form (`Form`) or a file (`UploadFile`) where that can be; what else a body may hold is not known to the attacks."),
+    (
+        re.compile(r"the route is closed"),
+        "Its entry in policy.toml lets nobody in yet. Show this to a person, who opens it; nothing in the handler is wrong.",
+    ),
+    (
+        re.compile(r"there is no simulator of"),
+        "Show this to a person: what these services would answer is known to no simulator (app/simulators). Nothing in the handler is wrong.",
+    ),
+    (
+        re.compile(r"what a body of"),
+        "Take JSON (a model), a form (`Form`) or a file (`UploadFile`) where that can be; what else a body may hold is not known to the attacks.",
+    ),
     (
         re.compile(r"would be needed|would have to be sent|a body may take|take longer than|how much memory"),
         "Show this to a person: the route's entry in policy.toml, or this machine, allows more than is tried here. Nothing in the handler is wrong.",
     ),
-    (re.compile(r"without a call to them"), "If it should call them for any request, give its models `examples=[...]` for which it does; else show a person that `outbound` in its entry may go."),
+    (
+        re.compile(r"without a call to them"),
+        "If it should call them for any request, give its models `examples=[...]` for which it does; else show a person that `outbound` in its entry may go.",
+    ),
 )
 """What to do about an attack that could not be made, by its reason."""
 
@@ -101,7 +113,9 @@ def _candidates(sources: Sequence[Source]) -> list[bytes]:
     return [source.data for source in sources if not source.mounted]
 
 
-def _attack(sources: Sequence[Source], names: Sequence[str], root: Path, progress: Callable[[str], None]) -> list[dict[str, Any]]:
+def _attack(
+    sources: Sequence[Source], names: Sequence[str], root: Path, progress: Callable[[str], None]
+) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="admission-") as folder:
         command = [sys.executable, "-m", "tests.gauntlet", "--json"]
         command += _place(sources, Path(folder).resolve(), root)
@@ -114,7 +128,10 @@ def _attack(sources: Sequence[Source], names: Sequence[str], root: Path, progres
         for attack, outcome in result["outcomes"].items():
             if outcome not in {"ok", "fault", "-"}:
                 missed.setdefault(outcome, []).append(attack)
-        entries += [{**base, "rule": NOT_EXERCISED, "text": f"{', '.join(attacks)}: {reason}"} for reason, attacks in missed.items()]
+        entries += [
+            {**base, "rule": NOT_EXERCISED, "text": f"{', '.join(attacks)}: {reason}"}
+            for reason, attacks in missed.items()
+        ]
     return entries
 
 

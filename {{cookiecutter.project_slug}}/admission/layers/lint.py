@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FAILS: Final = "BW611"
 DOUBTFUL: Final = "BW612"
-PROFILE: Final = Path(__file__).parents[1] / "ruff.toml"
+PROFILE: Final = Path(__file__).parents[1] / "handlers.toml"
 SECONDS: Final = 20.0
 """Ruff reads a thousand files a second; a machine that is busy may take its time to start it."""
 

@@ -21,7 +21,17 @@ CONFIG: Final = Path(__file__).parents[1] / "mypy.ini"
 SECONDS: Final = 120.0
 """The first run reads FastAPI, SQLAlchemy and Pydantic, 20 s on a slow machine; those after it take about one."""
 
-_FAILS: Final = frozenset({"attr-defined", "call-arg", "import-not-found", "name-defined", "unused-awaitable", "unused-coroutine", "used-before-def"})
+_FAILS: Final = frozenset(
+    {
+        "attr-defined",
+        "call-arg",
+        "import-not-found",
+        "name-defined",
+        "unused-awaitable",
+        "unused-coroutine",
+        "used-before-def",
+    }
+)
 """mypy's codes for what raises when it runs, or never runs because nobody awaits it."""
 
 
@@ -67,7 +77,8 @@ def _finding(entry: dict[str, Any], source: Source) -> Finding:
         line,
         column + 1,
         f"{entry['message'].rstrip('.')} (mypy: {entry['code']}).",
-        entry.get("hint") or _MENDS.get(entry["code"], "Have the types agree; a `None` is looked at before it is used."),
+        entry.get("hint")
+        or _MENDS.get(entry["code"], "Have the types agree; a `None` is looked at before it is used."),
         "refuse" if fails else "remark",
     )
 

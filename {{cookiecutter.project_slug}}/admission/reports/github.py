@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 def render(report: Report) -> str:
     """Return one command a finding, and the verdict."""
     lines = [_command(finding) for finding in report.findings]
-    lines += [f"::notice file={_property(finding.file)},line={finding.line},title={finding.rule} suppressed::{_data(f'until {entry.expires}: {entry.reason}')}" for finding, entry in report.suppressed]
+    lines += [
+        f"::notice file={_property(finding.file)},line={finding.line},title={finding.rule} suppressed::{_data(f'until {entry.expires}: {entry.reason}')}"
+        for finding, entry in report.suppressed
+    ]
     lines += [f"::error title=could not run::{_data(f'{layer.name}: {layer.failure}')}" for layer in report.failures]
     return "\n".join([*lines, str(report.verdict)]) + "\n"
 

@@ -26,12 +26,17 @@ def render(report: Report) -> str:
         "version": "2.1.0",
         "runs": [
             {
-                "tool": {"driver": {"name": "breakwater", "semanticVersion": "1.0.0", "rules": list(map(_rule, rules))}},
+                "tool": {
+                    "driver": {"name": "breakwater", "semanticVersion": "1.0.0", "rules": list(map(_rule, rules))}
+                },
                 "columnKind": "unicodeCodePoints",
                 "invocations": [
                     {
                         "executionSuccessful": not report.failures,
-                        "toolExecutionNotifications": [{"level": "error", "message": {"text": f"{layer.name}: {layer.failure}"}} for layer in report.failures],
+                        "toolExecutionNotifications": [
+                            {"level": "error", "message": {"text": f"{layer.name}: {layer.failure}"}}
+                            for layer in report.failures
+                        ],
                     }
                 ],
                 "artifacts": [{"location": {"uri": _uri(file)}} for file in report.files],
@@ -76,7 +81,9 @@ def _result(report: Report, finding: Finding, entry: Suppression | None, rules: 
             }
         ]
     if entry is not None:
-        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": f"{entry.reason} (until {entry.expires})"}]
+        result["suppressions"] = [
+            {"kind": "external", "status": "accepted", "justification": f"{entry.reason} (until {entry.expires})"}
+        ]
     return result
 
 

@@ -31,15 +31,25 @@ INERT: Final = frozenset(
         "ipaddress.IPv6Address",
         "zoneinfo.ZoneInfo",
         *(f"pydantic.UUID{version}" for version in range(1, 9)),
-        *(f"pydantic.{sign}{kind}" for sign in ("Positive", "Negative", "NonNegative", "NonPositive") for kind in ("Int", "Float")),
-        *("pydantic." + name for name in ("StrictInt", "StrictBool", "StrictFloat", "FiniteFloat", "conint", "confloat", "condecimal")),
+        *(
+            f"pydantic.{sign}{kind}"
+            for sign in ("Positive", "Negative", "NonNegative", "NonPositive")
+            for kind in ("Int", "Float")
+        ),
+        *(
+            "pydantic." + name
+            for name in ("StrictInt", "StrictBool", "StrictFloat", "FiniteFloat", "conint", "confloat", "condecimal")
+        ),
         *("pydantic." + name for name in ("IPvAnyAddress", "PastDate", "FutureDate", "AwareDatetime", "NaiveDatetime")),
         *("pydantic." + name for name in ("PastDatetime", "FutureDatetime", "ByteSize", "condate")),
     }
 )
 """Types whose values cannot carry text of the client's choice."""
 
-NUMBERS: Final = frozenset({"builtins.int", "builtins.float", "decimal.Decimal", "builtins.complex"} | {name for name in INERT if name.endswith(("Int", "Float", "conint", "confloat", "condecimal"))})
+NUMBERS: Final = frozenset(
+    {"builtins.int", "builtins.float", "decimal.Decimal", "builtins.complex"}
+    | {name for name in INERT if name.endswith(("Int", "Float", "conint", "confloat", "condecimal"))}
+)
 CONTAINERS: Final = frozenset(
     f"{module}.{name}"
     for module in ("builtins", "typing", "collections.abc", "collections")
@@ -67,7 +77,9 @@ CONTAINERS: Final = frozenset(
     )
 ) | {"pydantic.conlist", "pydantic.conset", "pydantic.confrozenset"}
 MAPPINGS: Final = frozenset(name for name in CONTAINERS if name.lower().endswith(("dict", "mapping")))
-_TRANSPARENT: Final = frozenset({"typing.Final", "typing.ClassVar", "typing.Required", "typing.NotRequired", "typing.ReadOnly"})
+_TRANSPARENT: Final = frozenset(
+    {"typing.Final", "typing.ClassVar", "typing.Required", "typing.NotRequired", "typing.ReadOnly"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +176,16 @@ class AnnotationReader:
             return Annotation(frozenset({"typing.Literal"}), choices=values)
         if name in _TRANSPARENT:
             return self.read(parts[0], depth + 1)
-        if name in MAPPINGS and len(parts) == 2:  # noqa: PLR2004 - key and value
-            return Annotation(frozenset({name}), keys=self.read(parts[0], depth + 1), items=self.read(parts[1], depth + 1))
+        if name in MAPPINGS and len(parts) == 2:
+            return Annotation(
+                frozenset({name}), keys=self.read(parts[0], depth + 1), items=self.read(parts[1], depth + 1)
+            )
         if name in CONTAINERS:
             items = UNKNOWN
             for part in parts:
-                items = _either(items, self.read(part, depth + 1)) if part is not parts[0] else self.read(part, depth + 1)
+                items = (
+                    _either(items, self.read(part, depth + 1)) if part is not parts[0] else self.read(part, depth + 1)
+                )
             return Annotation(frozenset({name}), items=items)
         return Annotation(frozenset({name}), items=self.read(parts[0], depth + 1)) if name else UNKNOWN
 

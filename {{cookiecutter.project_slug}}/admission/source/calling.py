@@ -53,8 +53,12 @@ _GROWING: Final = frozenset(
         "write",
     }
 )
-_IMPORTING: Final = frozenset({"importlib.import_module", "builtins.__import__", "importlib.__import__", "pkgutil.resolve_name"})
-_VALIDATING: Final = frozenset({"model_validate", "model_validate_json", "parse_obj", "parse_raw", "model_construct", "from_orm"})
+_IMPORTING: Final = frozenset(
+    {"importlib.import_module", "builtins.__import__", "importlib.__import__", "pkgutil.resolve_name"}
+)
+_VALIDATING: Final = frozenset(
+    {"model_validate", "model_validate_json", "parse_obj", "parse_raw", "model_construct", "from_orm"}
+)
 _WRAPPER: Final = "functools.wraps()"
 _WRAPPING: Final = frozenset(
     {
@@ -65,14 +69,35 @@ _WRAPPING: Final = frozenset(
         "functools.cache",
     }
 )
-_HOLDING: Final = ("builtins.dict", "builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset", "builtins.str", "builtins.bytes", "collections.UserDict", "collections.UserList", "collections.UserString")
+_HOLDING: Final = (
+    "builtins.dict",
+    "builtins.list",
+    "builtins.tuple",
+    "builtins.set",
+    "builtins.frozenset",
+    "builtins.str",
+    "builtins.bytes",
+    "collections.UserDict",
+    "collections.UserList",
+    "collections.UserString",
+)
 """Classes whose instances hold what they are made of."""
 
 _BINARY: Final = 2
 _BOUND: Final = "bound to it: "
 """Prefix of the fields of a library's function that hold what ``partial`` has bound to it."""
 
-_DECLARING: Final = ("pydantic.", "sqlalchemy.", "app.", "typing.", "enum.", "abc.", "builtins.", "collections.", "dataclasses.")
+_DECLARING: Final = (
+    "pydantic.",
+    "sqlalchemy.",
+    "app.",
+    "typing.",
+    "enum.",
+    "abc.",
+    "builtins.",
+    "collections.",
+    "dataclasses.",
+)
 """What classes inherit from to be declared so, and not to do what it does."""
 
 _MODULE_EXPORTS: Final = frozenset({"builtins.globals", "builtins.vars", "builtins.locals"})
@@ -97,7 +122,11 @@ class Calls(Library):
         record = self.note_call(node)
         record.names |= callee.names | self._bases_elsewhere(callee)
         record.receiver = join(record.receiver, receiver)
-        record.args = [join(one, other) for one, other in zip(record.args, args, strict=False)] + args[len(record.args) :] + record.args[len(args) :]
+        record.args = (
+            [join(one, other) for one, other in zip(record.args, args, strict=False)]
+            + args[len(record.args) :]
+            + record.args[len(args) :]
+        )
         for name, value in keywords.items():
             record.keywords[name] = join(record.keywords.get(name), value)
         if spread is not None:
@@ -152,7 +181,11 @@ class Calls(Library):
             found.append(value)
         if len(found) == 1:
             return found[0]
-        return Value(types=frozenset({"builtins.tuple"}), items=join(*found), fields=tuple((str(at), value) for at, value in enumerate(found)))
+        return Value(
+            types=frozenset({"builtins.tuple"}),
+            items=join(*found),
+            fields=tuple((str(at), value) for at, value in enumerate(found)),
+        )
 
     def _positional(self, node: ast.Call, env: Environment) -> tuple[list[Value], Value | None]:
         args: list[Value] = []
@@ -189,7 +222,9 @@ class Calls(Library):
         path = path_of(node.func.value)
         if path is None:
             return
-        before = env.lookup(path) or (self.module.value(node.func.value) if isinstance(node.func.value, ast.Attribute) else None)
+        before = env.lookup(path) or (
+            self.module.value(node.func.value) if isinstance(node.func.value, ast.Attribute) else None
+        )
         added = [arg.items if node.func.attr in {"extend", "update"} and arg.items else arg for arg in args]
         if before is None or before.names or not labels_of(added):
             return
@@ -257,7 +292,12 @@ class Calls(Library):
     def _body(self, node: FunctionNode, env: Environment) -> tuple[Value, dict[str, Value]]:
         if isinstance(node, ast.Lambda):
             return self.evaluate(node.body, env), {}
-        assigned = {name.id for part in node.body for name in inside(part) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
+        assigned = {
+            name.id
+            for part in node.body
+            for name in inside(part)
+            if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+        }
         self.exits.append([])
         if self.execute(node.body, env):
             self.exits[-1].append(dict(env.bindings))
@@ -278,7 +318,11 @@ class Calls(Library):
                 strict=True,
             )
         )
-        defaults |= {argument.arg: default for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if default is not None}
+        defaults |= {
+            argument.arg: default
+            for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            if default is not None
+        }
         unknown = left.pop("**", None)
         for position, argument in enumerate([*arguments, *node.args.kwonlyargs]):
             if position < min(len(args), len(arguments)):
@@ -312,13 +356,19 @@ class Calls(Library):
     def _default(self, node: ast.expr) -> Value:
         return self.evaluate(node, self.root)
 
-    def _named(self, name: str, node: ast.Call, receiver: Value, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
+    def _named(
+        self, name: str, node: ast.Call, receiver: Value, args: Sequence[Value], keywords: dict[str, Value]
+    ) -> Value:
         """Return what calling the object of a dotted name gives."""
         if name in self.module.classes:
             return self.construct(name, args, keywords)
         if name in effects.OFF_LOOP:
             result = self._elsewhere(effects.OFF_LOOP[name], args, keywords)
-            return Value(types=frozenset({"concurrent.futures.Future"}), labels=result.all_labels()) if last(name) == "submit" else result
+            return (
+                Value(types=frozenset({"concurrent.futures.Future"}), labels=result.all_labels())
+                if last(name) == "submit"
+                else result
+            )
         if name == "builtins.super":
             return self._super(node)
         made = self._of_names(name, args, keywords) or self._validated(name, args)
@@ -383,20 +433,42 @@ class Calls(Library):
     def _is_one_of(self, node: ast.AST) -> bool:
         """Return whether an expression stands behind a test of membership: `if name in SHOWN`."""
         for parent in self.module.ancestors(node):
-            tests = [condition for each in getattr(parent, "generators", ()) for condition in each.ifs] if not isinstance(parent, ast.If | ast.IfExp) else [parent.test]
-            if any(isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.In) for test in tests for part in inside(test)):
+            tests = (
+                [condition for each in getattr(parent, "generators", ()) for condition in each.ifs]
+                if not isinstance(parent, ast.If | ast.IfExp)
+                else [parent.test]
+            )
+            if any(
+                isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.In)
+                for test in tests
+                for part in inside(test)
+            ):
                 return True
         return False
 
     def _partial(self, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
-        functions = frozenset(replace(function, bound=(*function.bound, *args[1:]), keywords=(*function.keywords, *keywords.items())) for function in args[0].functions)
-        kept = {_BOUND + name: value for name, value in (*((str(at), value) for at, value in enumerate(args[1:])), *keywords.items())} if args[0].names else {}
+        functions = frozenset(
+            replace(function, bound=(*function.bound, *args[1:]), keywords=(*function.keywords, *keywords.items()))
+            for function in args[0].functions
+        )
+        kept = (
+            {
+                _BOUND + name: value
+                for name, value in (*((str(at), value) for at, value in enumerate(args[1:])), *keywords.items())
+            }
+            if args[0].names
+            else {}
+        )
         return Value(names=args[0].names, functions=functions, fields=(*args[0].fields, *kept.items()))
 
     def _super(self, node: ast.Call) -> Value:
         for parent in self.module.ancestors(node):
             if isinstance(parent, ast.ClassDef):
-                return Value(types=frozenset(self.module.classes[f".{parent.name}"].bases) if f".{parent.name}" in self.module.classes else frozenset())
+                return Value(
+                    types=frozenset(self.module.classes[f".{parent.name}"].bases)
+                    if f".{parent.name}" in self.module.classes
+                    else frozenset()
+                )
         return NOTHING
 
     def _elsewhere(self, position: int, args: Sequence[Value], keywords: dict[str, Value]) -> Value:
@@ -441,12 +513,22 @@ class Calls(Library):
         if self.module.is_a(name, *_HOLDING):
             # What a dictionary, list or text of our own is made of is in it.
             held = {said: value for arg in args for said, value in arg.fields} | keywords
-            instance = replace(instance, labels=labels_of(args), items=join(*(arg.items for arg in args), *keywords.values()), fields=tuple(held.items()))
+            instance = replace(
+                instance,
+                labels=labels_of(args),
+                items=join(*(arg.items for arg in args), *keywords.values()),
+                fields=tuple(held.items()),
+            )
         method = self.module.method_of(name, "__init__")
         if method is not None:
             self.invoke(Function(method, self.root, (instance,)), args, keywords)
             return instance
-        fields = [field for base in reversed(list(self.module.bases_of(name))) if base in self.module.classes for field in self.module.classes[base].fields]
+        fields = [
+            field
+            for base in reversed(list(self.module.bases_of(name)))
+            if base in self.module.classes
+            for field in self.module.classes[base].fields
+        ]
         for field, value in [*zip(fields, args, strict=False), *keywords.items()]:
             if field != "**":
                 self.store_attribute(name, field, value)

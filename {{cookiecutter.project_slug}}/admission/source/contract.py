@@ -39,7 +39,9 @@ TEXTS: Final = frozenset(
 OPEN: Final = frozenset({"typing.Any", "builtins.object", "builtins.dict", "typing.Dict", "pydantic.JsonValue"})
 UPPER: Final = frozenset({"le", "lt", "max_digits"})
 LENGTH: Final = frozenset({"max_length", "max_items"})
-_VALIDATING: Final = frozenset({"model_validate", "parse_obj", "model_validate_json", "parse_raw", "validate_python", "validate_json"})
+_VALIDATING: Final = frozenset(
+    {"model_validate", "parse_obj", "model_validate_json", "parse_raw", "validate_python", "validate_json"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,11 @@ def taken(module: Module) -> Iterator[Taken]:
         info = module.classes[name]
         for field, declared in info.fields.items():
             annotation = module.annotation(declared.annotation)
-            if "ClassVar" in ast.unparse(declared.annotation) or field == "model_config" or _is_made_inside(module, name, field, declared):
+            if (
+                "ClassVar" in ast.unparse(declared.annotation)
+                or field == "model_config"
+                or _is_made_inside(module, name, field, declared)
+            ):
                 continue
             markers = [*calls_in(annotation), *([declared.value] if isinstance(declared.value, ast.Call) else [])]
             yield Taken(
@@ -96,7 +102,10 @@ def _is_made_inside(module: Module, name: str, field: str, declared: ast.AnnAssi
     """Return whether nobody outside can give a field: a private attribute, `field(init=False)`."""
     if field.startswith("_") and module.is_a(name, "pydantic.BaseModel", "pydantic.RootModel"):
         return True
-    return isinstance(declared.value, ast.Call) and any(keyword.arg == "init" and isinstance(keyword.value, ast.Constant) and keyword.value.value is False for keyword in declared.value.keywords)
+    return isinstance(declared.value, ast.Call) and any(
+        keyword.arg == "init" and isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+        for keyword in declared.value.keywords
+    )
 
 
 def input_parameters(module: Module) -> Iterator[tuple[ast.AST, Parameter]]:
@@ -143,9 +152,21 @@ def dependencies_of(module: Module, function: ast.AST) -> list[ast.FunctionDef |
         providers = [owner for parameter in parameters for owner, _ in _provider_parameters(module, parameter)]
         for node in listed_dependencies(module, route.options) if route is not None else ():
             providers += [made.node for made in module.value(node).functions]
-            providers += [method for kind in module.value(node).types if (method := module.method_of(kind, "__call__")) is not None]
-            providers += [method for name in module.value(node).names if (method := module.method_of(name, "__init__")) is not None]
-        new = [provider for provider in providers if is_definition(provider) and provider not in found and provider is not function]
+            providers += [
+                method
+                for kind in module.value(node).types
+                if (method := module.method_of(kind, "__call__")) is not None
+            ]
+            providers += [
+                method
+                for name in module.value(node).names
+                if (method := module.method_of(name, "__init__")) is not None
+            ]
+        new = [
+            provider
+            for provider in providers
+            if is_definition(provider) and provider not in found and provider is not function
+        ]
         found |= dict.fromkeys(new)
         waiting += new
     return list(found)
@@ -181,7 +202,9 @@ def input_models(module: Module) -> set[str]:
     for call in calls(module):
         waiting += _validated_classes(module, call)
     if is_helper(module):
-        waiting += [name for name in module.classes if text_said(module, config_of(module, name).get("extra")) == "forbid"]
+        waiting += [
+            name for name in module.classes if text_said(module, config_of(module, name).get("extra")) == "forbid"
+        ]
     found: set[str] = set()
     while waiting:
         name = waiting.pop()
@@ -212,13 +235,15 @@ def _validated_classes(module: Module, call: Call) -> Iterator[str]:
 
 def _is_raw(value: Value) -> bool:
     """Return whether a value is what a client sent, and not an object that was made with some of it."""
-    return INPUT in value.all_labels() and not any(looks_like_class(kind) and not kind.startswith("fastapi.") for kind in value.types)
+    return INPUT in value.all_labels() and not any(
+        looks_like_class(kind) and not kind.startswith("fastapi.") for kind in value.types
+    )
 
 
 def _types_in(annotation: Annotation, depth: int = 0) -> list[str]:
     found = list(annotation.types)
     for part in (annotation.items, annotation.keys):
-        if part is not None and depth < 6:  # noqa: PLR2004 - nobody nests deeper
+        if part is not None and depth < 6:
             found += _types_in(part, depth + 1)
     return found
 
@@ -232,7 +257,9 @@ def bounds_of(module: Module, markers: list[ast.Call]) -> dict[str, ast.expr]:
             bounds[{"MaxLen": "max_length", "MinLen": "min_length"}.get(name, name.lower())] = marker.args[0]
         elif name == "Len" and len(marker.args) > 1:
             bounds["max_length"] = marker.args[1]
-        elif name in {"AfterValidator", "BeforeValidator", "PlainValidator", "WrapValidator"} and may_bound(module, marker):
+        elif name in {"AfterValidator", "BeforeValidator", "PlainValidator", "WrapValidator"} and may_bound(
+            module, marker
+        ):
             bounds["validator"] = marker
         for keyword in marker.keywords:
             if keyword.arg is None:
@@ -256,11 +283,19 @@ def config_of(module: Module, name: str) -> dict[str, ast.expr]:
     """Return the configuration of a pydantic model, in any of its three forms."""
     info = module.classes[name]
     config = {keyword.arg: keyword.value for keyword in info.node.keywords if keyword.arg}
-    said = info.assigned.get("model_config") or (info.fields["model_config"].value if "model_config" in info.fields else None)
+    said = info.assigned.get("model_config") or (
+        info.fields["model_config"].value if "model_config" in info.fields else None
+    )
     config |= _settings_in(module, said)
     for part in info.node.body:
         if isinstance(part, ast.ClassDef) and part.name == "Config":
-            config |= {target.id: each.value for each in part.body if isinstance(each, ast.Assign) for target in each.targets if isinstance(target, ast.Name)}
+            config |= {
+                target.id: each.value
+                for each in part.body
+                if isinstance(each, ast.Assign)
+                for target in each.targets
+                if isinstance(target, ast.Name)
+            }
     return config
 
 
@@ -273,7 +308,10 @@ def _settings_in(module: Module, node: ast.expr | None, depth: int = 0) -> dict[
     if isinstance(node, ast.Name):
         parts = [(None, given) for given in module.given.get((None, node.id), [])[-1:]]
     elif isinstance(node, ast.Call):
-        parts = [*((None, argument) for argument in node.args), *((keyword.arg, keyword.value) for keyword in node.keywords)]
+        parts = [
+            *((None, argument) for argument in node.args),
+            *((keyword.arg, keyword.value) for keyword in node.keywords),
+        ]
     elif isinstance(node, ast.Dict):
         keys = [str(key.value) if isinstance(key, ast.Constant) else None for key in node.keys]
         parts = list(zip(keys, node.values, strict=True))
@@ -322,9 +360,18 @@ def _checked(module: Module, item: Taken, *, length: bool) -> bool:
     """Return whether the code itself bounds a value: by ``min(limit, 100)``, or by a check that refuses."""
     for scope in _scopes(item):
         for part in inside(scope):
-            if isinstance(part, ast.Call) and "builtins.min" in module.value(part.func).names and not length and any(_means(argument, item) for argument in part.args):
+            if (
+                isinstance(part, ast.Call)
+                and "builtins.min" in module.value(part.func).names
+                and not length
+                and any(_means(argument, item) for argument in part.args)
+            ):
                 return True
-            if (isinstance(part, ast.Compare) and any(_compares(side, item, length=length) for side in (part.left, *part.comparators)) and not isinstance(part.ops[0], ast.Eq | ast.NotEq | ast.Is | ast.IsNot | ast.In | ast.NotIn)) and _bounds_above(part, item, length=length):
+            if (
+                isinstance(part, ast.Compare)
+                and any(_compares(side, item, length=length) for side in (part.left, *part.comparators))
+                and not isinstance(part.ops[0], ast.Eq | ast.NotEq | ast.Is | ast.IsNot | ast.In | ast.NotIn)
+            ) and _bounds_above(part, item, length=length):
                 return True
     return False
 
@@ -338,7 +385,11 @@ def _bounds_above(part: ast.Compare, item: Taken, *, length: bool) -> bool:
             return True
         if _compares(left, item, length=length) and isinstance(operator, ast.Lt | ast.LtE) and not _is_small(right):
             return True
-        if _compares(right, item, length=length) and isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE) and not _is_small(left):
+        if (
+            _compares(right, item, length=length)
+            and isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE)
+            and not _is_small(left)
+        ):
             return True
     return False
 
@@ -360,7 +411,13 @@ def _scopes(item: Taken) -> Iterator[ast.AST]:
 
 def _compares(node: ast.expr, item: Taken, *, length: bool) -> bool:
     if length:
-        return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len" and bool(node.args) and _means(node.args[0], item)
+        return (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "len"
+            and bool(node.args)
+            and _means(node.args[0], item)
+        )
     return _means(node, item)
 
 
@@ -369,19 +426,33 @@ def _means(node: ast.expr, item: Taken) -> bool:
     if isinstance(node, ast.Name):
         if is_definition(item.owner):
             return node.id == item.name
-        return isinstance(item.owner, ast.ClassDef) and any(is_definition(part) and _validates(part, item.name) and any(argument.arg == node.id for argument in part.args.args) for part in item.owner.body)
-    return isinstance(node, ast.Attribute) and node.attr == item.name and isinstance(node.value, ast.Name) and node.value.id == "self"
+        return isinstance(item.owner, ast.ClassDef) and any(
+            is_definition(part)
+            and _validates(part, item.name)
+            and any(argument.arg == node.id for argument in part.args.args)
+            for part in item.owner.body
+        )
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr == item.name
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    )
 
 
 def _validates(function: ast.AST, field: str) -> bool:
     """Return whether a validator is for a field."""
     for decorator in getattr(function, "decorator_list", []):
-        if isinstance(decorator, ast.Call) and any(isinstance(argument, ast.Constant) and argument.value in {field, "*"} for argument in decorator.args):
+        if isinstance(decorator, ast.Call) and any(
+            isinstance(argument, ast.Constant) and argument.value in {field, "*"} for argument in decorator.args
+        ):
             return True
     return False
 
 
-def answer_of(module: Module, route_node: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[str, ast.expr]) -> Annotation:
+def answer_of(
+    module: Module, route_node: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[str, ast.expr]
+) -> Annotation:
     """Return what a route says that it answers."""
     said = options.get("response_model")
     if said is not None and not (isinstance(said, ast.Constant) and said.value is None):
@@ -391,7 +462,9 @@ def answer_of(module: Module, route_node: ast.FunctionDef | ast.AsyncFunctionDef
 
 def answer_models(module: Module, *routes: Route) -> set[str]:
     """Return the classes of this module that answers of these routes, or of all, are made of, those in their fields too."""
-    waiting = [kind for route in routes or module.routes for kind in _types_in(answer_of(module, route.node, route.options))]
+    waiting = [
+        kind for route in routes or module.routes for kind in _types_in(answer_of(module, route.node, route.options))
+    ]
     found: set[str] = set()
     while waiting:
         name = waiting.pop()

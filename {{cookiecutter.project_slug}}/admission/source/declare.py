@@ -68,7 +68,9 @@ class Registry:
     def __init__(self) -> None:
         self.rules: list[Rule] = []
 
-    def rule(self, identifier: str, title: str, severity: Severity = "refuse") -> Callable[[Callable[[Module], Iterator[Fault]]], Callable[[Module], Iterator[Fault]]]:
+    def rule(
+        self, identifier: str, title: str, severity: Severity = "refuse"
+    ) -> Callable[[Callable[[Module], Iterator[Fault]]], Callable[[Module], Iterator[Fault]]]:
         """Declare the decorated function as the check of a rule."""
 
         def declare(faults: Callable[[Module], Iterator[Fault]]) -> Callable[[Module], Iterator[Fault]]:

@@ -40,7 +40,9 @@ SHAPING: Final = {
 }
 """A value that went through one of these can only be a number, an identifier, a date; and its type."""
 
-SHAPING_METHODS: Final = frozenset({"hexdigest", "hex", "bit_length", "isoformat", "total_seconds", "timestamp", "count", "index", "find", "rfind"})
+SHAPING_METHODS: Final = frozenset(
+    {"hexdigest", "hex", "bit_length", "isoformat", "total_seconds", "timestamp", "count", "index", "find", "rfind"}
+)
 
 TRUTH: Final = frozenset(
     {
@@ -438,7 +440,9 @@ SESSIONS: Final = frozenset(
 LOOKING: Final = "app.dependencies.Look()"
 """The session that ``look()`` opens: it reads, and gives its connection back at once."""
 
-SESSION_NAMES: Final = frozenset({"session", "db", "conn", "connection", "database", "db_session", "async_session", "tx", "uow", "cursor", "cur"})
+SESSION_NAMES: Final = frozenset(
+    {"session", "db", "conn", "connection", "database", "db_session", "async_session", "tx", "uow", "cursor", "cur"}
+)
 
 QUERIES: Final = frozenset(
     {
@@ -463,7 +467,9 @@ QUERIES: Final = frozenset(
 )
 """Methods of a session or connection that ask the database."""
 
-QUERY_ONLY: Final = frozenset({"execute", "scalars", "scalar", "stream_scalars", "get_one", "fetchrow", "fetchval", "executemany"})
+QUERY_ONLY: Final = frozenset(
+    {"execute", "scalars", "scalar", "stream_scalars", "get_one", "fetchrow", "fetchval", "executemany"}
+)
 """Of these, the names that tell a session even where nothing else does."""
 
 OFF_LOOP: Final = {
@@ -481,7 +487,19 @@ OFF_LOOP: Final = {
 }
 """Calls another function off the event loop (or later), and where that function stands among the arguments."""
 
-EACH: Final = frozenset({"builtins.map", "builtins.filter", "itertools.starmap", "itertools.filterfalse", "itertools.takewhile", "itertools.dropwhile", "builtins.sorted", "builtins.max", "builtins.min"})
+EACH: Final = frozenset(
+    {
+        "builtins.map",
+        "builtins.filter",
+        "itertools.starmap",
+        "itertools.filterfalse",
+        "itertools.takewhile",
+        "itertools.dropwhile",
+        "builtins.sorted",
+        "builtins.max",
+        "builtins.min",
+    }
+)
 """Calls what it is given once for each element of something else."""
 
 OPERATORS: Final[dict[str, type[ast.operator]]] = {
@@ -501,7 +519,9 @@ OPERATORS: Final[dict[str, type[ast.operator]]] = {
 }
 """Functions that do what an operator does, and the operator."""
 
-COMPARISONS: Final = frozenset(f"operator.{name}" for name in ("eq", "ne", "lt", "le", "gt", "ge", "is_", "is_not", "not_", "truth", "contains"))
+COMPARISONS: Final = frozenset(
+    f"operator.{name}" for name in ("eq", "ne", "lt", "le", "gt", "ge", "is_", "is_not", "not_", "truth", "contains")
+)
 """Functions that compare as an operator does; what they give is a truth."""
 
 GETTERS: Final = frozenset({"operator.itemgetter", "operator.attrgetter", "operator.methodcaller"})

@@ -124,7 +124,9 @@ class Expressions(State):
         """Return what the name of a value says of it: of a number less than of a text."""
         if value.types == TRUTH:
             return frozenset()  # whether there is a token is no token
-        types = value.types or frozenset(kind for column in self.module.columns.get(name, ()) for kind in self._column_types(column))
+        types = value.types or frozenset(
+            kind for column in self.module.columns.get(name, ()) for kind in self._column_types(column)
+        )
         return sensitivity_of_number(name) if types and types <= NUMBERS else sensitivity(name)
 
     def _global(self, name: str) -> Value:
@@ -215,8 +217,16 @@ class Expressions(State):
 
     def _of_the_class(self, kind: str, name: str, declared: ast.AnnAssign | None) -> list[ast.expr]:
         """Return what a class, or one of its bases, has under a name for all its instances: `checks: ClassVar[dict[str, bool]] = {...}`."""
-        found = [info.assigned[name] for owner in self.module.bases_of(kind) if (info := self.module.classes.get(owner)) is not None and name in info.assigned]
-        if declared is not None and declared.value is not None and (not self.module.is_model(kind) or "ClassVar" in ast.unparse(declared.annotation)):
+        found = [
+            info.assigned[name]
+            for owner in self.module.bases_of(kind)
+            if (info := self.module.classes.get(owner)) is not None and name in info.assigned
+        ]
+        if (
+            declared is not None
+            and declared.value is not None
+            and (not self.module.is_model(kind) or "ClassVar" in ast.unparse(declared.annotation))
+        ):
             found.append(declared.value)
         return found
 
@@ -249,7 +259,14 @@ class Expressions(State):
                 return self.invoke(Function(method, self.root, (base,)), (NOTHING,), {})
         spaces = [owner for dotted in base.names if (owner := _namespace_of(dotted)) is not None]
         if spaces and isinstance(key, str):
-            return join(*(_of_library(canonical(key)) if owner == _MODULES else self.attribute(Value(names=frozenset({owner})), key) for owner in spaces))
+            return join(
+                *(
+                    _of_library(canonical(key))
+                    if owner == _MODULES
+                    else self.attribute(Value(names=frozenset({owner})), key)
+                    for owner in spaces
+                )
+            )
         if "fastapi.Request.scope" in base.names and key in OF_THE_SERVICE:
             return Value(names=frozenset({f"fastapi.Request.{key}"}), labels=frozenset({INTERNAL}))
         inherited = base.labels - _OF_THE_WHOLE - ({COLUMNS} if isinstance(key, str) else set())
@@ -286,7 +303,9 @@ class Expressions(State):
             else:
                 parts.append(self.evaluate(piece, env))
         if parts and all(part.constant is not None for part in parts):
-            return constant("".join(str(part.constant.value) for part in parts if part.constant is not None)[:MAX_CONSTANT])
+            return constant(
+                "".join(str(part.constant.value) for part in parts if part.constant is not None)[:MAX_CONSTANT]
+            )
         return self.compose(node, parts)
 
     def compose(self, node: ast.AST, parts: Iterable[Value]) -> Value:
@@ -314,16 +333,38 @@ class Expressions(State):
 
     def _written_out(self, part: Value) -> Value:
         """Return what an object of this module is as text: what its ``__str__`` gives, if it has one."""
-        texts = [self.invoke(Function(method, self.root, (replace(part, types=frozenset({kind})),)), (), {}) for kind in part.types & self.module.classes.keys() for method in self._writers(kind)]
+        texts = [
+            self.invoke(Function(method, self.root, (replace(part, types=frozenset({kind})),)), (), {})
+            for kind in part.types & self.module.classes.keys()
+            for method in self._writers(kind)
+        ]
         return join(part, *texts)
 
     def _writers(self, kind: str) -> list[FunctionNode]:
-        return [method for name in ("__format__", "__str__", "__repr__", "__html__") if (method := self.module.method_of(kind, name)) is not None]
+        return [
+            method
+            for name in ("__format__", "__str__", "__repr__", "__html__")
+            if (method := self.module.method_of(kind, name)) is not None
+        ]
 
     def is_whole(self, value: Value) -> bool:
         """Return whether a value is a model that was read from a request, with free text in one of its fields."""
-        models = [base for kind in value.types & self.module.classes.keys() if self.module.is_model(kind) for base in self.module.bases_of(kind)] if INPUT in value.labels else []
-        return any(INPUT in self.from_client(self.module.annotation(declared.annotation)).all_labels() for base in models if base in self.module.classes for declared in self.module.classes[base].fields.values())
+        models = (
+            [
+                base
+                for kind in value.types & self.module.classes.keys()
+                if self.module.is_model(kind)
+                for base in self.module.bases_of(kind)
+            ]
+            if INPUT in value.labels
+            else []
+        )
+        return any(
+            INPUT in self.from_client(self.module.annotation(declared.annotation)).all_labels()
+            for base in models
+            if base in self.module.classes
+            for declared in self.module.classes[base].fields.values()
+        )
 
     def _is_written(self, part: Value) -> bool:
         """Return whether an attribute holds text that somebody wrote: by its column, or else by its name."""
@@ -338,7 +379,11 @@ class Expressions(State):
         annotation = self.module.annotation(column.annotation)
         types = annotation.items.types if annotation.items is not None else annotation.types
         # Another file's annotation is read with this file's names, which may lack its `Mapped`.
-        return types or frozenset(f"builtins.{part.id}" for part in inside(column.annotation) if isinstance(part, ast.Name) and part.id in BUILTINS)
+        return types or frozenset(
+            f"builtins.{part.id}"
+            for part in inside(column.annotation)
+            if isinstance(part, ast.Name) and part.id in BUILTINS
+        )
 
     def _eval_BinOp(self, node: ast.BinOp, env: Environment) -> Value:
         left, right = self.evaluate(node.left, env), self.evaluate(node.right, env)
@@ -402,7 +447,9 @@ class Expressions(State):
 
     def _eval_UnaryOp(self, node: ast.UnaryOp, env: Environment) -> Value:
         value = self.evaluate(node.operand, env)
-        return Value(types=frozenset({"builtins.bool"})) if isinstance(node.op, ast.Not) else replace(value, constant=None)
+        return (
+            Value(types=frozenset({"builtins.bool"})) if isinstance(node.op, ast.Not) else replace(value, constant=None)
+        )
 
     def _eval_IfExp(self, node: ast.IfExp, env: Environment) -> Value:
         self.evaluate(node.test, env)
@@ -434,13 +481,17 @@ class Expressions(State):
                 fixed = False
             fixed = fixed and not value.all_labels() & {INPUT, SHAPED}
             items.append(value)
-        return shallow(Value(types=frozenset({"builtins.dict"}), items=join(*items), fields=tuple(fields.items()), fixed=fixed))
+        return shallow(
+            Value(types=frozenset({"builtins.dict"}), items=join(*items), fields=tuple(fields.items()), fixed=fixed)
+        )
 
     def _elements(self, node: ast.List | ast.Tuple | ast.Set, env: Environment, kind: str) -> Value:
         values = [self.evaluate(element, env) for element in node.elts]
         starred = any(isinstance(element, ast.Starred) for element in node.elts)
         fields = () if starred else tuple((str(position), value) for position, value in enumerate(values))
-        fixed = not labels_of(values) & {INPUT, SHAPED, OUTSIDE} and all(value.constant or value.names or value.types or value.fixed for value in values)
+        fixed = not labels_of(values) & {INPUT, SHAPED, OUTSIDE} and all(
+            value.constant or value.names or value.types or value.fixed for value in values
+        )
         return shallow(Value(types=frozenset({kind}), items=join(*values), fields=fields, fixed=fixed))
 
     def _eval_List(self, node: ast.List, env: Environment) -> Value:
@@ -478,7 +529,9 @@ class Expressions(State):
         self.assign(node.target, value, env)
         return value
 
-    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, env: Environment) -> Value:
+    def _comprehension(
+        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, env: Environment
+    ) -> Value:
         inner = Environment(env, {})
         entered = 0
         for generator in node.generators:
@@ -495,7 +548,9 @@ class Expressions(State):
         else:
             items = self.evaluate(node.elt, inner)
         del self.loops[len(self.loops) - entered :]
-        kind = {"ListComp": "list", "SetComp": "set", "DictComp": "dict", "GeneratorExp": "generator"}[type(node).__name__]
+        kind = {"ListComp": "list", "SetComp": "set", "DictComp": "dict", "GeneratorExp": "generator"}[
+            type(node).__name__
+        ]
         return shallow(Value(types=frozenset({f"builtins.{kind}"}), items=items))
 
     _eval_ListComp = _comprehension
@@ -543,7 +598,13 @@ def _added(left: object, right: object) -> Value:
 def _is_reversing(node: ast.Slice) -> bool:
     """Return whether a slice is ``[::-1]``."""
     step = node.step
-    return node.lower is node.upper is None and isinstance(step, ast.UnaryOp) and isinstance(step.op, ast.USub) and isinstance(step.operand, ast.Constant) and step.operand.value == 1
+    return (
+        node.lower is node.upper is None
+        and isinstance(step, ast.UnaryOp)
+        and isinstance(step.op, ast.USub)
+        and isinstance(step.operand, ast.Constant)
+        and step.operand.value == 1
+    )
 
 
 def _is_short(node: ast.Slice) -> bool:
@@ -559,7 +620,11 @@ def _is_short(node: ast.Slice) -> bool:
 def _decorators(node: ast.AST) -> set[str]:
     if not is_definition(node):
         return set()
-    return {part.id if isinstance(part, ast.Name) else part.attr for part in node.decorator_list if isinstance(part, ast.Name | ast.Attribute)}
+    return {
+        part.id if isinstance(part, ast.Name) else part.attr
+        for part in node.decorator_list
+        if isinstance(part, ast.Name | ast.Attribute)
+    }
 
 
 def _is_static(node: ast.AST) -> bool:
@@ -567,7 +632,9 @@ def _is_static(node: ast.AST) -> bool:
 
 
 def _is_class_method(node: ast.AST) -> bool:
-    return bool(_decorators(node) & {"classmethod", "field_validator", "model_validator", "validator", "root_validator"})
+    return bool(
+        _decorators(node) & {"classmethod", "field_validator", "model_validator", "validator", "root_validator"}
+    )
 
 
 def _is_property(node: ast.AST) -> bool:

@@ -78,7 +78,11 @@ class Flow(Statements):
         """Return what FastAPI hands over for a parameter."""
         annotation = parameter.annotation
         if parameter.source == "dependency":
-            provider = self.evaluate(parameter.depends, self.root) if parameter.depends is not None else Value(names=annotation.types)
+            provider = (
+                self.evaluate(parameter.depends, self.root)
+                if parameter.depends is not None
+                else Value(names=annotation.types)
+            )
             value = self._provided(provider)
             return value if value.types or not annotation.types else replace(value, types=annotation.types)
         if parameter.source == "scaffold":
@@ -103,11 +107,19 @@ class Flow(Statements):
         """Return what a dependency provides."""
         results: list[Value] = []
         for function in provider.functions:
-            if function.node in self.entering or len(self.entering) > MAX_DEPENDENCIES or not is_definition(function.node):
+            if (
+                function.node in self.entering
+                or len(self.entering) > MAX_DEPENDENCIES
+                or not is_definition(function.node)
+            ):
                 continue
             self.entering.append(function.node)
             parameters = parameters_of(self.module, function.node)[len(function.bound) :]
-            keywords = {parameter.name: self._received(parameter) for parameter in parameters if parameter.name not in dict(function.keywords)}
+            keywords = {
+                parameter.name: self._received(parameter)
+                for parameter in parameters
+                if parameter.name not in dict(function.keywords)
+            }
             made = self.invoke(function, (), keywords)
             yields = made.items is not None and not made.types
             results.append(made.items if yields and made.items is not None else made)
@@ -151,6 +163,9 @@ class Flow(Statements):
         annotation = self.module.annotation(argument.annotation)
         if not annotation.types:
             return NOTHING
-        if any(kind.startswith(("sqlalchemy.", "app.", "fastapi.")) for kind in annotation.types) and "fastapi.Request" not in annotation.types:
+        if (
+            any(kind.startswith(("sqlalchemy.", "app.", "fastapi.")) for kind in annotation.types)
+            and "fastapi.Request" not in annotation.types
+        ):
             return Value(types=annotation.types)
         return self.from_client(annotation)

@@ -28,7 +28,9 @@ def is_answer_headers(module: Module, node: ast.AST) -> bool:
     if not isinstance(node, ast.Attribute) or node.attr != "headers":
         return False
     base = module.value(node.value)
-    return any("Response" in kind for kind in base.types) or (isinstance(node.value, ast.Name) and node.value.id in {"response", "resp"})
+    return any("Response" in kind for kind in base.types) or (
+        isinstance(node.value, ast.Name) and node.value.id in {"response", "resp"}
+    )
 
 
 def _are_headers(value: Value) -> bool:
@@ -68,7 +70,9 @@ def _is_meant(module: Module, node: ast.AST) -> bool:
 def _is_method_of_headers(module: Module, call: Call) -> bool:
     if isinstance(call.node.func, ast.Attribute) and _is_meant(module, call.node.func.value):
         return True
-    return any(name.startswith("fastapi.") and name.rpartition(".")[0].endswith("Response.headers") for name in call.names)
+    return any(
+        name.startswith("fastapi.") and name.rpartition(".")[0].endswith("Response.headers") for name in call.names
+    )
 
 
 def _names(module: Module, key: ast.expr) -> Iterator[str]:
@@ -80,8 +84,14 @@ def _names(module: Module, key: ast.expr) -> Iterator[str]:
     if not isinstance(key, ast.Name):
         return
     for loop in module.ancestors(key):
-        if isinstance(loop, ast.For) and any(isinstance(part, ast.Name) and part.id == key.id for part in inside(loop.target)):
-            first = loop.target.elts[0] if isinstance(loop.target, ast.Tuple | ast.List) and loop.target.elts else loop.target
+        if isinstance(loop, ast.For) and any(
+            isinstance(part, ast.Name) and part.id == key.id for part in inside(loop.target)
+        ):
+            first = (
+                loop.target.elts[0]
+                if isinstance(loop.target, ast.Tuple | ast.List) and loop.target.elts
+                else loop.target
+            )
             if isinstance(first, ast.Name) and first.id == key.id:
                 yield from (name.lower() for name in _keys(module, loop.iter))
             return

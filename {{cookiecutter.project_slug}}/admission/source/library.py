@@ -46,13 +46,22 @@ _OF_NAMES: Final = (SECRET, PASSWORD, PERSONAL, BODY)
 
 _STATEMENTS: Final = frozenset({"sqlalchemy.select", "sqlalchemy.update", "sqlalchemy.delete", "sqlalchemy.insert"})
 
-_DUMPING: Final = frozenset({"builtins.dict", "builtins.vars", "dataclasses.asdict", "fastapi.encoders.jsonable_encoder"})
+_DUMPING: Final = frozenset(
+    {"builtins.dict", "builtins.vars", "dataclasses.asdict", "fastapi.encoders.jsonable_encoder"}
+)
 """Gives the fields of a model, each under its name."""
 
 _SERVICES: Final = ("app.dependencies.", "app.upstreams.", "httpx.", "requests.", "aiohttp.")
 
 
-_INSPECTING: Final = frozenset({"sqlalchemy.inspect", "sqlalchemy.inspection.inspect", "sqlalchemy.orm.class_mapper", "sqlalchemy.orm.object_mapper"})
+_INSPECTING: Final = frozenset(
+    {
+        "sqlalchemy.inspect",
+        "sqlalchemy.inspection.inspect",
+        "sqlalchemy.orm.class_mapper",
+        "sqlalchemy.orm.object_mapper",
+    }
+)
 _PATHS: Final = frozenset({"pathlib.Path", "anyio.Path"})
 
 
@@ -84,9 +93,13 @@ class Library(Expressions):
                 receiver = receiver.labelled(COLUMNS)
             elif method in {"get", "pop"} and args and args[0].constant is not None:
                 receiver = receiver.without(COLUMNS)
-            return Value(types=frozenset({f"{name}()"}), labels=frozenset({ROW}) | self._asked(receiver, args, keywords))
+            return Value(
+                types=frozenset({f"{name}()"}), labels=frozenset({ROW}) | self._asked(receiver, args, keywords)
+            )
         if name.startswith(_SERVICES):
-            return Value(types=frozenset({name if looks_like_class(name) else f"{name}()"}), labels=frozenset({OUTSIDE}))
+            return Value(
+                types=frozenset({name if looks_like_class(name) else f"{name}()"}), labels=frozenset({OUTSIDE})
+            )
         if method in effects.PASSING_METHODS and (receiver.types or not looks_like_class(name.rpartition(".")[0])):
             return self._passed_method(name, method, receiver, args, keywords)
         if name.startswith(_TABLES) and looks_like_class(name) and not args and "**" not in keywords:
@@ -123,17 +136,23 @@ class Library(Expressions):
             )
         if name == "builtins.enumerate" and args:
             element = self.element(args[0])
-            return Value(items=Value(items=element, fields=(("0", Value(types=frozenset({"builtins.int"}))), ("1", element))))
+            return Value(
+                items=Value(items=element, fields=(("0", Value(types=frozenset({"builtins.int"}))), ("1", element)))
+            )
         if name in {"builtins.next", "builtins.max", "builtins.min", "builtins.anext"} and args and args[0].items:
             return join(args[0].items, *args[1:])
         if name == "builtins.vars" and args and ROW in args[0].labels:
             return args[0].labelled(COLUMNS)
         if name in _DUMPING:
-            args = [self._dumped("model_dump", arg) if any(self.module.is_model(kind) for kind in arg.types) else arg for arg in args]
+            args = [
+                self._dumped("model_dump", arg) if any(self.module.is_model(kind) for kind in arg.types) else arg
+                for arg in args
+            ]
         if name == "builtins.dict":
             return Value(
                 types=frozenset({"builtins.dict"}),
-                labels=labels_of(args) & {INPUT, SECRET, PASSWORD, PERSONAL, BODY, WHOLE, INTERNAL, ERROR, ROW, COLUMNS},
+                labels=labels_of(args)
+                & {INPUT, SECRET, PASSWORD, PERSONAL, BODY, WHOLE, INTERNAL, ERROR, ROW, COLUMNS},
                 items=join(*(arg.items for arg in args), *keywords.values()),
                 fields=tuple({**{key: value for arg in args for key, value in arg.fields}, **keywords}.items()),
                 fixed=not labels_of([*args, *keywords.values()]),
@@ -206,14 +225,26 @@ class Library(Expressions):
             return replace(self.compose(self.current, [receiver, *args]), types=receiver.types)
         if method in {"format", "format_map", "substitute", "safe_substitute"}:
             return self._formatted(receiver, [*args, *keywords.values()])
-        kept = receiver.types if method in effects.SAME_TYPE or receiver.types & {"builtins.str", "pathlib.Path"} else frozenset({f"{name}()"})
-        items = Value(types=frozenset({"builtins.str"}), labels=labels) if method in {"split", "rsplit", "splitlines", "partition", "rpartition"} else receiver.items
-        return Value(types=kept, labels=labels, items=items, composed=receiver.composed, bare=receiver.bare, fixed=receiver.fixed)
+        kept = (
+            receiver.types
+            if method in effects.SAME_TYPE or receiver.types & {"builtins.str", "pathlib.Path"}
+            else frozenset({f"{name}()"})
+        )
+        items = (
+            Value(types=frozenset({"builtins.str"}), labels=labels)
+            if method in {"split", "rsplit", "splitlines", "partition", "rpartition"}
+            else receiver.items
+        )
+        return Value(
+            types=kept, labels=labels, items=items, composed=receiver.composed, bare=receiver.bare, fixed=receiver.fixed
+        )
 
     def _joined(self, receiver: Value, args: Sequence[Value]) -> Value:
         parts = [part for arg in args for part in (arg.items, Value(labels=arg.labels)) if part is not None]
         fields = [value for arg in args for _, value in arg.fields]
-        shown = isinstance(self.current, ast.Call) and all(isinstance(arg, ast.List | ast.Tuple) for arg in self.current.args)
+        shown = isinstance(self.current, ast.Call) and all(
+            isinstance(arg, ast.List | ast.Tuple) for arg in self.current.args
+        )
         if receiver.constant is not None and (shown or all(arg.fixed for arg in args)):
             said = [value.constant.value for value in fields if value.constant is not None]
             if len(said) == len(fields) > 0:
@@ -261,7 +292,9 @@ class Library(Expressions):
 
     def _asked(self, receiver: Value, args: Sequence[Value], keywords: dict[str, Value]) -> frozenset[str]:
         """Return which tables a statement or an answer of the database is about, and whether its rows are locked."""
-        told = {label for value in (receiver, *args, *keywords.values()) for label in value.labels if _is_about_rows(label)}
+        told = {
+            label for value in (receiver, *args, *keywords.values()) for label in value.labels if _is_about_rows(label)
+        }
         told |= {TABLE + table for value in args for name in value.names if (table := self._table_of(name)) is not None}
         locks = keywords.get("with_for_update")
         if locks is not None and not (locks.constant is not None and not locks.constant.value):
@@ -281,16 +314,33 @@ class Library(Expressions):
         produced = name if looks_like_class(name) else effects.TYPES.get(name, f"{name}()")
         if last(name) in effects.SAME_TYPE and receiver.types and not receiver.types & {"builtins.str"}:
             locked = frozenset({LOCKED}) if last(name) == "with_for_update" else frozenset()
-            return Value(types=receiver.types, labels=frozenset(label for label in receiver.labels if label == ROW or _is_about_rows(label)) | locked)
+            return Value(
+                types=receiver.types,
+                labels=frozenset(label for label in receiver.labels if label == ROW or _is_about_rows(label)) | locked,
+            )
         base = name.rpartition(".")[0]
-        if name.startswith(("sqlalchemy.", "sqlmodel.")) or (looks_like_class(base.rpartition(".")[0]) and last(base)[:1].islower()):
+        if name.startswith(("sqlalchemy.", "sqlmodel.")) or (
+            looks_like_class(base.rpartition(".")[0]) and last(base)[:1].islower()
+        ):
             about = self._asked(NOTHING, args, {}) if name in _STATEMENTS else frozenset()
-            return Value(types=frozenset({produced}), labels=about)  # an expression with bound parameters: text cannot get out of it
-        passed = labels & {INPUT} | {label for label in labels if label.startswith(SAFE_FOR)} | receiver.labels & {INPUT, ROW, OUTSIDE, SHAPED, COLUMN_NAMES}
+            return Value(
+                types=frozenset({produced}), labels=about
+            )  # an expression with bound parameters: text cannot get out of it
+        passed = (
+            labels & {INPUT}
+            | {label for label in labels if label.startswith(SAFE_FOR)}
+            | receiver.labels & {INPUT, ROW, OUTSIDE, SHAPED, COLUMN_NAMES}
+        )
         if INPUT in passed and self.awaited:
             passed -= {INPUT}  # what was awaited came from elsewhere; what was sent there does not come back
         if not looks_like_class(name):
-            passed |= sensitivity(last(name)) if last(name).startswith(("get_", "load_", "read_", "fetch_", "create_", "issue_", "make_", "generate_", "decrypt")) else frozenset()
+            passed |= (
+                sensitivity(last(name))
+                if last(name).startswith(
+                    ("get_", "load_", "read_", "fetch_", "create_", "issue_", "make_", "generate_", "decrypt")
+                )
+                else frozenset()
+            )
         return Value(types=frozenset({produced}), labels=frozenset(passed))
 
 

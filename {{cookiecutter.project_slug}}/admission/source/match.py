@@ -52,7 +52,13 @@ def free(value: Value | None, use: str = "") -> bool:
     return value is not None and is_free(value.all_labels(), use)
 
 
-_CONNECTIONS: Final = ("sqlalchemy.ext.", "sqlalchemy.orm.Session", "sqlalchemy.Engine", "sqlalchemy.engine.", "sqlalchemy.Connection")
+_CONNECTIONS: Final = (
+    "sqlalchemy.ext.",
+    "sqlalchemy.orm.Session",
+    "sqlalchemy.Engine",
+    "sqlalchemy.engine.",
+    "sqlalchemy.Connection",
+)
 
 
 def is_column(module: Module, node: ast.AST) -> bool:
@@ -63,7 +69,9 @@ def is_column(module: Module, node: ast.AST) -> bool:
     if any(name.startswith("sqlalchemy.") and not name.startswith(_CONNECTIONS) for name in value.names | value.types):
         return True
     owners = module.value(node.value).names if isinstance(node, ast.Attribute) else frozenset()
-    return any(module.is_table(owner) or (owner.startswith("app.models.") and looks_like_class(owner)) for owner in owners)
+    return any(
+        module.is_table(owner) or (owner.startswith("app.models.") and looks_like_class(owner)) for owner in owners
+    )
 
 
 def argument_node(call: Call, position: int | None, *keywords: str) -> ast.expr | None:
@@ -78,12 +86,22 @@ def argument_node(call: Call, position: int | None, *keywords: str) -> ast.expr 
 
 def is_constant(value: Value | None, *constants: object) -> bool:
     """Return whether a value is one of these constants."""
-    return value is not None and value.constant is not None and any(value.constant.value is constant or (value.constant.value == constant and type(constant) is type(value.constant.value)) for constant in constants)
+    return (
+        value is not None
+        and value.constant is not None
+        and any(
+            value.constant.value is constant
+            or (value.constant.value == constant and type(constant) is type(value.constant.value))
+            for constant in constants
+        )
+    )
 
 
 def text_of(node: ast.AST) -> str:
     """Return the constant text inside an expression, joined."""
-    return " ".join(part.value for part in inside(node) if isinstance(part, ast.Constant) and isinstance(part.value, str))
+    return " ".join(
+        part.value for part in inside(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    )
 
 
 def source_of(node: ast.AST, limit: int = 60) -> str:
@@ -153,7 +171,9 @@ def constant_prefix(module: Module, node: ast.AST, depth: int = 0, use: str = ""
     if isinstance(node, ast.JoinedStr):
         told = ""
         for part in node.values:
-            piece = constant_prefix(module, part.value if isinstance(part, ast.FormattedValue) else part, depth + 1, use)
+            piece = constant_prefix(
+                module, part.value if isinstance(part, ast.FormattedValue) else part, depth + 1, use
+            )
             told += piece
             if not isinstance(part, ast.Constant):
                 break
@@ -234,7 +254,9 @@ def put_together(module: Module, node: ast.expr, use: str = "") -> list[ast.AST]
     return [made for made in found if getattr(made, "lineno", 0) != node.lineno and free(module.value(made), use)]
 
 
-_WRAPPING = frozenset(f"builtins.{name}" for name in ("enumerate", "frozenset", "iter", "list", "reversed", "set", "sorted", "tuple"))
+_WRAPPING = frozenset(
+    f"builtins.{name}" for name in ("enumerate", "frozenset", "iter", "list", "reversed", "set", "sorted", "tuple")
+)
 """What gives the elements of its first argument, in another order or container."""
 
 

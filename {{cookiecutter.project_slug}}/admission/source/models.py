@@ -33,7 +33,9 @@ def read_models(texts: Mapping[str, str]) -> dict[str, ClassInfo]:
                 module = read_module(text, name, package=home if not name else home.rpartition(".")[0])
         except (SyntaxError, ValueError, RecursionError, MemoryError, TooComplex):
             continue
-        handed_on |= {f"{home}.{said}": source for said, source in module.imports.items() if source.startswith(f"{PACKAGE}.")}
+        handed_on |= {
+            f"{home}.{said}": source for said, source in module.imports.items() if source.startswith(f"{PACKAGE}.")
+        }
         for info in module.classes.values():
             info.bases = tuple(f"{home}{base}" if base.startswith(".") else base for base in info.bases)
             info.name = f"{home}{info.name}"

@@ -177,7 +177,9 @@ class Module:
 
     def is_model(self, name: str) -> bool:
         """Return whether a class of this module is a pydantic model, dataclass or typed dictionary of fields."""
-        return self.is_a(name, "pydantic.BaseModel", "pydantic.RootModel", "pydantic_settings.BaseSettings", "typing.TypedDict") or (name in self.classes and self._is_dataclass(self.classes[name]))
+        return self.is_a(
+            name, "pydantic.BaseModel", "pydantic.RootModel", "pydantic_settings.BaseSettings", "typing.TypedDict"
+        ) or (name in self.classes and self._is_dataclass(self.classes[name]))
 
     def is_table(self, name: str) -> bool:
         """Return whether a class of this module, or of the models, is mapped to a table."""
@@ -186,7 +188,11 @@ class Module:
             return False
         if "__tablename__" in info.assigned:
             return True
-        return any(base.rpartition(".")[2] in {"Base", "DeclarativeBase", "Owned", "MappedAsDataclass"} for base in self.bases_of(name) if base != name)
+        return any(
+            base.rpartition(".")[2] in {"Base", "DeclarativeBase", "Owned", "MappedAsDataclass"}
+            for base in self.bases_of(name)
+            if base != name
+        )
 
     def is_owned(self, name: str) -> bool:
         """Return whether the service scopes the rows of a table to the caller."""
@@ -311,7 +317,13 @@ class Module:
     @cached_property
     def keys(self) -> dict[ast.AST, ast.expr]:
         """The key of each value of a dictionary display."""
-        return {value: key for node in self.walk(ast.Dict) if isinstance(node, ast.Dict) for key, value in zip(node.keys, node.values, strict=True) if key is not None}
+        return {
+            value: key
+            for node in self.walk(ast.Dict)
+            if isinstance(node, ast.Dict)
+            for key, value in zip(node.keys, node.values, strict=True)
+            if key is not None
+        }
 
     def span(self, node: ast.AST) -> tuple[int, int, int, int]:
         """Return line, column, end line and end column of a node, from 1, in characters.

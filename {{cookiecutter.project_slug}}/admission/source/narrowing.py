@@ -16,9 +16,13 @@ from admission.source.values import COLUMN_NAMES, INPUT, SAFE_FOR, SHAPED, Funct
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_KEEPING: Final = frozenset({"lower", "upper", "strip", "casefold", "title", "lstrip", "rstrip", "removeprefix", "removesuffix"})
+_KEEPING: Final = frozenset(
+    {"lower", "upper", "strip", "casefold", "title", "lstrip", "rstrip", "removeprefix", "removesuffix"}
+)
 _SHAPES: Final = frozenset({"isalnum", "isdigit", "isidentifier", "isdecimal", "isnumeric", "isalpha"})
-_BUILT_IN: Final = frozenset(f"builtins.{name}" for name in ("str", "bytes", "list", "dict", "tuple", "set", "Exception", "BaseException"))
+_BUILT_IN: Final = frozenset(
+    f"builtins.{name}" for name in ("str", "bytes", "list", "dict", "tuple", "set", "Exception", "BaseException")
+)
 _HOSTS: Final = frozenset({"hostname", "netloc", "host"})
 
 
@@ -92,7 +96,11 @@ class Narrowing(Calls):
         """Return whether a collection is an allow-list: nothing that the client sent is in it."""
         value = self.module.value(node)
         if isinstance(node, ast.Call):
-            node = node.func.value if isinstance(node.func, ast.Attribute) and node.func.attr in {"keys", "values"} else node
+            node = (
+                node.func.value
+                if isinstance(node.func, ast.Attribute) and node.func.attr in {"keys", "values"}
+                else node
+            )
             value = self.module.value(node)
         texty = "builtins.str" in value.types and value.constant is not None
         return (value.fixed or bool(value.names)) and not value.all_labels() - {COLUMN_NAMES} and not texty
@@ -183,7 +191,7 @@ class Narrowing(Calls):
 
     def _narrow_prefix(self, node: ast.expr, prefix: ast.expr, env: Environment) -> None:
         told = list(_constants(prefix))
-        if told and all(text.startswith(("https://", "http://")) and text.count("/") > 2 for text in told):  # noqa: PLR2004 - of the scheme, and of a path
+        if told and all(text.startswith(("https://", "http://")) and text.count("/") > 2 for text in told):
             path = path_of(node)
             if path is not None:
                 self._make_safe(path, env, "url")
@@ -200,7 +208,9 @@ class Narrowing(Calls):
         elif len(test.args) > 1:
             pattern, subject = self._pattern_of(test.args[0]), test.args[1]
         if pattern is not None and subject is not None:
-            whole = (isinstance(function, ast.Attribute) and function.attr == "fullmatch") or last(self.module.resolve(function) or "") == "fullmatch"
+            whole = (isinstance(function, ast.Attribute) and function.attr == "fullmatch") or last(
+                self.module.resolve(function) or ""
+            ) == "fullmatch"
             if is_safe_pattern(pattern, whole=whole):
                 self._shape(subject, env)
 
@@ -271,5 +281,9 @@ def _constants(node: ast.expr) -> Iterator[str]:
 
 
 def _only_return(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.expr | None:
-    body = [statement for statement in node.body if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))]
+    body = [
+        statement
+        for statement in node.body
+        if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+    ]
     return body[0].value if len(body) == 1 and isinstance(body[0], ast.Return) else None

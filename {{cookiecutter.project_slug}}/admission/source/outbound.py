@@ -99,7 +99,9 @@ NO_CALL: Final = frozenset(
         "redis.exceptions.RedisError",
     }
 )
-KNOWN_DEPENDENCIES: Final = frozenset({"Caller", "Session", "Identity", "EffectKey", "Outbox", "Look", "Settings", "Clock", "Jobs", "Charge"})
+KNOWN_DEPENDENCIES: Final = frozenset(
+    {"Caller", "Session", "Identity", "EffectKey", "Outbox", "Look", "Settings", "Clock", "Jobs", "Charge"}
+)
 """What ``app.dependencies`` offers that is no upstream."""
 
 _OF_ANSWERS: Final = frozenset(
@@ -130,7 +132,11 @@ _BUILTIN_ASYNC: Final = frozenset(
         "asyncio.open_unix_connection",
         "?.create_connection",
         "asyncio.AbstractEventLoop.create_connection",
-        *(f"{owner}.{verb}" for owner in ("?", "asyncio.AbstractEventLoop") for verb in ("create_datagram_endpoint", "create_unix_connection", "sock_connect", "sock_sendto")),
+        *(
+            f"{owner}.{verb}"
+            for owner in ("?", "asyncio.AbstractEventLoop")
+            for verb in ("create_datagram_endpoint", "create_unix_connection", "sock_connect", "sock_sendto")
+        ),
         "asyncio.start_server",
     }
 )
@@ -142,12 +148,14 @@ FETCHER: Final = "app.dependencies.Web"
 
 def is_upstream(call: Call) -> bool:
     """Return whether a call goes to a declared upstream."""
-    return any(_is_declared(kind) for kind in call.receiver.types) or any(_is_declared(name.rpartition(".")[0]) for name in call.names)
+    return any(_is_declared(kind) for kind in call.receiver.types) or any(
+        _is_declared(name.rpartition(".")[0]) for name in call.names
+    )
 
 
 def _is_declared(name: str) -> bool:
     parts = name.split(".")
-    if len(parts) < 3 or parts[0] != "app" or parts[1] not in {"dependencies", "upstreams"}:  # noqa: PLR2004 - app.module.Name
+    if len(parts) < 3 or parts[0] != "app" or parts[1] not in {"dependencies", "upstreams"}:
         return False
     return parts[2].removesuffix("()") not in KNOWN_DEPENDENCIES and parts[2][:1].isupper()
 
@@ -157,7 +165,11 @@ def undeclared(call: Call) -> str | None:
     for name in sorted(call.names):
         if name in _BUILTIN_ASYNC:
             return name
-        if name in NO_CALL or ("()" in name and last(name) in _OF_ANSWERS) or last(name).endswith(("Error", "Exception", "Timeout")):
+        if (
+            name in NO_CALL
+            or ("()" in name and last(name) in _OF_ANSWERS)
+            or last(name).endswith(("Error", "Exception", "Timeout"))
+        ):
             continue
         if name.startswith((*HTTP_CLIENTS, *OTHER_CLIENTS)):
             return name
@@ -191,4 +203,8 @@ def is_group(call: Call) -> bool:
     if any("TaskGroup" in kind for kind in call.receiver.types) or any("TaskGroup" in name for name in call.names):
         return True
     node = call.node.func
-    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in {"tg", "group", "task_group", "tasks", "nursery"}
+    return (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in {"tg", "group", "task_group", "tasks", "nursery"}
+    )

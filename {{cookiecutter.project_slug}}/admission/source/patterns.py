@@ -117,7 +117,9 @@ def _explodes(part: tuple[Any, Any]) -> bool:
             if not separated:
                 return True
     branches = [_first_of(branch) for branch in _branches(body)]
-    return any(one & other for index, one in enumerate(branches) for other in branches[index + 1 :]) and _may_repeat_alike(body)
+    return any(
+        one & other for index, one in enumerate(branches) for other in branches[index + 1 :]
+    ) and _may_repeat_alike(body)
 
 
 def _varies(part: tuple[Any, Any]) -> bool:
@@ -132,7 +134,9 @@ def _may_repeat_alike(body: list[tuple[Any, Any]]) -> bool:
     r"""Return whether two choices can match the same text: ``(a|a)*``, ``(\\w|\\d)*``, but not ``(ab|ac)*``."""
     branches = [branch for branch in _branches(body) if branch]
     single = [branch for branch in branches if len(branch) == 1]
-    return len(single) > 1 and any(_first(one[0]) & _first(other[0]) for index, one in enumerate(single) for other in single[index + 1 :])
+    return len(single) > 1 and any(
+        _first(one[0]) & _first(other[0]) for index, one in enumerate(single) for other in single[index + 1 :]
+    )
 
 
 def _flat(body: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
@@ -204,7 +208,12 @@ def longest_match(pattern: str) -> float:
     """Return the length of the longest text that matches as a whole; infinite if the pattern is open at an end."""
     tree = _parsed(pattern)
     parts = list(tree) if tree is not None else []
-    if tree is None or tree.state.flags & re.MULTILINE or not _is_held(parts, 0, _BEGINNINGS) or not _is_held(parts, -1, _ENDS):
+    if (
+        tree is None
+        or tree.state.flags & re.MULTILINE
+        or not _is_held(parts, 0, _BEGINNINGS)
+        or not _is_held(parts, -1, _ENDS)
+    ):
         return float("inf")
     longest = tree.getwidth()[1]
     return float("inf") if longest >= int(sre.MAXREPEAT) else float(longest)

@@ -60,7 +60,9 @@ def _note_parents(module: Module) -> None:
 def _note_import(module: Module, node: ast.AST, package: str) -> None:
     if isinstance(node, ast.Import):
         for alias in node.names:
-            module.imports[alias.asname or alias.name.partition(".")[0]] = alias.name if alias.asname else alias.name.partition(".")[0]
+            module.imports[alias.asname or alias.name.partition(".")[0]] = (
+                alias.name if alias.asname else alias.name.partition(".")[0]
+            )
     elif isinstance(node, ast.ImportFrom):
         source = import_source(node, package)
         for alias in node.names:

@@ -173,10 +173,14 @@ def _path(call: ast.Call) -> str:
 def _methods(node: ast.expr | None) -> tuple[str, ...]:
     if not isinstance(node, ast.List | ast.Tuple | ast.Set):
         return ()
-    return tuple(item.value.upper() for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str))
+    return tuple(
+        item.value.upper() for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)
+    )
 
 
-def parameters_of(module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef, path: str = "", *, skip_self: bool = False) -> tuple[Parameter, ...]:
+def parameters_of(
+    module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef, path: str = "", *, skip_self: bool = False
+) -> tuple[Parameter, ...]:
     """Return what FastAPI would make of the parameters of a handler or dependency."""
     arguments = [*node.args.posonlyargs, *node.args.args]
     defaults: list[ast.expr | None] = [None] * (len(arguments) - len(node.args.defaults))
@@ -207,7 +211,9 @@ def _guess(module: Module, name: str, annotation: Annotation, in_path: set[str])
     if name in in_path:
         return "path"
     types = annotation.types
-    if types & SCAFFOLD or any(kind.startswith("app.") and kind.split(".")[1] in {"dependencies", "upstreams"} for kind in types):
+    if types & SCAFFOLD or any(
+        kind.startswith("app.") and kind.split(".")[1] in {"dependencies", "upstreams"} for kind in types
+    ):
         return "scaffold"
     if "sqlalchemy.ext.asyncio.AsyncSession" in types:
         return "scaffold"
@@ -216,7 +222,9 @@ def _guess(module: Module, name: str, annotation: Annotation, in_path: set[str])
     if any(module.is_model(kind) for kind in types) or annotation.container:
         return "body"
     if types and not any(kind.startswith(("builtins.", "typing.", "datetime.", "uuid.", "decimal.")) for kind in types):
-        return "query" if any(module.is_a(kind, "enum.Enum", "enum.StrEnum", "enum.IntEnum") for kind in types) else "body"
+        return (
+            "query" if any(module.is_a(kind, "enum.Enum", "enum.StrEnum", "enum.IntEnum") for kind in types) else "body"
+        )
     return "query"
 
 
@@ -229,7 +237,11 @@ def _depends(marker: ast.Call) -> ast.expr | None:
 def prefix_of(module: Module, route: Route) -> str:
     """Return what the router of a route puts before its path, if that is constant."""
     registration = route.registration
-    if isinstance(registration, ast.Call) and isinstance(registration.func, ast.Attribute) and isinstance(registration.func.value, ast.Name):
+    if (
+        isinstance(registration, ast.Call)
+        and isinstance(registration.func, ast.Attribute)
+        and isinstance(registration.func.value, ast.Name)
+    ):
         made = module.aliases.get(registration.func.value.id)
         for keyword in made.keywords if isinstance(made, ast.Call) else ():
             if keyword.arg == "prefix" and isinstance(keyword.value, ast.Constant):

@@ -44,7 +44,9 @@ class State(ABC):
         self.awaiting: set[ast.AST] = set()
         self.awaited = False
         self.current: ast.AST = module.tree
-        self.tests: dict[tuple[int, str], tuple[Environment, ast.expr]] = {}  # holds the scope, so that its id stays its own
+        self.tests: dict[
+            tuple[int, str], tuple[Environment, ast.expr]
+        ] = {}  # holds the scope, so that its id stays its own
         self.deriving: set[ast.expr] = set()
 
     @abstractmethod
@@ -123,13 +125,18 @@ class State(ABC):
             return Value(types=annotation.types, labels=frozenset({SHAPED}))
         items = self.from_client(annotation.items, depth - 1) if annotation.items else None
         if annotation.container and items is not None:
-            free = INPUT in items.all_labels() or (annotation.keys is not None and INPUT in self.from_client(annotation.keys).labels)
+            free = INPUT in items.all_labels() or (
+                annotation.keys is not None and INPUT in self.from_client(annotation.keys).labels
+            )
             return Value(types=annotation.types, labels=frozenset({INPUT if free else SHAPED}), items=items)
         return Value(types=annotation.types, labels=frozenset({INPUT}), items=items)
 
     def is_inert(self, types: frozenset[str]) -> bool:
         """Return whether values of these types cannot carry text of the client's choice."""
-        return bool(types) and all(kind in INERT or self.module.is_a(kind, "enum.Enum", "enum.StrEnum", "enum.IntEnum", "builtins.int") for kind in types)
+        return bool(types) and all(
+            kind in INERT or self.module.is_a(kind, "enum.Enum", "enum.StrEnum", "enum.IntEnum", "builtins.int")
+            for kind in types
+        )
 
     def instance(self, class_name: str) -> Value:
         """Return an instance of a class."""

@@ -22,7 +22,9 @@ _ROUNDS: Final = 2
 _NESTED: Final = 3
 """Loops within one another that are walked twice each; deeper ones once: the rounds multiply."""
 
-_PARSERS: Final = frozenset({"urllib.parse.urlparse", "urllib.parse.urlsplit", "httpx.URL", "pathlib.Path", "builtins.str"})
+_PARSERS: Final = frozenset(
+    {"urllib.parse.urlparse", "urllib.parse.urlsplit", "httpx.URL", "pathlib.Path", "builtins.str"}
+)
 
 
 class Statements(Narrowing):
@@ -32,7 +34,9 @@ class Statements(Narrowing):
         """Walk through statements; return whether what follows them is reached."""
         reached = True
         for statement in body:
-            method: Callable[[ast.stmt, Environment], bool | None] | None = getattr(self, f"_do_{type(statement).__name__}", None)
+            method: Callable[[ast.stmt, Environment], bool | None] | None = getattr(
+                self, f"_do_{type(statement).__name__}", None
+            )
             if method is None:
                 self._do_expressions(statement, env)
             elif method(statement, env) is False:
@@ -75,7 +79,9 @@ class Statements(Narrowing):
     def _note_origin(self, target: ast.expr, made: ast.expr, env: Environment) -> None:
         if not isinstance(target, ast.Name):
             return
-        if isinstance(made, ast.Compare | ast.BoolOp | ast.Call) or (isinstance(made, ast.UnaryOp) and isinstance(made.op, ast.Not)):
+        if isinstance(made, ast.Compare | ast.BoolOp | ast.Call) or (
+            isinstance(made, ast.UnaryOp) and isinstance(made.op, ast.Not)
+        ):
             scope = self._scope(env)
             self.tests[(id(scope), target.id)] = (scope, made)
         origin: str | None = None
@@ -85,7 +91,11 @@ class Statements(Narrowing):
             origin = (self._derived(origin, env) or origin) if origin else None
         elif isinstance(made, ast.Call) and made.args and self.module.value(made.func).names & _PARSERS:
             origin = path_of(made.args[0])
-        elif isinstance(made, ast.Call) and isinstance(made.func, ast.Attribute) and made.func.attr in {"resolve", "lower", "strip"}:
+        elif (
+            isinstance(made, ast.Call)
+            and isinstance(made.func, ast.Attribute)
+            and made.func.attr in {"resolve", "lower", "strip"}
+        ):
             origin = path_of(made.func.value)
         if origin is not None and origin != target.id:
             env.derived[target.id] = origin
@@ -147,7 +157,11 @@ class Statements(Narrowing):
 
     def _unpack(self, target: ast.Tuple | ast.List, value: Value, env: Environment) -> None:
         for position, part in enumerate(target.elts):
-            exact = value.field(str(position)) if not any(isinstance(each, ast.Starred) for each in target.elts[: position + 1]) else None
+            exact = (
+                value.field(str(position))
+                if not any(isinstance(each, ast.Starred) for each in target.elts[: position + 1])
+                else None
+            )
             self.assign(part, exact if exact is not None else self.element(value), env)
 
     def _do_If(self, node: ast.If, env: Environment) -> bool:
@@ -209,7 +223,9 @@ class Statements(Narrowing):
             for name in ("__exit__", "__aexit__"):
                 method = self.module.method_of(kind, name)
                 if method is not None:
-                    self.invoke(Function(method, self.root, (value, NOTHING, Value(labels=frozenset({ERROR})), NOTHING)), (), {})
+                    self.invoke(
+                        Function(method, self.root, (value, NOTHING, Value(labels=frozenset({ERROR})), NOTHING)), (), {}
+                    )
 
     def _entered(self, value: Value) -> Value:
         """Return what ``with`` gives: mostly the object itself."""
@@ -266,7 +282,9 @@ class Statements(Narrowing):
                 self.evaluate(case.guard, env)
                 self.narrow(case.guard, env, holds=True)
             ends.append(env.bindings if self.execute(case.body, env) else None)
-            exhaustive = exhaustive or (isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None and case.guard is None)
+            exhaustive = exhaustive or (
+                isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None and case.guard is None
+            )
         if not exhaustive:
             ends.append(before)
         env.bindings = before

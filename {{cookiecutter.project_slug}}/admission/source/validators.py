@@ -24,7 +24,9 @@ _CALLS: Final = 3
 """Helpers behind a validator that are looked into."""
 
 _MATCHING: Final = frozenset({"match", "fullmatch", "search"})
-_CUTTING: Final = frozenset({"textwrap.shorten", "builtins.min"}) | {name for name in SHAPING if not name.startswith("builtins.") and name != "decimal.Decimal"}
+_CUTTING: Final = frozenset({"textwrap.shorten", "builtins.min"}) | {
+    name for name in SHAPING if not name.startswith("builtins.") and name != "decimal.Decimal"
+}
 """What gives a short value, or refuses a long one; what only makes a number of it does not."""
 
 
@@ -48,7 +50,11 @@ def pattern_bounds(module: Module, bounds: dict[str, ast.expr]) -> bool:
 
 def may_bound(module: Module, marker: ast.Call) -> bool:
     """Return whether `AfterValidator(check)` and its like may bound a value; of a function that is not known it is taken to."""
-    node = marker.args[0] if marker.args else next((keyword.value for keyword in marker.keywords if keyword.arg == "func"), None)
+    node = (
+        marker.args[0]
+        if marker.args
+        else next((keyword.value for keyword in marker.keywords if keyword.arg == "func"), None)
+    )
     return node is None or _function_bounds(module, node, 0)
 
 
@@ -57,7 +63,11 @@ def _function_bounds(module: Module, node: ast.expr, depth: int) -> bool:
     if found:
         return any(_bounds(module, part, depth) for function in found for part in inside(function))
     if isinstance(node, ast.Call):  # `partial(check, limit=5)`
-        return any(_function_bounds(module, argument, depth) for argument in node.args[:1]) if depth < _CALLS and node.args else True
+        return (
+            any(_function_bounds(module, argument, depth) for argument in node.args[:1])
+            if depth < _CALLS and node.args
+            else True
+        )
     name = module.resolve(node) or ""
     return not name.startswith("builtins.")  # `str.strip` and `str` refuse nothing
 
@@ -69,9 +79,15 @@ def _functions(module: Module, node: ast.expr) -> Iterator[FunctionNode]:
         yield module.functions[node.id]
     elif isinstance(node, ast.Name) and isinstance(alias := module.aliases.get(node.id), ast.Name | ast.Attribute):
         yield from _functions(module, alias)
-    elif isinstance(node, ast.Call) and (called := module.method_of(module.resolve(node.func) or "", "__call__")) is not None:
+    elif (
+        isinstance(node, ast.Call)
+        and (called := module.method_of(module.resolve(node.func) or "", "__call__")) is not None
+    ):
         yield called
-    elif isinstance(node, ast.Attribute) and (method := module.method_of(module.resolve(node.value) or "", node.attr)) is not None:
+    elif (
+        isinstance(node, ast.Attribute)
+        and (method := module.method_of(module.resolve(node.value) or "", node.attr)) is not None
+    ):
         yield method
     else:
         yield from (function.node for function in module.value(node).functions)
@@ -80,9 +96,15 @@ def _functions(module: Module, node: ast.expr) -> Iterator[FunctionNode]:
 def _bounds(module: Module, part: ast.AST, depth: int) -> bool:
     """Return whether a part of a validator looks at how long or how large a value is, or makes another of it that is short."""
     if isinstance(part, ast.Compare):
-        return not (isinstance(part.left, ast.Constant) and isinstance(part.ops[0], ast.In | ast.NotIn)) and not isinstance(part.ops[0], ast.Is | ast.IsNot)
+        return not (
+            isinstance(part.left, ast.Constant) and isinstance(part.ops[0], ast.In | ast.NotIn)
+        ) and not isinstance(part.ops[0], ast.Is | ast.IsNot)
     if isinstance(part, ast.Subscript) and isinstance(part.ctx, ast.Load):
-        return part.slice.upper is not None or part.slice.lower is not None if isinstance(part.slice, ast.Slice) else not isinstance(part.slice, ast.Constant)
+        return (
+            part.slice.upper is not None or part.slice.lower is not None
+            if isinstance(part.slice, ast.Slice)
+            else not isinstance(part.slice, ast.Constant)
+        )
     if isinstance(part, ast.Call):
         return _call_bounds(module, part, depth)
     return isinstance(part, ast.Match)

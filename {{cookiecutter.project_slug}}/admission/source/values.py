@@ -152,7 +152,9 @@ NOTHING: Final = Value()
 def constant(value: Any) -> Value:
     """Return the value of a constant in the source."""
     if value is None or isinstance(value, str | bytes | int | float | complex):
-        return Value(types=frozenset({f"builtins.{type(value).__name__}"}), constant=Constant(value, type(value).__name__))
+        return Value(
+            types=frozenset({f"builtins.{type(value).__name__}"}), constant=Constant(value, type(value).__name__)
+        )
     return NOTHING
 
 
@@ -186,10 +188,16 @@ def _join_two(one: Value, other: Value, depth: int) -> Value:
 
 
 def _bare(value: Value) -> frozenset[str]:
-    return value.bare if value.composed else frozenset(label for label in value.labels if label == INPUT or label.startswith(SAFE_FOR))
+    return (
+        value.bare
+        if value.composed
+        else frozenset(label for label in value.labels if label == INPUT or label.startswith(SAFE_FOR))
+    )
 
 
-def _join_fields(one: tuple[tuple[str, Value], ...], other: tuple[tuple[str, Value], ...], depth: int) -> tuple[tuple[str, Value], ...]:
+def _join_fields(
+    one: tuple[tuple[str, Value], ...], other: tuple[tuple[str, Value], ...], depth: int
+) -> tuple[tuple[str, Value], ...]:
     if one == other or not other:
         return one
     merged = dict(one)

@@ -179,7 +179,9 @@ _PERSONAL_PAIRS: Final = frozenset(
         ("health", "record"),
     }
 )
-_NOT_PERSONAL: Final = _NOT_SECRET - {"address", "id"} | frozenset({"template", "service", "client", "sender", "domain", "queue", "job", "sent", "verified", "batch"})
+_NOT_PERSONAL: Final = _NOT_SECRET - {"address", "id"} | frozenset(
+    {"template", "service", "client", "sender", "domain", "queue", "job", "sent", "verified", "batch"}
+)
 
 _MONEY_WORDS: Final = frozenset(
     [
@@ -341,9 +343,17 @@ def sensitivity(name: str) -> frozenset[str]:
     parts = words(name)
     if not parts:
         return frozenset()
-    if _has(parts, _SECRET_WORDS, _SECRET_PAIRS) and parts[-1] not in _NOT_SECRET and parts[0] not in {"is", "has", "num", "max", "min", "hashed"}:
+    if (
+        _has(parts, _SECRET_WORDS, _SECRET_PAIRS)
+        and parts[-1] not in _NOT_SECRET
+        and parts[0] not in {"is", "has", "num", "max", "min", "hashed"}
+    ):
         return frozenset({SECRET, PASSWORD}) if set(parts) & _PASSWORDS else frozenset({SECRET})
-    if _has(parts, _PERSONAL_WORDS, _PERSONAL_PAIRS) and parts[-1] not in _NOT_PERSONAL - {"name", "names", "id"} and parts[0] not in {"is", "has", "num", "send", "max", "min"}:
+    if (
+        _has(parts, _PERSONAL_WORDS, _PERSONAL_PAIRS)
+        and parts[-1] not in _NOT_PERSONAL - {"name", "names", "id"}
+        and parts[0] not in {"is", "has", "num", "send", "max", "min"}
+    ):
         return frozenset({PERSONAL})
     return frozenset()
 
@@ -354,7 +364,9 @@ def sensitivity_of_number(name: str) -> frozenset[str]:
     return sensitivity(name) if set(words(name)) & _DIGITS else sensitivity(name) - {SECRET, PASSWORD}
 
 
-_DIGITS: Final = frozenset({"pin", "pins", "otp", "totp", "cvv", "cvc", "passcode", "passcodes", "mfa", "code", "codes", "password"})
+_DIGITS: Final = frozenset(
+    {"pin", "pins", "otp", "totp", "cvv", "cvc", "passcode", "passcodes", "mfa", "code", "codes", "password"}
+)
 """Words for secrets that are made of digits."""
 
 

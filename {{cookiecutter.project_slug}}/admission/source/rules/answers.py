@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 registry = Registry()
 
-_RAW: Final = frozenset({"fastapi.responses.JSONResponse", "fastapi.responses.ORJSONResponse", "fastapi.responses.UJSONResponse"})
+_RAW: Final = frozenset(
+    {"fastapi.responses.JSONResponse", "fastapi.responses.ORJSONResponse", "fastapi.responses.UJSONResponse"}
+)
 _OTHER: Final = frozenset(
     {
         "fastapi.Response",
@@ -99,10 +101,44 @@ _ABOUT: Final = frozenset(
 """What `password_length` or `token_hash_algorithm` hold is not the secret."""
 
 _HASHES: Final = frozenset({"hash", "hashed"})
-_HASHED: Final = frozenset({"token", "key", "code", "session", "pass", "credential", "credentials", "api", "login", "auth", "card", "email", "phone"})
+_HASHED: Final = frozenset(
+    {
+        "token",
+        "key",
+        "code",
+        "session",
+        "pass",
+        "credential",
+        "credentials",
+        "api",
+        "login",
+        "auth",
+        "card",
+        "email",
+        "phone",
+    }
+)
 """Beside `hash`: of a secret, or of what few enough people have that its hash can be guessed back."""
 
-_PEOPLE: Final = frozenset({"user", "account", "member", "customer", "employee", "person", "profile", "login", "credential", "identity", "admin", "device", "session", "token", "key"})
+_PEOPLE: Final = frozenset(
+    {
+        "user",
+        "account",
+        "member",
+        "customer",
+        "employee",
+        "person",
+        "profile",
+        "login",
+        "credential",
+        "identity",
+        "admin",
+        "device",
+        "session",
+        "token",
+        "key",
+    }
+)
 _DIGITS: Final = frozenset({"pin", "otp", "totp", "cvv", "cvc", "passcode", "ssn", "internal"})
 _HIDDEN_PAIRS: Final = (
     ("private", "key"),
@@ -148,7 +184,13 @@ def _model_name(route: Route) -> str:
     """Return a name for an answer's model: of the last constant part of the path, else of the handler."""
     said = [part for part in route.path.split("/") if re.fullmatch(r"[A-Za-z][A-Za-z_-]*", part)]
     parts = list(words(said[-1] if said else route.node.name))
-    if parts and said and len(parts[-1]) > _SHORTEST and parts[-1].endswith("s") and not parts[-1].endswith(("ss", "us", "is")):
+    if (
+        parts
+        and said
+        and len(parts[-1]) > _SHORTEST
+        and parts[-1].endswith("s")
+        and not parts[-1].endswith(("ss", "us", "is"))
+    ):
         parts[-1] = f"{parts[-1][:-3]}y" if parts[-1].endswith("ies") else parts[-1][:-1]
     return f"{''.join(part.capitalize() for part in parts)}Out"
 
@@ -161,17 +203,26 @@ def _is_free_form(module: Module, route: Route) -> bool:
     """Return whether a route answers something that has no model: nothing, a file, a stream, a page."""
     status = route.options.get("status_code")
     said = module.value(status)
-    if (isinstance(status, ast.Constant) and status.value in {204, 205, 304}) or any(name.endswith("204_NO_CONTENT") for name in said.names):
+    if (isinstance(status, ast.Constant) and status.value in {204, 205, 304}) or any(
+        name.endswith("204_NO_CONTENT") for name in said.names
+    ):
         return True
     if set(route.methods) <= {"OPTIONS", "HEAD"} and route.methods:
         return True
     response_class = route.options.get("response_class")
-    if response_class is not None and not (module.value(response_class).names | {module.resolve(response_class) or ""}) & _RAW:
+    if (
+        response_class is not None
+        and not (module.value(response_class).names | {module.resolve(response_class) or ""}) & _RAW
+    ):
         return True
     returned = module.annotation(route.node.returns)
-    if returned.types & _OTHER or any(kind.rpartition(".")[2].endswith("Response") and kind not in _RAW for kind in returned.types):
+    if returned.types & _OTHER or any(
+        kind.rpartition(".")[2].endswith("Response") and kind not in _RAW for kind in returned.types
+    ):
         return not _returns_raw(module, route)
-    return _is_none(route.node.returns) or (route.node.returns is None and "response_model" not in route.options and _answers_only(module, route))
+    return _is_none(route.node.returns) or (
+        route.node.returns is None and "response_model" not in route.options and _answers_only(module, route)
+    )
 
 
 def _is_none(node: ast.expr | None) -> bool:
@@ -179,7 +230,11 @@ def _is_none(node: ast.expr | None) -> bool:
 
 
 def _returned(route: Route, module: Module) -> list[ast.expr]:
-    return [part.value for part in inside(route.node) if isinstance(part, ast.Return) and part.value is not None and module.function_of(part) is route.node]
+    return [
+        part.value
+        for part in inside(route.node)
+        if isinstance(part, ast.Return) and part.value is not None and module.function_of(part) is route.node
+    ]
 
 
 def _answers_only(module: Module, route: Route) -> bool:
@@ -205,7 +260,12 @@ def _is_open(annotation: Annotation) -> bool:
 def leaks(module: Module) -> Iterator[Fault]:
     """Point at answer models with fields that nobody outside may see, and at rows that are sent as they are."""
     mend = "Leave it out of the model, or `Field(exclude=True)`; answer with a model that lists what may leave: `NoteOut.model_validate(note)`."
-    for node, message in (*_hidden_fields(module), *_open_answers(module), *_hidden_keys(module), *_columns_filled_in(module)):
+    for node, message in (
+        *_hidden_fields(module),
+        *_open_answers(module),
+        *_hidden_keys(module),
+        *_columns_filled_in(module),
+    ):
         yield Fault(node, message, mend)
     yield from _staff_notes(module)
 
@@ -216,18 +276,37 @@ def _hidden_fields(module: Module) -> Iterator[tuple[ast.AST, str]]:
     for name in sorted(answer_models(module)):
         yield from _computed(module, name, kept)
         for field, declared in module.classes[name].fields.items() if not module.is_table(name) else ():
-            if any(_is_hidden(said, name) for said in (field, *_aliases(declared.value))) and not _only_counts(module, field, declared) and field not in kept and not _is_excluded(declared.value) and (name, field) not in fresh and not (_is_for_staff(field) and _goes_to_roles(module, name)):
+            if (
+                any(_is_hidden(said, name) for said in (field, *_aliases(declared.value)))
+                and not _only_counts(module, field, declared)
+                and field not in kept
+                and not _is_excluded(declared.value)
+                and (name, field) not in fresh
+                and not (_is_for_staff(field) and _goes_to_roles(module, name))
+            ):
                 yield declared, f"`{field}` goes out to every client that may read this."
 
 
 def _staff_notes(module: Module) -> Iterator[Fault]:
     """Yield what the staff noted about somebody, in an answer: to that person if the path says so, else perhaps to the staff."""
-    said_by_clients = {field for name in input_models(module) if name in module.classes for field in module.classes[name].fields}
-    own = {name for route in module.routes if _OWN_PATH.search(f"{prefix_of(module, route)}{route.path}") for name in answer_models(module, route)}
+    said_by_clients = {
+        field for name in input_models(module) if name in module.classes for field in module.classes[name].fields
+    }
+    own = {
+        name
+        for route in module.routes
+        if _OWN_PATH.search(f"{prefix_of(module, route)}{route.path}")
+        for name in answer_models(module, route)
+    }
     for name in sorted(answer_models(module)):
         for field, declared in module.classes[name].fields.items() if not module.is_table(name) else ():
             parts = words(field)
-            if set(parts[:-1]) & _STAFF and parts[-1] in _NOTES and field not in said_by_clients and not _is_excluded(declared.value):
+            if (
+                set(parts[:-1]) & _STAFF
+                and parts[-1] in _NOTES
+                and field not in said_by_clients
+                and not _is_excluded(declared.value)
+            ):
                 yield Fault(
                     declared,
                     f"`{field}` is what the staff noted{', and this answers whom it is about' if name in own else '. If this answers whom it is about, they read it'}.",
@@ -236,7 +315,24 @@ def _staff_notes(module: Module) -> Iterator[Fault]:
                 )
 
 
-_STAFF: Final = frozenset({"recruiter", "recruiting", "staff", "admin", "interviewer", "agent", "support", "moderator", "adjuster", "underwriter", "backoffice", "hr", "hiring", "screening"})
+_STAFF: Final = frozenset(
+    {
+        "recruiter",
+        "recruiting",
+        "staff",
+        "admin",
+        "interviewer",
+        "agent",
+        "support",
+        "moderator",
+        "adjuster",
+        "underwriter",
+        "backoffice",
+        "hr",
+        "hiring",
+        "screening",
+    }
+)
 _NOTES: Final = frozenset({"note", "notes", "memo", "memos"})
 _OWN_PATH: Final = re.compile(r"/(my|me|mine)(?=[/_-]|$)")
 
@@ -245,7 +341,11 @@ def _aliases(node: ast.expr | None) -> Iterator[str]:
     """Yield the columns that a field is read from under another name: `Field(validation_alias="password_hash")`."""
     for keyword in node.keywords if isinstance(node, ast.Call) else ():
         if keyword.arg in {"alias", "validation_alias"}:
-            yield from (part.value for part in inside(keyword.value) if isinstance(part, ast.Constant) and isinstance(part.value, str))
+            yield from (
+                part.value
+                for part in inside(keyword.value)
+                if isinstance(part, ast.Constant) and isinstance(part.value, str)
+            )
 
 
 def _computed(module: Module, name: str, kept: set[str]) -> Iterator[tuple[ast.AST, str]]:
@@ -254,10 +354,19 @@ def _computed(module: Module, name: str, kept: set[str]) -> Iterator[tuple[ast.A
         decorators = {name_of(part.func if isinstance(part, ast.Call) else part) for part in method.decorator_list}
         if not decorators & _ANSWERING or method.name in kept:
             continue
-        if "computed_field" in decorators and _is_hidden(method.name, name) and not module.annotation(method.returns).types & {"builtins.bool", "builtins.int"}:
+        if (
+            "computed_field" in decorators
+            and _is_hidden(method.name, name)
+            and not module.annotation(method.returns).types & {"builtins.bool", "builtins.int"}
+        ):
             yield method, f"`{method.name}` goes out to every client that may read this."
         for part in inside(method):
-            if isinstance(part, ast.Attribute) and name_of(part.value) == "self" and _is_hidden(part.attr, name) and _is_given_out(module, part, method):
+            if (
+                isinstance(part, ast.Attribute)
+                and name_of(part.value) == "self"
+                and _is_hidden(part.attr, name)
+                and _is_given_out(module, part, method)
+            ):
                 yield part, f"`{part.attr}` goes out to every client that may read this, by `{method.name}`."
 
 
@@ -271,9 +380,19 @@ def _is_given_out(module: Module, node: ast.AST, method: ast.AST) -> bool:
     for parent in module.ancestors(node):
         if isinstance(parent, ast.Return):
             return True
-        if isinstance(parent, ast.Call) and child is not parent.func and not module.value(parent.func).names & {"builtins.str", "builtins.repr", "builtins.dict", "builtins.format"} and name_of(parent.func) not in {"join", "format"}:
+        if (
+            isinstance(parent, ast.Call)
+            and child is not parent.func
+            and not module.value(parent.func).names
+            & {"builtins.str", "builtins.repr", "builtins.dict", "builtins.format"}
+            and name_of(parent.func) not in {"join", "format"}
+        ):
             return False
-        if isinstance(parent, ast.Compare | ast.UnaryOp | ast.Subscript) or (isinstance(parent, ast.IfExp) and child is parent.test) or parent is method:
+        if (
+            isinstance(parent, ast.Compare | ast.UnaryOp | ast.Subscript)
+            or (isinstance(parent, ast.IfExp) and child is parent.test)
+            or parent is method
+        ):
             return False
         child = parent
     return False
@@ -300,7 +419,11 @@ def _fresh_fields(module: Module) -> set[tuple[str, str]]:
 def _is_fresh(module: Module, node: ast.expr) -> bool:
     """Return whether a value was drawn from `secrets` in the same function."""
     pieces = [node, *(module.given.get((module.function_of(node), node.id), []) if isinstance(node, ast.Name) else [])]
-    return any(isinstance(part, ast.Call) and any(name.startswith("secrets.token_") for name in module.value(part.func).names) for piece in pieces for part in inside(piece))
+    return any(
+        isinstance(part, ast.Call) and any(name.startswith("secrets.token_") for name in module.value(part.func).names)
+        for piece in pieces
+        for part in inside(piece)
+    )
 
 
 def _hidden_keys(module: Module) -> Iterator[tuple[ast.AST, str]]:
@@ -311,7 +434,12 @@ def _hidden_keys(module: Module) -> Iterator[tuple[ast.AST, str]]:
         content = argument_node(call, 0, "content")
         for pair in (part for part in inside(content) if isinstance(part, ast.Dict)) if content is not None else ():
             for key, value in zip(pair.keys, pair.values, strict=True):
-                if isinstance(key, ast.Constant) and isinstance(key.value, str) and _is_hidden(key.value) and module.value(value).constant is None:
+                if (
+                    isinstance(key, ast.Constant)
+                    and isinstance(key.value, str)
+                    and _is_hidden(key.value)
+                    and module.value(value).constant is None
+                ):
                     yield key, f"`{key.value}` goes out to every client that may read this."
 
 
@@ -349,7 +477,11 @@ def _columns_filled_in(module: Module) -> Iterator[tuple[ast.AST, str]]:
         for name in call.names & models:
             for keyword in call.node.keywords:
                 declared = module.field_of(name, keyword.arg) if keyword.arg else None
-                if declared is not None and COLUMNS in module.value(keyword.value).all_labels() and not _is_filtered(module, module.annotation(declared.annotation)):
+                if (
+                    declared is not None
+                    and COLUMNS in module.value(keyword.value).all_labels()
+                    and not _is_filtered(module, module.annotation(declared.annotation))
+                ):
                     found = True
                     yield keyword.value, message
     for call in module.ordered_calls if found else ():
@@ -366,7 +498,11 @@ def _is_filtered(module: Module, annotation: Annotation) -> bool:
 
 def _excluded(route: Route) -> set[str]:
     said = route.options.get("response_model_exclude")
-    return {part.value for part in inside(said) if isinstance(part, ast.Constant) and isinstance(part.value, str)} if said is not None else set()
+    return (
+        {part.value for part in inside(said) if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+        if said is not None
+        else set()
+    )
 
 
 def _is_hidden(field: str, owner: str = "") -> bool:
@@ -396,7 +532,12 @@ def _is_asked_for_roles(module: Module, node: ast.AST) -> bool:
     child = node
     for parent in module.ancestors(node):
         body = getattr(parent, "body", None)
-        if isinstance(parent, ast.If) and child in parent.body and _reads_roles(parent.test) and not _says_no(parent.test):
+        if (
+            isinstance(parent, ast.If)
+            and child in parent.body
+            and _reads_roles(parent.test)
+            and not _says_no(parent.test)
+        ):
             return True
         for step in body if isinstance(body, list) else ():
             if step is child:
@@ -409,7 +550,11 @@ def _is_asked_for_roles(module: Module, node: ast.AST) -> bool:
 
 def _says_no(test: ast.expr) -> bool:
     """Return whether a test asks for what is not so: `"support" not in caller.roles`."""
-    return any((isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.Not)) or (isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.NotIn)) for part in inside(test))
+    return any(
+        (isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.Not))
+        or (isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.NotIn))
+        for part in inside(test)
+    )
 
 
 def _reads_roles(test: ast.expr) -> bool:
@@ -426,13 +571,19 @@ def _only_counts(module: Module, field: str, declared: ast.AnnAssign) -> bool:
 
 
 def _is_excluded(node: ast.expr | None) -> bool:
-    return isinstance(node, ast.Call) and any(keyword.arg == "exclude" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True for keyword in node.keywords)
+    return isinstance(node, ast.Call) and any(
+        keyword.arg == "exclude" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+        for keyword in node.keywords
+    )
 
 
 def _rows_sent(module: Module, route: Route) -> Iterator[ast.AST]:
     """Yield `row.__dict__`, `vars(row)`, `dict(row._mapping)` and loops over a table's columns in what is returned."""
     answer = answer_of(module, route.node, route.options)
-    if any(kind in module.classes for kind in answer.types | (answer.items.types if answer.items is not None else frozenset())):
+    if any(
+        kind in module.classes
+        for kind in answer.types | (answer.items.types if answer.items is not None else frozenset())
+    ):
         return
     for part in inside(route.node):
         if not isinstance(part, ast.Return | ast.Yield) or part.value is None or (is_function(part)):
@@ -441,8 +592,18 @@ def _rows_sent(module: Module, route: Route) -> Iterator[ast.AST]:
             for inner in inside(node):
                 if (
                     (isinstance(inner, ast.Attribute) and inner.attr in {"__dict__", "_mapping", "__table__"})
-                    or (isinstance(inner, ast.Call) and module.value(inner.func).names & {"builtins.vars"} and inner.args and ROW in module.value(inner.args[0]).labels)
-                    or (isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr in {"mappings", "_asdict"} and ROW in module.value(inner.func.value).labels)
+                    or (
+                        isinstance(inner, ast.Call)
+                        and module.value(inner.func).names & {"builtins.vars"}
+                        and inner.args
+                        and ROW in module.value(inner.args[0]).labels
+                    )
+                    or (
+                        isinstance(inner, ast.Call)
+                        and isinstance(inner.func, ast.Attribute)
+                        and inner.func.attr in {"mappings", "_asdict"}
+                        and ROW in module.value(inner.func.value).labels
+                    )
                 ):
                     yield inner
 
@@ -453,9 +614,15 @@ def _with_assigned(module: Module, node: ast.expr) -> Iterator[ast.expr]:
     for part in inside(node):
         if isinstance(part, ast.Name) and function is not None:
             for other in inside(function):
-                if isinstance(other, ast.Assign) and any(isinstance(target, ast.Name) and target.id == part.id for target in other.targets):
+                if isinstance(other, ast.Assign) and any(
+                    isinstance(target, ast.Name) and target.id == part.id for target in other.targets
+                ):
                     yield other.value
         elif isinstance(part, ast.Call):
             for made in module.value(part.func).functions:
                 if not isinstance(made.node, ast.Lambda):
-                    yield from (inner.value for inner in inside(made.node) if isinstance(inner, ast.Return) and inner.value is not None)
+                    yield from (
+                        inner.value
+                        for inner in inside(made.node)
+                        if isinstance(inner, ast.Return) and inner.value is not None
+                    )

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 registry = Registry()
 
 _DUMPING: Final = frozenset({"model_dump", "dict", "model_dump_json"})
-_COPYING: Final = frozenset({"builtins.dict", "builtins.vars", "fastapi.encoders.jsonable_encoder", "dataclasses.asdict"})
+_COPYING: Final = frozenset(
+    {"builtins.dict", "builtins.vars", "fastapi.encoders.jsonable_encoder", "dataclasses.asdict"}
+)
 MAX_DEPTH: Final = 8
 """Steps from one name to the next that a dictionary is followed over."""
 
@@ -49,7 +51,12 @@ def mass_assignment(module: Module) -> Iterator[Fault]:
         if _spreads(module, call) or _sets(call) or _updates(module, call):
             yield Fault(call.node, _MESSAGE, _MEND)
     for node in module.walk(ast.Assign):
-        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Subscript) and isinstance(target.value, ast.Attribute) and target.value.attr == "__dict__" for target in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Subscript)
+            and isinstance(target.value, ast.Attribute)
+            and target.value.attr == "__dict__"
+            for target in node.targets
+        ):
             yield Fault(node, _MESSAGE, _MEND)
 
 
@@ -58,11 +65,20 @@ def _spreads(module: Module, call: Call) -> bool:
     for keyword in call.node.keywords:
         if keyword.arg is None and _is_from_client(module, keyword.value) and _stores(module, call):
             return True
-    if method(call) == "values" and call.node.args and any("sqlalchemy" in kind for kind in (*call.names, *call.receiver.types)):
+    if (
+        method(call) == "values"
+        and call.node.args
+        and any("sqlalchemy" in kind for kind in (*call.names, *call.receiver.types))
+    ):
         return _is_from_client(module, call.node.args[0])
-    if (method(call) in {"execute", "scalars", "scalar"} and len(call.node.args) > 1) and any(isinstance(part, ast.Call) and module.value(part.func).names & {"sqlalchemy.insert", "sqlalchemy.update"} for part in inside(call.node.args[0])):
+    if (method(call) in {"execute", "scalars", "scalar"} and len(call.node.args) > 1) and any(
+        isinstance(part, ast.Call) and module.value(part.func).names & {"sqlalchemy.insert", "sqlalchemy.update"}
+        for part in inside(call.node.args[0])
+    ):
         return _is_from_client(module, call.node.args[1])
-    return method(call) in {"sqlmodel_update", "from_dict", "update_from_dict"} and any(free(value) for value in call.args)
+    return method(call) in {"sqlmodel_update", "from_dict", "update_from_dict"} and any(
+        free(value) for value in call.args
+    )
 
 
 def _is_from_client(module: Module, node: ast.expr, depth: int = 0) -> bool:
@@ -117,12 +133,18 @@ def _is_open_dictionary(module: Module, node: ast.expr) -> bool:
 
 
 def _filters(node: ast.DictComp) -> bool:
-    return any(isinstance(condition, ast.Compare) and isinstance(condition.ops[0], ast.In) for generator in node.generators for condition in generator.ifs)
+    return any(
+        isinstance(condition, ast.Compare) and isinstance(condition.ops[0], ast.In)
+        for generator in node.generators
+        for condition in generator.ifs
+    )
 
 
 def _is_model(module: Module, node: ast.expr) -> bool:
     value = module.value(node)
-    return bool(value.labels & {INPUT}) and any(kind in module.classes and module.is_model(kind) for kind in value.types)
+    return bool(value.labels & {INPUT}) and any(
+        kind in module.classes and module.is_model(kind) for kind in value.types
+    )
 
 
 def _stores(module: Module, call: Call) -> bool:
@@ -135,16 +157,25 @@ def _stores(module: Module, call: Call) -> bool:
                 return True
             continue
         end = name.rpartition(".")[2]
-        if end[:1].isupper() and not name.startswith(("fastapi.", "pydantic.", "datetime.", "httpx.", "typing.", "collections.", "builtins.")) and "Out" not in end and "Response" not in end:
+        if (
+            end[:1].isupper()
+            and not name.startswith(
+                ("fastapi.", "pydantic.", "datetime.", "httpx.", "typing.", "collections.", "builtins.")
+            )
+            and "Out" not in end
+            and "Response" not in end
+        ):
             return True
     return False
 
 
 def _sets(call: Call) -> bool:
     """`for name, value in wanted.model_dump().items(): setattr(note, name, value)`."""
-    if not named(call, {"builtins.setattr", "builtins.object.__setattr__"}) or len(call.args) < 2:  # noqa: PLR2004 - object and name
+    if not named(call, {"builtins.setattr", "builtins.object.__setattr__"}) or len(call.args) < 2:
         return False
-    return call.args[1].constant is None and bool(call.args[-1].all_labels() & {INPUT, SHAPED} or call.args[1].all_labels() & {INPUT, SHAPED})
+    return call.args[1].constant is None and bool(
+        call.args[-1].all_labels() & {INPUT, SHAPED} or call.args[1].all_labels() & {INPUT, SHAPED}
+    )
 
 
 def _updates(module: Module, call: Call) -> bool:
@@ -153,20 +184,32 @@ def _updates(module: Module, call: Call) -> bool:
     if not isinstance(node, ast.Attribute) or node.attr != "update" or not methods(call):
         return False
     base = node.value
-    own = (isinstance(base, ast.Attribute) and base.attr == "__dict__") or (isinstance(base, ast.Call) and "builtins.vars" in module.value(base.func).names)
+    own = (isinstance(base, ast.Attribute) and base.attr == "__dict__") or (
+        isinstance(base, ast.Call) and "builtins.vars" in module.value(base.func).names
+    )
     return own and any(free(value) for value in call.args)
 
 
-_OWNER: Final = re.compile(r"^(owner|owner_?id|tenant|tenant_?id|owned_by|created_by|created_by_id|author_id|owner_subject|organi[sz]ation_id|org_id)$")
-_POWER: Final = re.compile(r"^(role|roles|is_admin|is_superuser|is_staff|admin|superuser|permissions|scopes|is_verified|verified|email_verified|access_level|privileges|is_owner|is_active_admin|user_role|approved|is_approved|approved_by|credit_limit|is_paid|paid|balance)$")
-_PRICE: Final = re.compile(r"^(price|unit_price|total|total_price|total_amount|subtotal|line_total|discount|discount_percent|discount_rate|price_cents|unit_price_cents|total_cents|amount_due|item_price|unit_cost)$")
+_OWNER: Final = re.compile(
+    r"^(owner|owner_?id|tenant|tenant_?id|owned_by|created_by|created_by_id|author_id|owner_subject|organi[sz]ation_id|org_id)$"
+)
+_POWER: Final = re.compile(
+    r"^(role|roles|is_admin|is_superuser|is_staff|admin|superuser|permissions|scopes|is_verified|verified|email_verified|access_level|privileges|is_owner|is_active_admin|user_role|approved|is_approved|approved_by|credit_limit|is_paid|paid|balance)$"
+)
+_PRICE: Final = re.compile(
+    r"^(price|unit_price|total|total_price|total_amount|subtotal|line_total|discount|discount_percent|discount_rate|price_cents|unit_price_cents|total_cents|amount_due|item_price|unit_cost)$"
+)
 _AMOUNT: Final = re.compile(r"^(amount|amount_cents|cents|fare|fee|cost)$")
 """Of a row of an order; elsewhere an amount may be the client's to choose, such as that of a donation."""
 
 _PRICE_MEND: Final = "Take it out, and look the price up: `price = (await session.scalars(select(Product.price).where(Product.sku == wanted.sku))).one()`."
 _CHARGING: Final = frozenset({"charge", "pay", "authorize", "authorise", "capture", "debit", "hold"})
-_ORDERING: Final = frozenset({"order", "cart", "checkout", "purchase", "basket", "booking", "reservation", "line", "ticket"})
-_USER: Final = re.compile(r"^(user|user_?id|customer|customer_?id|account_?id|member_id|subject|username|userid|client_id|profile_id)$")
+_ORDERING: Final = frozenset(
+    {"order", "cart", "checkout", "purchase", "basket", "booking", "reservation", "line", "ticket"}
+)
+_USER: Final = re.compile(
+    r"^(user|user_?id|customer|customer_?id|account_?id|member_id|subject|username|userid|client_id|profile_id)$"
+)
 
 
 @registry.rule("BW411", "Role, owner or price from the client")
@@ -181,7 +224,9 @@ def privileged(module: Module) -> Iterator[Fault]:
             continue
         told.add(item.name)
         mend = {
-            "owner": ("Take it out: the service stamps the caller as owner; where you need it, `caller.subject` of `caller: Caller`."),
+            "owner": (
+                "Take it out: the service stamps the caller as owner; where you need it, `caller.subject` of `caller: Caller`."
+            ),
             "power": "Take it out: roles come from the token, permissions from policy.toml.",
             "price": _PRICE_MEND,
         }[what]
@@ -192,8 +237,21 @@ def privileged(module: Module) -> Iterator[Fault]:
         )
         if what == "price":
             for part in module.walk(ast.BinOp):
-                if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult) and any(isinstance(side, ast.Attribute) and side.attr == item.name and module.value(side).labels & {INPUT, SHAPED} for side in (part.left, part.right)):
-                    yield Fault(part, f"The client chooses `{item.name}`, and this is what it pays. It will choose less.", _PRICE_MEND)
+                if (
+                    isinstance(part, ast.BinOp)
+                    and isinstance(part.op, ast.Mult)
+                    and any(
+                        isinstance(side, ast.Attribute)
+                        and side.attr == item.name
+                        and module.value(side).labels & {INPUT, SHAPED}
+                        for side in (part.left, part.right)
+                    )
+                ):
+                    yield Fault(
+                        part,
+                        f"The client chooses `{item.name}`, and this is what it pays. It will choose less.",
+                        _PRICE_MEND,
+                    )
     yield from _stored_powers(module, told)
     yield from _said_in_anothers_name(module)
     yield from _decided_by_client(module)
@@ -213,7 +271,11 @@ def _charged(module: Module, prices: set[str]) -> Iterator[Fault]:
         parts = [part for part in origins(module, amount) if module.value(part).all_labels() & {INPUT, SHAPED}]
         for name in sorted(prices):
             if any(_reads(part, name) for part in parts):
-                yield Fault(amount, f"The client chooses `{name}`, and this is what is charged. It will choose less.", _PRICE_MEND)
+                yield Fault(
+                    amount,
+                    f"The client chooses `{name}`, and this is what is charged. It will choose less.",
+                    _PRICE_MEND,
+                )
                 break
 
 
@@ -221,16 +283,55 @@ def _stored_powers(module: Module, told: set[str]) -> Iterator[Fault]:
     """Point at roles, approvals and their like of a row that are what the client said, under whichever name it says them."""
     items = {(item.owner, item.name): item for item in taken(module)}
     for column, value in _columns_set(module):
-        sources = [part for part in (value, *_given(module, value)) if isinstance(part, ast.Attribute)] if _POWER.match(column) else []
+        sources = (
+            [part for part in (value, *_given(module, value)) if isinstance(part, ast.Attribute)]
+            if _POWER.match(column)
+            else []
+        )
         for part in sources:
-            owners = [info.node for kind in module.value(part.value).types for base in module.bases_of(kind) if (info := module.classes.get(base)) is not None]
+            owners = [
+                info.node
+                for kind in module.value(part.value).types
+                for base in module.bases_of(kind)
+                if (info := module.classes.get(base)) is not None
+            ]
             item = next((items[owner, part.attr] for owner in owners if (owner, part.attr) in items), None)
-            if item is not None and item.name not in told and not _administers(module, item) and _may_be_power(item) and not _looks_at_roles(module, value):
-                yield Fault(value, f"The client chooses `{column}`, as `{item.name}`. It will choose what suits it.", "Take it out: roles come from the token, permissions from policy.toml.")
+            if (
+                item is not None
+                and item.name not in told
+                and not _administers(module, item)
+                and _may_be_power(item)
+                and not _looks_at_roles(module, value)
+            ):
+                yield Fault(
+                    value,
+                    f"The client chooses `{column}`, as `{item.name}`. It will choose what suits it.",
+                    "Take it out: roles come from the token, permissions from policy.toml.",
+                )
 
 
-_SPEAKER: Final = frozenset({"author", "author_id", "sender", "sender_id", "posted_by", "written_by", "sent_by", "signed_by", "actor"})
-_SAID: Final = frozenset({"message", "post", "comment", "reply", "review", "chat", "mail", "note", "entry", "answer", "thread", "audit", "event", "vote", "reaction"})
+_SPEAKER: Final = frozenset(
+    {"author", "author_id", "sender", "sender_id", "posted_by", "written_by", "sent_by", "signed_by", "actor"}
+)
+_SAID: Final = frozenset(
+    {
+        "message",
+        "post",
+        "comment",
+        "reply",
+        "review",
+        "chat",
+        "mail",
+        "note",
+        "entry",
+        "answer",
+        "thread",
+        "audit",
+        "event",
+        "vote",
+        "reaction",
+    }
+)
 """Words for what somebody says or does: who did is who calls."""
 
 
@@ -242,8 +343,16 @@ def _said_in_anothers_name(module: Module) -> Iterator[Fault]:
         if not any(module.is_table(name) and set(words(name.rpartition(".")[2])) & _SAID for name in call.names):
             continue
         for keyword in call.node.keywords:
-            if keyword.arg in _SPEAKER and module.value(keyword.value).labels & {INPUT, SHAPED} and ROW not in module.value(keyword.value).labels:
-                yield Fault(keyword.value, f"The client chooses `{keyword.arg}`, and speaks in anybody's name.", "`caller.subject` of `caller: Caller`: who is calling was verified.")
+            if (
+                keyword.arg in _SPEAKER
+                and module.value(keyword.value).labels & {INPUT, SHAPED}
+                and ROW not in module.value(keyword.value).labels
+            ):
+                yield Fault(
+                    keyword.value,
+                    f"The client chooses `{keyword.arg}`, and speaks in anybody's name.",
+                    "`caller.subject` of `caller: Caller`: who is calling was verified.",
+                )
 
 
 _DECIDED: Final = frozenset({"approved", "verified", "paid"})
@@ -253,11 +362,35 @@ def _decided_by_client(module: Module) -> Iterator[Fault]:
     """Point at the state of somebody's own row that is what the client said, where what others decide is among what it may say."""
     for node in module.walk(ast.Assign):
         target = node.targets[0] if isinstance(node, ast.Assign) else None
-        if not isinstance(node, ast.Assign) or not isinstance(target, ast.Attribute) or target.attr not in {"status", "state"} or not isinstance(node.value, ast.Attribute):
+        if (
+            not isinstance(node, ast.Assign)
+            or not isinstance(target, ast.Attribute)
+            or target.attr not in {"status", "state"}
+            or not isinstance(node.value, ast.Attribute)
+        ):
             continue
-        owned = any(label.startswith(TABLE) and module.is_owned(label.removeprefix(TABLE)) for label in module.value(target.value).labels)
-        item = next((item for item in taken(module) if item.name == node.value.attr and item.source == "field" and module.value(node.value).labels & {INPUT, SHAPED}), None)
-        if not owned or item is None or not _choices(module, item) & _DECIDED or _administers(module, item) or _looks_at_roles(module, node) or _looks_at_state(module, node, target):
+        owned = any(
+            label.startswith(TABLE) and module.is_owned(label.removeprefix(TABLE))
+            for label in module.value(target.value).labels
+        )
+        item = next(
+            (
+                item
+                for item in taken(module)
+                if item.name == node.value.attr
+                and item.source == "field"
+                and module.value(node.value).labels & {INPUT, SHAPED}
+            ),
+            None,
+        )
+        if (
+            not owned
+            or item is None
+            or not _choices(module, item) & _DECIDED
+            or _administers(module, item)
+            or _looks_at_roles(module, node)
+            or _looks_at_state(module, node, target)
+        ):
             continue
         yield Fault(
             node,
@@ -268,14 +401,30 @@ def _decided_by_client(module: Module) -> Iterator[Fault]:
 
 def _choices(module: Module, item: Taken) -> set[str]:
     """Return what a field may say: the words of a `Literal`, or the values of an enumeration."""
-    kinds = [info for kind in item.annotation.types if (info := module.classes.get(kind)) is not None and module.is_a(kind, "enum.Enum", "enum.StrEnum")]
-    return {str(choice).lower() for choice in item.annotation.choices} | {str(value.value).lower() for info in kinds for value in info.assigned.values() if isinstance(value, ast.Constant)}
+    kinds = [
+        info
+        for kind in item.annotation.types
+        if (info := module.classes.get(kind)) is not None and module.is_a(kind, "enum.Enum", "enum.StrEnum")
+    ]
+    return {str(choice).lower() for choice in item.annotation.choices} | {
+        str(value.value).lower()
+        for info in kinds
+        for value in info.assigned.values()
+        if isinstance(value, ast.Constant)
+    }
 
 
 def _looks_at_state(module: Module, node: ast.AST, target: ast.Attribute) -> bool:
     """Return whether a function asks in which state the row is before it sets another."""
     function = module.function_of(node)
-    reads = [part for part in inside(function or module.tree) if isinstance(part, ast.Attribute) and part.attr == target.attr and isinstance(part.ctx, ast.Load) and ROW in module.value(part.value).labels]
+    reads = [
+        part
+        for part in inside(function or module.tree)
+        if isinstance(part, ast.Attribute)
+        and part.attr == target.attr
+        and isinstance(part.ctx, ast.Load)
+        and ROW in module.value(part.value).labels
+    ]
     return any(part.lineno <= getattr(node, "lineno", 0) for part in reads)
 
 
@@ -283,11 +432,22 @@ def _columns_set(module: Module) -> Iterator[tuple[str, ast.expr]]:
     """Yield what is set of rows, and the expression: `profile.role = ...`, `Profile(role=...)`, `setattr(profile, "role", ...)`."""
     for node in module.walk(ast.Assign):
         if isinstance(node, ast.Assign):
-            yield from ((target.attr, node.value) for target in node.targets if isinstance(target, ast.Attribute) and _is_of_table(module, target.value))
+            yield from (
+                (target.attr, node.value)
+                for target in node.targets
+                if isinstance(target, ast.Attribute) and _is_of_table(module, target.value)
+            )
     for call in calls(module):
-        if any(module.is_table(name) for name in call.names) or (method(call) == "values" and any("sqlalchemy" in kind for kind in call.receiver.types)):
+        if any(module.is_table(name) for name in call.names) or (
+            method(call) == "values" and any("sqlalchemy" in kind for kind in call.receiver.types)
+        ):
             yield from ((keyword.arg, keyword.value) for keyword in call.node.keywords if keyword.arg)
-        elif named(call, {"builtins.setattr"}) and len(call.node.args) > 2 and call.args[1].constant is not None and _is_of_table(module, call.node.args[0]):  # noqa: PLR2004 - object, name, value
+        elif (
+            named(call, {"builtins.setattr"})
+            and len(call.node.args) > 2
+            and call.args[1].constant is not None
+            and _is_of_table(module, call.node.args[0])
+        ):
             yield str(call.args[1].constant.value), call.node.args[2]
 
 
@@ -302,12 +462,30 @@ def _may_be_power(item: Taken) -> bool:
     return not choices or bool({word for choice in choices for word in words(choice)} & _POWERFUL)
 
 
-_POWERFUL: Final = frozenset({"admin", "administrator", "owner", "manager", "staff", "superuser", "root", "moderator", "editor", "operator", "maintainer", "approved", "verified"})
+_POWERFUL: Final = frozenset(
+    {
+        "admin",
+        "administrator",
+        "owner",
+        "manager",
+        "staff",
+        "superuser",
+        "root",
+        "moderator",
+        "editor",
+        "operator",
+        "maintainer",
+        "approved",
+        "verified",
+    }
+)
 
 
 def _looks_at_roles(module: Module, node: ast.AST) -> bool:
     function = module.function_of(node)
-    return function is not None and any(isinstance(part, ast.Attribute) and part.attr in {"roles", "permissions"} for part in inside(function))
+    return function is not None and any(
+        isinstance(part, ast.Attribute) and part.attr in {"roles", "permissions"} for part in inside(function)
+    )
 
 
 def _stored_prices(module: Module) -> Iterator[Fault]:
@@ -319,19 +497,56 @@ def _stored_prices(module: Module) -> Iterator[Fault]:
         for keyword in call.node.keywords if orders or bought else ():
             if not keyword.arg or not (_PRICE.match(keyword.arg) or (orders and _AMOUNT.match(keyword.arg))):
                 continue
-            sources = [part for part in (keyword.value, *_given(module, keyword.value)) if isinstance(part, ast.Attribute)]
-            if any(module.value(part).labels & {INPUT, SHAPED} and ROW not in module.value(part).labels and _is_model_field(module, part) for part in sources):
-                yield Fault(keyword.value, f"The client chooses `{keyword.arg}`, and this is what the order costs. It will choose less.", _PRICE_MEND)
+            sources = [
+                part for part in (keyword.value, *_given(module, keyword.value)) if isinstance(part, ast.Attribute)
+            ]
+            if any(
+                module.value(part).labels & {INPUT, SHAPED}
+                and ROW not in module.value(part).labels
+                and _is_model_field(module, part)
+                for part in sources
+            ):
+                yield Fault(
+                    keyword.value,
+                    f"The client chooses `{keyword.arg}`, and this is what the order costs. It will choose less.",
+                    _PRICE_MEND,
+                )
 
 
 def _is_bought(module: Module, name: str) -> bool:
     """Return whether the rows of a table belong to who pays for them: they are `Owned`, and know the charge that paid for them."""
-    columns = {field for base in module.bases_of(name) if (info := module.class_of(base)) is not None for field in info.fields}
+    columns = {
+        field for base in module.bases_of(name) if (info := module.class_of(base)) is not None for field in info.fields
+    }
     return module.is_owned(name) and bool(columns & _PAID_BY) and not set(words(name.rpartition(".")[2])) & _SELLING
 
 
 _PAID_BY: Final = frozenset({"charge_id", "charged_at", "payment_id", "payment_intent_id"})
-_SELLING: Final = frozenset({"listing", "offer", "product", "article", "advert", "ad", "auction", "bid", "invoice", "quote", "donation", "gift", "tip", "pledge", "plan", "lesson", "course", "event", "service", "item", "expense"})
+_SELLING: Final = frozenset(
+    {
+        "listing",
+        "offer",
+        "product",
+        "article",
+        "advert",
+        "ad",
+        "auction",
+        "bid",
+        "invoice",
+        "quote",
+        "donation",
+        "gift",
+        "tip",
+        "pledge",
+        "plan",
+        "lesson",
+        "course",
+        "event",
+        "service",
+        "item",
+        "expense",
+    }
+)
 """Words for what has its price from who sells it, or gives it."""
 
 
@@ -349,9 +564,20 @@ def _privilege(module: Module, item: Taken) -> str | None:
         return "owner" if item.source != "query" or _is_used_as_owner(module, item.name) else None
     if _POWER.match(item.name) and item.source in {"field", "body", "form"} and not _administers(module, item):
         return "power"
-    if (_PRICE.match(item.name) or _is_price_of_one(item.name)) and item.source == "field" and isinstance(item.owner, ast.ClassDef):
-        fields = {part.target.id for part in item.owner.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)}
-        line = bool(fields & {"quantity", "qty"} and fields & {"sku", "product_id", "item_id", "product", "article_id", "variant_id"})
+    if (
+        (_PRICE.match(item.name) or _is_price_of_one(item.name))
+        and item.source == "field"
+        and isinstance(item.owner, ast.ClassDef)
+    ):
+        fields = {
+            part.target.id
+            for part in item.owner.body
+            if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
+        }
+        line = bool(
+            fields & {"quantity", "qty"}
+            and fields & {"sku", "product_id", "item_id", "product", "article_id", "variant_id"}
+        )
         orders = line or (_PRICE.match(item.name) is not None and bool(set(words(item.owner.name)) & _ORDERING))
         return "price" if orders and _can_have_effects(module) else None
     if _USER.match(item.name) and _is_used_as_owner(module, item.name):
@@ -366,14 +592,21 @@ def _is_price_of_one(name: str) -> bool:
 
 def _can_have_effects(module: Module) -> bool:
     """Return whether a handler can store or send anything: a preview that only calculates may be told any price."""
-    return any(name.startswith("sqlalchemy.") or (name.startswith("app.") and name.rpartition(".")[2] not in {"Caller", "Identity"}) for name in module.imports.values())
+    return any(
+        name.startswith("sqlalchemy.")
+        or (name.startswith("app.") and name.rpartition(".")[2] not in {"Caller", "Identity"})
+        for name in module.imports.values()
+    )
 
 
 def _administers(module: Module, item: Taken) -> bool:
     """A model or route that is about roles and approvals, which the policy grants to few."""
     said = set(words(getattr(item.owner, "name", "")))
     paths = " ".join(route.path for route in module.routes)
-    return bool(said & {"role", "admin", "invite", "invitation", "grant", "member", "membership", "review", "approval", "verify"}) or bool(re.search(r"/(admin|roles?|invitations?|members)\b", paths))
+    return bool(
+        said
+        & {"role", "admin", "invite", "invitation", "grant", "member", "membership", "review", "approval", "verify"}
+    ) or bool(re.search(r"/(admin|roles?|invitations?|members)\b", paths))
 
 
 def _is_used_as_owner(module: Module, name: str) -> bool:
@@ -382,12 +615,27 @@ def _is_used_as_owner(module: Module, name: str) -> bool:
         if isinstance(part, ast.keyword) and part.arg and (_OWNER.match(part.arg) or _USER.match(part.arg)):
             if part.arg == name == "subject":
                 continue  # the subject of a letter, a quote, a ticket
-            if _reads(part.value, name) and bool(module.value(part.value).labels & {INPUT, SHAPED}) and _is_row_call(module, module.parents.get(part)):
+            if (
+                _reads(part.value, name)
+                and bool(module.value(part.value).labels & {INPUT, SHAPED})
+                and _is_row_call(module, module.parents.get(part))
+            ):
                 return True
-        elif isinstance(part, ast.Compare) and isinstance(part.left, ast.Attribute) and (_OWNER.match(part.left.attr) or _USER.match(part.left.attr)) and isinstance(part.left.value, ast.Name) and part.left.value.id[:1].isupper():
+        elif (
+            isinstance(part, ast.Compare)
+            and isinstance(part.left, ast.Attribute)
+            and (_OWNER.match(part.left.attr) or _USER.match(part.left.attr))
+            and isinstance(part.left.value, ast.Name)
+            and part.left.value.id[:1].isupper()
+        ):
             if _reads(part.comparators[0], name) and bool(module.value(part.comparators[0]).labels & {INPUT, SHAPED}):
                 return True
-        elif isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Attribute) and _OWNER.match(part.targets[0].attr) and _reads(part.value, name):
+        elif (
+            isinstance(part, ast.Assign)
+            and isinstance(part.targets[0], ast.Attribute)
+            and _OWNER.match(part.targets[0].attr)
+            and _reads(part.value, name)
+        ):
             return True
     return False
 
@@ -395,17 +643,35 @@ def _is_used_as_owner(module: Module, name: str) -> bool:
 def _is_row_call(module: Module, node: ast.AST | None) -> bool:
     if not isinstance(node, ast.Call):
         return False
-    return any((name in module.classes and module.is_table(name)) or (name not in module.classes and name.rpartition(".")[2][:1].isupper() and not name.startswith(("fastapi.", "pydantic."))) or name.endswith((".values", ".filter_by")) for name in module.value(node.func).names)
+    return any(
+        (name in module.classes and module.is_table(name))
+        or (
+            name not in module.classes
+            and name.rpartition(".")[2][:1].isupper()
+            and not name.startswith(("fastapi.", "pydantic."))
+        )
+        or name.endswith((".values", ".filter_by"))
+        for name in module.value(node.func).names
+    )
 
 
 def _reads(node: ast.expr, name: str) -> bool:
-    return any((isinstance(part, ast.Attribute) and part.attr == name) or (isinstance(part, ast.Name) and part.id == name) for part in inside(node))
+    return any(
+        (isinstance(part, ast.Attribute) and part.attr == name) or (isinstance(part, ast.Name) and part.id == name)
+        for part in inside(node)
+    )
 
 
 def _foreign_owner(module: Module) -> Iterator[Fault]:
     """Point at owners that are set from input where no model declares them: `data["owner_id"]`."""
     for part in module.walk(ast.keyword):
-        if isinstance(part, ast.keyword) and part.arg and _OWNER.match(part.arg) and _is_row_call(module, module.parents.get(part)) and module.value(part.value).labels & {INPUT, SHAPED}:
+        if (
+            isinstance(part, ast.keyword)
+            and part.arg
+            and _OWNER.match(part.arg)
+            and _is_row_call(module, module.parents.get(part))
+            and module.value(part.value).labels & {INPUT, SHAPED}
+        ):
             yield Fault(
                 part.value,
                 f"The client chooses `{part.arg}`, and with it whose this is.",

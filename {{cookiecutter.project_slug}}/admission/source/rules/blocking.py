@@ -142,8 +142,15 @@ _NOT_BLOCKING: Final = frozenset(
         "requests.structures",
     }
 )
-_SYNC_HTTPX: Final = frozenset(f"httpx.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "options", "request", "stream")) | frozenset(f"httpx.Client.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "options", "request", "stream", "send"))
-_FILE_METHODS: Final = frozenset({"read_text", "read_bytes", "write_text", "write_bytes", "open", "iterdir", "glob", "rglob"})
+_SYNC_HTTPX: Final = frozenset(
+    f"httpx.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "options", "request", "stream")
+) | frozenset(
+    f"httpx.Client.{verb}"
+    for verb in ("get", "post", "put", "patch", "delete", "head", "options", "request", "stream", "send")
+)
+_FILE_METHODS: Final = frozenset(
+    {"read_text", "read_bytes", "write_text", "write_bytes", "open", "iterdir", "glob", "rglob"}
+)
 
 
 @registry.rule("BW201", "A blocking call in asynchronous code")
@@ -168,7 +175,9 @@ def blocking(module: Module) -> Iterator[Fault]:
 def _held(module: Module) -> Iterator[Fault]:
     """Point at locks of threads that a coroutine waits for."""
     for node in module.walk(ast.With):
-        for item in node.items if isinstance(node, ast.With) and module.function_of(node) in module.loop_functions else ():
+        for item in (
+            node.items if isinstance(node, ast.With) and module.function_of(node) in module.loop_functions else ()
+        ):
             kinds = module.value(item.context_expr).types & _THREAD_LOCKS
             if kinds:
                 yield Fault(
@@ -183,19 +192,32 @@ def _busy(module: Module) -> Iterator[Fault]:
     for node in module.walk(ast.While):
         if not isinstance(node, ast.While) or module.function_of(node) not in module.loop_functions:
             continue
-        asks = any(isinstance(part, ast.Call) and any(name.startswith("time.") for name in module.value(part.func).names) for part in inside(node.test))
+        asks = any(
+            isinstance(part, ast.Call) and any(name.startswith("time.") for name in module.value(part.func).names)
+            for part in inside(node.test)
+        )
         if asks and not any(isinstance(part, ast.Await | ast.AsyncFor | ast.AsyncWith) for part in inside(node)):
-            yield Fault(node, "This loop holds the event loop until the time has come. Meanwhile no other request of this process moves.", "`await asyncio.sleep(...)`.")
+            yield Fault(
+                node,
+                "This loop holds the event loop until the time has come. Meanwhile no other request of this process moves.",
+                "`await asyncio.sleep(...)`.",
+            )
 
 
-_THREAD_LOCKS: Final = frozenset(f"threading.{kind}" for kind in ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition"))
+_THREAD_LOCKS: Final = frozenset(
+    f"threading.{kind}" for kind in ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition")
+)
 
 
 def _blocking_name(call: Call) -> str | None:
     for name in sorted(call.names):
         if name in _NOT_BLOCKING or name.rpartition(".")[2].endswith(("Error", "Exception")):
             continue
-        if name in _BLOCKING or name in _SYNC_HTTPX or (name.startswith(_BLOCKING_MODULES) and not name.startswith(("redis.asyncio", "requests.exceptions"))):
+        if (
+            name in _BLOCKING
+            or name in _SYNC_HTTPX
+            or (name.startswith(_BLOCKING_MODULES) and not name.startswith(("redis.asyncio", "requests.exceptions")))
+        ):
             return name
         if name.startswith("pathlib.Path.") and name.rpartition(".")[2] in _FILE_METHODS:
             return name
@@ -228,7 +250,12 @@ def unbounded_wait(module: Module) -> Iterator[Fault]:
                     f"`{keyword}=None` waits for ever. A peer that does not answer holds this request, its connection and its memory.",
                     _MEND,
                 )
-            elif value.constant is not None and isinstance(value.constant.value, int | float) and value.constant.value > MAX_TIMEOUT and _waits(call):
+            elif (
+                value.constant is not None
+                and isinstance(value.constant.value, int | float)
+                and value.constant.value > MAX_TIMEOUT
+                and _waits(call)
+            ):
                 yield Fault(
                     argument_node(call, None, keyword) or call.node,
                     f"A wait of {value.constant.value} seconds bounds nothing: the request's own deadline ends long before.",
@@ -252,7 +279,12 @@ def unbounded_wait(module: Module) -> Iterator[Fault]:
                     "`None` is no bound: this waits for ever. A peer that does not answer holds this request, its connection and its memory.",
                     _MEND,
                 )
-        elif any(name.startswith(("requests.", "urllib.request.urlopen")) for name in call.names) and "timeout" not in call.keywords and "**" not in call.keywords and _is_request(call):
+        elif (
+            any(name.startswith(("requests.", "urllib.request.urlopen")) for name in call.names)
+            and "timeout" not in call.keywords
+            and "**" not in call.keywords
+            and _is_request(call)
+        ):
             yield Fault(
                 call.node,
                 "Without `timeout=` this library waits for ever. A peer that does not answer holds this request, its connection and its memory.",
@@ -266,7 +298,14 @@ _MEND: Final = "Call a declared upstream, whose timeout follows the request's de
 
 
 def _waits(call: Call) -> bool:
-    return undeclared(call) is not None or is_upstream(call) or (any(name.startswith(("asyncio.", "httpx.", "aiohttp.", "?.", "anyio.")) for name in call.names) and method(call) != "subscribe")
+    return (
+        undeclared(call) is not None
+        or is_upstream(call)
+        or (
+            any(name.startswith(("asyncio.", "httpx.", "aiohttp.", "?.", "anyio.")) for name in call.names)
+            and method(call) != "subscribe"
+        )
+    )
 
 
 def _is_bounded_elsewhere(call: Call) -> bool:
@@ -274,15 +313,43 @@ def _is_bounded_elsewhere(call: Call) -> bool:
 
 
 _WAITING: Final = frozenset(
-    {"asyncio.Queue.get", "asyncio.Queue.join", "asyncio.Event.wait", "asyncio.Condition.wait", "asyncio.Condition.wait_for", "asyncio.Barrier.wait"} | {"asyncio.PriorityQueue.get", "asyncio.LifoQueue.get", "queue.Queue.get", "queue.Queue.join", "threading.Event.wait", "threading.Condition.wait"}
+    {
+        "asyncio.Queue.get",
+        "asyncio.Queue.join",
+        "asyncio.Event.wait",
+        "asyncio.Condition.wait",
+        "asyncio.Condition.wait_for",
+        "asyncio.Barrier.wait",
+    }
+    | {
+        "asyncio.PriorityQueue.get",
+        "asyncio.LifoQueue.get",
+        "queue.Queue.get",
+        "queue.Queue.join",
+        "threading.Event.wait",
+        "threading.Condition.wait",
+    }
 )
-_BOUNDS: Final = frozenset({"asyncio.timeout", "asyncio.timeout_at", "asyncio.wait_for", "asyncio.wait", "anyio.fail_after", "anyio.move_on_after"})
+_BOUNDS: Final = frozenset(
+    {
+        "asyncio.timeout",
+        "asyncio.timeout_at",
+        "asyncio.wait_for",
+        "asyncio.wait",
+        "anyio.fail_after",
+        "anyio.move_on_after",
+    }
+)
 
 
 def _bare_waits(module: Module) -> Iterator[Fault]:
     """Point at waits for somebody else of this process: whoever should wake it may have ended long ago."""
     for call in calls(module):
-        if not named(call, _WAITING) or "timeout" in call.keywords or (call.names & {"threading.Event.wait"} and call.args):
+        if (
+            not named(call, _WAITING)
+            or "timeout" in call.keywords
+            or (call.names & {"threading.Event.wait"} and call.args)
+        ):
             continue
         if _is_under_a_timeout(module, call.node):
             continue
@@ -297,7 +364,10 @@ def _is_under_a_timeout(module: Module, node: ast.AST) -> bool:
     for parent in module.ancestors(node):
         if isinstance(parent, ast.Call) and module.value(parent.func).names & _BOUNDS:
             return True
-        if isinstance(parent, ast.AsyncWith | ast.With) and any(isinstance(item.context_expr, ast.Call) and module.value(item.context_expr.func).names & _BOUNDS for item in parent.items):
+        if isinstance(parent, ast.AsyncWith | ast.With) and any(
+            isinstance(item.context_expr, ast.Call) and module.value(item.context_expr.func).names & _BOUNDS
+            for item in parent.items
+        ):
             return True
     return False
 
@@ -306,7 +376,8 @@ def _is_request(call: Call) -> bool:
     return method(call) in {"get", "post", "put", "patch", "delete", "head", "options", "request", "urlopen"} or bool(
         named(
             call,
-            {f"requests.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "request")} | {"urllib.request.urlopen"},
+            {f"requests.{verb}" for verb in ("get", "post", "put", "patch", "delete", "head", "request")}
+            | {"urllib.request.urlopen"},
         )
     )
 
@@ -317,7 +388,11 @@ def _endless_loops(module: Module) -> Iterator[Fault]:
         if not isinstance(node, ast.While) or _has_deadline(module, node) or _counts(node):
             continue
         for call in module.calls.values():
-            if is_inside(call.node, node) and named(call, {"asyncio.sleep", "time.sleep", "anyio.sleep"}) and module.function_of(call.node) is module.function_of(node):
+            if (
+                is_inside(call.node, node)
+                and named(call, {"asyncio.sleep", "time.sleep", "anyio.sleep"})
+                and module.function_of(call.node) is module.function_of(node)
+            ):
                 yield Fault(
                     node,
                     "This loop sleeps until something happens, and nothing ends it if it does not. Each request that waits here holds a connection and memory.",
@@ -345,5 +420,9 @@ def _counts(node: ast.While) -> bool:
     """Return whether the condition compares something that the loop counts."""
     if not isinstance(node.test, ast.Compare):
         return False
-    counted = {part.target.id for part in inside(node) if isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name)}
-    return any(isinstance(part, ast.Name) and part.id in counted for part in inside(node.test)) or any(isinstance(part, ast.Call) for part in inside(node.test))
+    counted = {
+        part.target.id for part in inside(node) if isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name)
+    }
+    return any(isinstance(part, ast.Name) and part.id in counted for part in inside(node.test)) or any(
+        isinstance(part, ast.Call) for part in inside(node.test)
+    )

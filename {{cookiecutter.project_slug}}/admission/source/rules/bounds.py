@@ -36,8 +36,12 @@ if TYPE_CHECKING:
 
 registry = Registry()
 
-_PAGE: Final = re.compile(r"^(limit|page|page_size|pagesize|page_number|per_page|size|offset|skip|take|top|first|last|count|max_results|batch_size|num|n|page_no|rows|pagination_limit|max_items)$")
-_VALIDATING: Final = frozenset({"model_validate", "validate_python", "parse_obj", "model_validate_json", "validate_json"})
+_PAGE: Final = re.compile(
+    r"^(limit|page|page_size|pagesize|page_number|per_page|size|offset|skip|take|top|first|last|count|max_results|batch_size|num|n|page_no|rows|pagination_limit|max_items)$"
+)
+_VALIDATING: Final = frozenset(
+    {"model_validate", "validate_python", "parse_obj", "model_validate_json", "validate_json"}
+)
 _BY_SERVER: Final = frozenset({"path", "header", "cookie"})
 """The server bounds the request line and the headers, so these texts are bounded too, if loosely."""
 
@@ -68,7 +72,11 @@ def text(module: Module) -> Iterator[Fault]:
             break
     named |= dict.fromkeys(_declared_for_others(module)) if is_helper(module) else {}
     for alias in named:
-        yield Fault(alias, "What is declared so may be a text of any length.", "Bound it here, for all who use it: `Annotated[str, Field(max_length=200)]`.")
+        yield Fault(
+            alias,
+            "What is declared so may be a text of any length.",
+            "Bound it here, for all who use it: `Annotated[str, Field(max_length=200)]`.",
+        )
 
 
 def _declared_for_others(module: Module) -> Iterator[ast.expr]:
@@ -80,12 +88,27 @@ def _declared_for_others(module: Module) -> Iterator[ast.expr]:
             yield alias
 
 
-_TAKING: Final = frozenset({"AfterValidator", "BeforeValidator", "WrapValidator", "PlainValidator", "StringConstraints", "Query", "Body", "Form"})
+_TAKING: Final = frozenset(
+    {
+        "AfterValidator",
+        "BeforeValidator",
+        "WrapValidator",
+        "PlainValidator",
+        "StringConstraints",
+        "Query",
+        "Body",
+        "Form",
+    }
+)
 
 
 def _aliases(module: Module, item: Taken) -> Iterator[ast.expr]:
     """Yield what the names in an annotation stand for, where that is a text and says more than its type."""
-    for part in inside(item.node.annotation) if isinstance(item.node, ast.AnnAssign | ast.arg) and item.node.annotation is not None else ():
+    for part in (
+        inside(item.node.annotation)
+        if isinstance(item.node, ast.AnnAssign | ast.arg) and item.node.annotation is not None
+        else ()
+    ):
         alias = module.aliases.get(part.id) if isinstance(part, ast.Name) else None
         said = module.annotation(alias) if isinstance(alias, ast.Subscript | ast.Call) else UNKNOWN
         if alias is not None and is_text(said) and not _inner_bounded(module, said):
@@ -96,7 +119,10 @@ def _text_mend(item: Taken) -> str:
     """Return the line to write instead, which keeps the default that stands there."""
     default = getattr(item.node, "value", None)
     if isinstance(default, ast.Call):
-        default = next((keyword.value for keyword in default.keywords if keyword.arg == "default"), default.args[0] if default.args else None)
+        default = next(
+            (keyword.value for keyword in default.keywords if keyword.arg == "default"),
+            default.args[0] if default.args else None,
+        )
     kept = ast.unparse(default) if isinstance(default, ast.Constant) and default.value is not ... else ""
     kind = "str | None" if kept == "None" else "str"
     field = f"{item.name}: {kind} = Field({f'default={kept}, ' if kept else ''}max_length=200)"
@@ -108,7 +134,7 @@ def _parts(item: Taken) -> Iterator[tuple[Annotation, bool]]:
     yield item.annotation, False
     waiting = [part for part in (item.annotation.items, item.annotation.keys) if part is not None]
     depth = 0
-    while waiting and depth < 20:  # noqa: PLR2004 - nobody nests deeper
+    while waiting and depth < 20:
         part = waiting.pop()
         depth += 1
         yield part, True
@@ -128,7 +154,12 @@ def number(module: Module) -> Iterator[Fault]:
             if not is_number(part) or (not inner and _PAGE.match(item.name)) or part.types & {"builtins.bool"}:
                 continue
             if (inner and _inner_bounded(module, part)) or (not inner and bounds_number(module, item)):
-                if not inner and item.source not in _BY_SERVER and not item.bounds.keys() & {"ge", "gt", "validator", "multiple_of", "max_digits"} and item.bounds.keys() & {"le", "lt"}:
+                if (
+                    not inner
+                    and item.source not in _BY_SERVER
+                    and not item.bounds.keys() & {"ge", "gt", "validator", "multiple_of", "max_digits"}
+                    and item.bounds.keys() & {"le", "lt"}
+                ):
                     yield Fault(
                         item.node,
                         f"{_shown(item)} may be negative, as low as the client likes.",
@@ -153,14 +184,18 @@ def _is_counted(module: Module, item: Taken) -> bool:
     """
     for part in module.walk(ast.Compare):
         sides = [part.left, *part.comparators] if isinstance(part, ast.Compare) else []
-        if any(name_of(side) == item.name for side in sides) and any(isinstance(side, ast.Constant) and side.value in {0, 1} for side in sides):
+        if any(name_of(side) == item.name for side in sides) and any(
+            isinstance(side, ast.Constant) and side.value in {0, 1} for side in sides
+        ):
             return False
     for part in module.walk(ast.BinOp, ast.AugAssign):
         if not isinstance(part, ast.BinOp | ast.AugAssign) or not isinstance(part.op, ast.Add | ast.Sub):
             continue
         held, by = (part.left, part.right) if isinstance(part, ast.BinOp) else (part.target, part.value)
         owners = module.value(held.value).names if isinstance(held, ast.Attribute) else frozenset()
-        kept = isinstance(held, ast.Attribute) and (ROW in module.value(held.value).labels or any(module.is_table(name) for name in owners))
+        kept = isinstance(held, ast.Attribute) and (
+            ROW in module.value(held.value).labels or any(module.is_table(name) for name in owners)
+        )
         if kept and name_of(by) == item.name and module.value(by).labels & {INPUT, SHAPED}:
             return True
     return False
@@ -171,30 +206,74 @@ def _spans(module: Module) -> Iterator[Fault]:
     message = "How far these two are apart is the client's choice: from the year 1 to 9999 there are three and a half million days."
     mend = "Measure it first: `if not 0 <= (last - first).days < MAX_DAYS: raise HTTPException(422, ...)`."
     for call in calls(module):
-        for part in (part for argument in call.node.args for part in inside(argument)) if named(call, {"builtins.range"}) else ():
-            if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub) and _are_days(module, part.left, part.right) and not _is_capped(module, part) and not is_measured(module, {name_of(part.left), name_of(part.right)}):
+        for part in (
+            (part for argument in call.node.args for part in inside(argument))
+            if named(call, {"builtins.range"})
+            else ()
+        ):
+            if (
+                isinstance(part, ast.BinOp)
+                and isinstance(part.op, ast.Sub)
+                and _are_days(module, part.left, part.right)
+                and not _is_capped(module, part)
+                and not is_measured(module, {name_of(part.left), name_of(part.right)})
+            ):
                 yield Fault(call.node, message, mend)
                 for made in (module.statement_of(call.node),):
                     held = name_of(made.targets[0]) if isinstance(made, ast.Assign) else ""
-                    yield from (Fault(each.iter, message, mend) for each in module.walk(ast.For, ast.comprehension) if isinstance(each, ast.For | ast.comprehension) and held and name_of(each.iter) == held and module.function_of(each.iter) is module.function_of(call.node))
+                    yield from (
+                        Fault(each.iter, message, mend)
+                        for each in module.walk(ast.For, ast.comprehension)
+                        if isinstance(each, ast.For | ast.comprehension)
+                        and held
+                        and name_of(each.iter) == held
+                        and module.function_of(each.iter) is module.function_of(call.node)
+                    )
     for loop in module.walk(ast.While):
         test = loop.test if isinstance(loop, ast.While) else None
-        if not isinstance(loop, ast.While) or not isinstance(test, ast.Compare) or not isinstance(test.left, ast.Name) or not isinstance(test.ops[0], ast.Lt | ast.LtE):
+        if (
+            not isinstance(loop, ast.While)
+            or not isinstance(test, ast.Compare)
+            or not isinstance(test.left, ast.Name)
+            or not isinstance(test.ops[0], ast.Lt | ast.LtE)
+        ):
             continue
-        steps = [part for step in loop.body for part in inside(step) if isinstance(part, ast.AugAssign | ast.Assign) and name_of(part.target if isinstance(part, ast.AugAssign) else part.targets[0]) == test.left.id]
-        begins = [given for given in module.given.get((module.function_of(loop), test.left.id), []) if _are_days(module, given, test.comparators[0])]
-        if steps and any(not is_measured(module, {name_of(given), name_of(test.comparators[0])}) for given in begins if name_of(given)):
+        steps = [
+            part
+            for step in loop.body
+            for part in inside(step)
+            if isinstance(part, ast.AugAssign | ast.Assign)
+            and name_of(part.target if isinstance(part, ast.AugAssign) else part.targets[0]) == test.left.id
+        ]
+        begins = [
+            given
+            for given in module.given.get((module.function_of(loop), test.left.id), [])
+            if _are_days(module, given, test.comparators[0])
+        ]
+        if steps and any(
+            not is_measured(module, {name_of(given), name_of(test.comparators[0])})
+            for given in begins
+            if name_of(given)
+        ):
             yield Fault(loop.test, message, mend)
 
 
 def _is_capped(module: Module, node: ast.AST) -> bool:
     """`min((last - first).days, 60)`."""
-    return any(isinstance(parent, ast.Call) and "builtins.min" in module.value(parent.func).names for parent in module.ancestors(node))
+    return any(
+        isinstance(parent, ast.Call) and "builtins.min" in module.value(parent.func).names
+        for parent in module.ancestors(node)
+    )
 
 
 def _are_days(module: Module, *nodes: ast.expr) -> bool:
     values = [module.value(node) for node in nodes]
-    return all(value.labels & {INPUT, SHAPED} and ROW not in value.labels and value.types & {"datetime.date", "datetime.datetime", "pydantic.AwareDatetime"} for value in values)
+    return all(
+        value.labels & {INPUT, SHAPED}
+        and ROW not in value.labels
+        and value.types & {"datetime.date", "datetime.datetime", "pydantic.AwareDatetime"}
+        for value in values
+    )
 
 
 @registry.rule("BW403", "A list without a bound")
@@ -202,7 +281,11 @@ def collection(module: Module) -> Iterator[Fault]:
     """Point at lists and dictionaries that may have any number of elements."""
     for item in taken(module):
         for part, inner in _parts(item):
-            if not part.container or part.types & {"builtins.tuple", "typing.Tuple"} or (item.source in {"header", "cookie", "path"}):
+            if (
+                not part.container
+                or part.types & {"builtins.tuple", "typing.Tuple"}
+                or (item.source in {"header", "cookie", "path"})
+            ):
                 continue
             if (inner and _inner_bounded(module, part)) or (not inner and bounds_collection(module, item)):
                 continue
@@ -220,7 +303,12 @@ def collection(module: Module) -> Iterator[Fault]:
 def page(module: Module) -> Iterator[Fault]:
     """Point at page sizes and offsets that may have any size."""
     for item in taken(module):
-        if is_number(item.annotation) and _PAGE.match(item.name) and not bounds_number(module, item) and item.source != "path":
+        if (
+            is_number(item.annotation)
+            and _PAGE.match(item.name)
+            and not bounds_number(module, item)
+            and item.source != "path"
+        ):
             yield Fault(
                 item.node,
                 f"{_shown(item)} may have any size. One request then reads, and answers with, a whole table.",
@@ -236,7 +324,9 @@ def untyped(module: Module) -> Iterator[Fault]:
         if item.source in {"path", "header", "cookie", "file"}:
             continue
         for part, _ in _parts(item):
-            if (part.types & OPEN and (part.items is None or part.types & {"typing.Any", "builtins.object"})) or (item.source == "body" and part is item.annotation and part is UNKNOWN):
+            if (part.types & OPEN and (part.items is None or part.types & {"typing.Any", "builtins.object"})) or (
+                item.source == "body" and part is item.annotation and part is UNKNOWN
+            ):
                 yield Fault(
                     item.node,
                     f"{_shown(item)} may be anything, nested as deeply and as large as the client likes.",
@@ -261,13 +351,25 @@ def _is_validated(module: Module, node: ast.AST, seen: dict[tuple[ast.AST, str],
     for parent in module.ancestors(node):
         if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr == "decompress":
             return True  # BW407 asks for its bound
-        if isinstance(parent, ast.Call) and any(name.startswith(("hmac.", "hashlib.", "builtins.len")) for name in module.value(parent.func).names):
+        if isinstance(parent, ast.Call) and any(
+            name.startswith(("hmac.", "hashlib.", "builtins.len")) for name in module.value(parent.func).names
+        ):
             return True  # a signature is over the bytes as they came; the body limit bounds them
-        if isinstance(parent, ast.Call) and child is not parent.func and any(_name_is_validated(module, made.node, taker, seen) for made, taker in _takers(module, parent, child)):
+        if (
+            isinstance(parent, ast.Call)
+            and child is not parent.func
+            and any(
+                _name_is_validated(module, made.node, taker, seen) for made, taker in _takers(module, parent, child)
+            )
+        ):
             return True
         if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr in _VALIDATING:
             return True
-        if isinstance(parent, ast.Call) and any(keyword.arg is None and is_inside(node, keyword.value) for keyword in parent.keywords) and any(name in module.classes and module.is_model(name) for name in module.value(parent.func).names):
+        if (
+            isinstance(parent, ast.Call)
+            and any(keyword.arg is None and is_inside(node, keyword.value) for keyword in parent.keywords)
+            and any(name in module.classes and module.is_model(name) for name in module.value(parent.func).names)
+        ):
             return True
         if isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name):
             function = module.function_of(node)
@@ -280,14 +382,25 @@ def _name_is_validated(module: Module, function: ast.AST, name: str, seen: dict[
     """Return whether what a name of a function holds goes into a model, or every use of it is harmless."""
     if (function, name) not in seen:
         seen[function, name] = True  # a function that calls itself with it does nothing more
-        uses = [part for part in inside(function) if isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Load)]
-        seen[function, name] = any(_is_read_into_model(module, use) for use in uses) or (bool(uses) and all(_is_validated(module, use, seen) for use in uses))
+        uses = [
+            part
+            for part in inside(function)
+            if isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Load)
+        ]
+        seen[function, name] = any(_is_read_into_model(module, use) for use in uses) or (
+            bool(uses) and all(_is_validated(module, use, seen) for use in uses)
+        )
     return seen[function, name]
 
 
 def _is_read_into_model(module: Module, use: ast.Name) -> bool:
     call = module.parents.get(use)
-    return isinstance(call, ast.Call) and use in call.args and isinstance(call.func, ast.Attribute) and call.func.attr in _VALIDATING
+    return (
+        isinstance(call, ast.Call)
+        and use in call.args
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in _VALIDATING
+    )
 
 
 def _takers(module: Module, call: ast.Call, argument: ast.AST) -> Iterator[tuple[Function, str]]:

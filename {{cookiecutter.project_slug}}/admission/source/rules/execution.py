@@ -161,7 +161,11 @@ def process(module: Module) -> Iterator[Fault]:
         if name is None or name in _HARMLESS or name.rpartition(".")[2] in {"PIPE", "DEVNULL", "STDOUT"}:
             continue
         hostile = any(free(value) for value in (*call.args, *call.keywords.values()))
-        said = "with text of the client in its command line: whoever sends it runs programs here" if hostile else "whose time, memory and reach no guard of the service bounds"
+        said = (
+            "with text of the client in its command line: whoever sends it runs programs here"
+            if hostile
+            else "whose time, memory and reach no guard of the service bounds"
+        )
         yield Fault(
             call.node,
             f"`{name}` starts another program, {said}.",
@@ -174,7 +178,14 @@ def code(module: Module) -> Iterator[Fault]:
     """Point at everything that runs text as code."""
     for call in calls(module):
         name = first_touched(call, _CODE, _CODE_MODULES)
-        if name is None and named(call, {"builtins.getattr"}) and call.args and call.args[0].names & _HARMFUL and len(call.args) > 1 and call.args[1].constant is None:
+        if (
+            name is None
+            and named(call, {"builtins.getattr"})
+            and call.args
+            and call.args[0].names & _HARMFUL
+            and len(call.args) > 1
+            and call.args[1].constant is None
+        ):
             name = f"{min(call.args[0].names & _HARMFUL)} by a computed name"
         if name is not None and name not in _UNPICKLING:
             yield Fault(

@@ -82,20 +82,45 @@ def growing(module: Module) -> Iterator[Fault]:
 
 def _left_behind(module: Module) -> Iterator[ast.AST]:
     """Yield where an object, or a name, of the module is given what is of one request: who is calling, what was sent, whose row it is."""
-    lasting = {name: value for (home, name), values in module.given.items() if home is None for value in values if isinstance(value, ast.Call) and module.value(value.func).names & module.classes.keys()}
+    lasting = {
+        name: value
+        for (home, name), values in module.given.items()
+        if home is None
+        for value in values
+        if isinstance(value, ast.Call) and module.value(value.func).names & module.classes.keys()
+    }
     kinds = {kind for value in lasting.values() for kind in module.value(value.func).names & module.classes.keys()}
-    methods = {method for kind in kinds for base in module.bases_of(kind) if base in module.classes for method in module.classes[base].methods.values() if method.name not in {"__init__", "__post_init__"}}
-    shared = {(module.function_of(part), name) for part in module.walk(ast.Global) if isinstance(part, ast.Global) for name in part.names}
+    methods = {
+        method
+        for kind in kinds
+        for base in module.bases_of(kind)
+        if base in module.classes
+        for method in module.classes[base].methods.values()
+        if method.name not in {"__init__", "__post_init__"}
+    }
+    shared = {
+        (module.function_of(part), name)
+        for part in module.walk(ast.Global)
+        if isinstance(part, ast.Global)
+        for name in part.names
+    }
     for node in module.walk(ast.Assign):
         for target in node.targets if isinstance(node, ast.Assign) else ():
             function = module.function_of(node)
             if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
                 owner = target.value.id
-                lasts = (owner in lasting and function is not None and not _is_local(function, owner)) or (owner == "self" and function in methods)
+                lasts = (owner in lasting and function is not None and not _is_local(function, owner)) or (
+                    owner == "self" and function in methods
+                )
             else:
                 lasts = isinstance(target, ast.Name) and (function, target.id) in shared
             # What is added to is no memory of one request.
-            if lasts and isinstance(node, ast.Assign) and _is_of_request(module, node.value) and path_of(target) not in {path_of(part) for part in inside(node.value) if isinstance(part, ast.expr)}:
+            if (
+                lasts
+                and isinstance(node, ast.Assign)
+                and _is_of_request(module, node.value)
+                and path_of(target) not in {path_of(part) for part in inside(node.value) if isinstance(part, ast.expr)}
+            ):
                 yield node
 
 
@@ -107,7 +132,9 @@ def _is_of_request(module: Module, node: ast.expr) -> bool:
 
 
 def _is_caller(name: str) -> bool:
-    return any(name == kind or name.startswith(f"{kind}.") for kind in ("app.dependencies.Caller", "app.dependencies.Identity"))
+    return any(
+        name == kind or name.startswith(f"{kind}.") for kind in ("app.dependencies.Caller", "app.dependencies.Identity")
+    )
 
 
 def _kept_for_all(module: Module) -> Iterator[ast.AST]:
@@ -118,7 +145,12 @@ def _kept_for_all(module: Module) -> Iterator[ast.AST]:
             if not isinstance(node, ast.Assign) or function is None or _is_local(function, name):
                 continue
             for target in node.targets:
-                if isinstance(target, ast.Subscript) and path_of(target.value) == name and _is_somebodys(module, node.value) and not _names_caller(module, target.slice):
+                if (
+                    isinstance(target, ast.Subscript)
+                    and path_of(target.value) == name
+                    and _is_somebodys(module, node.value)
+                    and not _names_caller(module, target.slice)
+                ):
                     yield node
 
 
@@ -129,7 +161,13 @@ def _is_somebodys(module: Module, node: ast.expr) -> bool:
 
 
 def _names_caller(module: Module, key: ast.expr) -> bool:
-    return any(_is_caller(name) for piece in pieces_of(module, key) for part in inside(piece) if isinstance(part, ast.Name | ast.Attribute) for name in (*module.value(part).names, *module.value(part).types))
+    return any(
+        _is_caller(name)
+        for piece in pieces_of(module, key)
+        for part in inside(piece)
+        if isinstance(part, ast.Name | ast.Attribute)
+        for name in (*module.value(part).names, *module.value(part).types)
+    )
 
 
 def _growing_globals(module: Module) -> Iterator[ast.AST]:
@@ -153,7 +191,9 @@ def _growing_caches(module: Module) -> Iterator[ast.AST]:
     """Yield caches of results that have no size."""
     for call in calls(module):
         size = call.argument(0, "maxsize")
-        if (named(call, {"functools.lru_cache"}) and size is not None and is_constant(size, None)) or (named(call, {"functools.cache"}) and call.node.args):
+        if (named(call, {"functools.lru_cache"}) and size is not None and is_constant(size, None)) or (
+            named(call, {"functools.cache"}) and call.node.args
+        ):
             yield call.node
     for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef):
         for decorator in getattr(function, "decorator_list", []):
@@ -163,18 +203,40 @@ def _growing_caches(module: Module) -> Iterator[ast.AST]:
 
 def _growing_closures(module: Module) -> Iterator[ast.AST]:
     """Yield growth of a container that a decorator keeps for what it wraps, or that a factory keeps for what it made for the module."""
-    decorators = {module.functions[name].name for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef) for decorator in getattr(function, "decorator_list", []) for name in names_in(decorator) if name in module.functions}
-    made = {name for name, function in module.functions.items() if any(_runs_once(module, call.node) for call in module.callers.get(function, []))}
+    decorators = {
+        module.functions[name].name
+        for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef)
+        for decorator in getattr(function, "decorator_list", [])
+        for name in names_in(decorator)
+        if name in module.functions
+    }
+    made = {
+        name
+        for name, function in module.functions.items()
+        if any(_runs_once(module, call.node) for call in module.callers.get(function, []))
+    }
     for name in sorted(decorators | made):
         outer = module.functions[name]
         for part in inside(outer):
-            if (isinstance(part, ast.Assign | ast.AnnAssign) and part.value is not None and _is_container(module, part.value)) and (module.function_of(part) is outer or is_definition(module.function_of(part) or outer)):
+            if (
+                isinstance(part, ast.Assign | ast.AnnAssign)
+                and part.value is not None
+                and _is_container(module, part.value)
+            ) and (module.function_of(part) is outer or is_definition(module.function_of(part) or outer)):
                 for target in part.targets if isinstance(part, ast.Assign) else [part.target]:
                     if isinstance(target, ast.Name) and not _is_evicted(outer, target.id):
                         # A generator goes on where it stopped: what it holds itself lives as long as it does.
                         lives = any(isinstance(inner, ast.Yield) for inner in inside(outer)) and name in made
-                        places = (place for place in _adding(outer, target.id) if lives or module.function_of(place) is not module.function_of(part))
-                        yield from (place for place in places if lives or not _is_local(module.function_of(place) or outer, target.id))
+                        places = (
+                            place
+                            for place in _adding(outer, target.id)
+                            if lives or module.function_of(place) is not module.function_of(part)
+                        )
+                        yield from (
+                            place
+                            for place in places
+                            if lives or not _is_local(module.function_of(place) or outer, target.id)
+                        )
 
 
 def _growing_defaults(module: Module) -> Iterator[ast.AST]:
@@ -194,12 +256,20 @@ def _growing_defaults(module: Module) -> Iterator[ast.AST]:
 
 
 def _takes_arguments(function: ast.AST) -> bool:
-    return isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and bool(function.args.args or function.args.kwonlyargs or function.args.vararg)
+    return isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and bool(
+        function.args.args or function.args.kwonlyargs or function.args.vararg
+    )
 
 
 def _module_containers(module: Module) -> Iterator[tuple[str, ast.expr]]:
     for statement in module.tree.body:
-        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target] if isinstance(statement, ast.AnnAssign) else []
+        targets = (
+            statement.targets
+            if isinstance(statement, ast.Assign)
+            else [statement.target]
+            if isinstance(statement, ast.AnnAssign)
+            else []
+        )
         value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
         for target in targets:
             if isinstance(target, ast.Name) and value is not None and _is_container(module, value):
@@ -215,7 +285,11 @@ def _is_container(module: Module, node: ast.expr) -> bool:
 
 def _makes_container(module: Module, node: ast.expr) -> bool:
     """Return whether a field begins as a container of its own: `field(default_factory=set)`."""
-    if not isinstance(node, ast.Call) or not module.value(node.func).names & {"dataclasses.field", "pydantic.Field", "pydantic.PrivateAttr"}:
+    if not isinstance(node, ast.Call) or not module.value(node.func).names & {
+        "dataclasses.field",
+        "pydantic.Field",
+        "pydantic.PrivateAttr",
+    }:
         return False
     made = next((keyword.value for keyword in node.keywords if keyword.arg == "default_factory"), None)
     if isinstance(made, ast.Lambda):
@@ -230,7 +304,11 @@ def _is_bounded(module: Module, node: ast.expr) -> bool:
     if names & {"collections.deque"}:
         return any(keyword.arg == "maxlen" for keyword in node.keywords) or len(node.args) > 1
     if any(name.endswith("Queue") for name in names):
-        said = node.args[0] if node.args else next((keyword.value for keyword in node.keywords if keyword.arg == "maxsize"), None)
+        said = (
+            node.args[0]
+            if node.args
+            else next((keyword.value for keyword in node.keywords if keyword.arg == "maxsize"), None)
+        )
         return said is not None and not is_constant(module.value(said), 0)
     return bool(names & {"weakref.WeakValueDictionary"})
 
@@ -239,16 +317,38 @@ def _is_evicted(scope: ast.AST, path: str) -> bool:
     """Return whether something bounds a container: it shrinks, and its length is looked at."""
     shrinks = measured = False
     for part in inside(scope):
-        if (isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in _SHRINKS and path_of(part.func.value) == path) or (isinstance(part, ast.Delete) and any(isinstance(target, ast.Subscript) and path_of(target.value) == path for target in part.targets)):
+        if (
+            isinstance(part, ast.Call)
+            and isinstance(part.func, ast.Attribute)
+            and part.func.attr in _SHRINKS
+            and path_of(part.func.value) == path
+        ) or (
+            isinstance(part, ast.Delete)
+            and any(isinstance(target, ast.Subscript) and path_of(target.value) == path for target in part.targets)
+        ):
             shrinks = True
-        elif isinstance(part, ast.Compare) and any(isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "len" and inner.args and path_of(inner.args[0]) == path for inner in inside(part)):
+        elif isinstance(part, ast.Compare) and any(
+            isinstance(inner, ast.Call)
+            and isinstance(inner.func, ast.Name)
+            and inner.func.id == "len"
+            and inner.args
+            and path_of(inner.args[0]) == path
+            for inner in inside(part)
+        ):
             measured = True
     return measured and (shrinks or _refuses_when_full(scope, path))
 
 
 def _refuses_when_full(scope: ast.AST, path: str) -> bool:
     for part in inside(scope):
-        if isinstance(part, ast.If) and any(isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "len" and inner.args and path_of(inner.args[0]) == path for inner in inside(part.test)):
+        if isinstance(part, ast.If) and any(
+            isinstance(inner, ast.Call)
+            and isinstance(inner.func, ast.Name)
+            and inner.func.id == "len"
+            and inner.args
+            and path_of(inner.args[0]) == path
+            for inner in inside(part.test)
+        ):
             return any(isinstance(inner, ast.Raise | ast.Return) for inner in part.body)
     return False
 
@@ -295,12 +395,17 @@ def _is_local(function: ast.AST, name: str) -> bool:
         return True
     if any(isinstance(part, ast.Global) and name in part.names for part in inside(function)):
         return False
-    return any(isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Store) for part in inside(function))
+    return any(
+        isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Store) for part in inside(function)
+    )
 
 
 def _lives_on(module: Module, info: ClassInfo) -> bool:
     """Return whether an instance of a class outlives a request, or its attributes belong to the class itself."""
-    if any(value is not None and _is_container(module, value) for value in (*info.assigned.values(), *(declared.value for declared in info.fields.values()))) and not module.is_model(info.name):
+    if any(
+        value is not None and _is_container(module, value)
+        for value in (*info.assigned.values(), *(declared.value for declared in info.fields.values()))
+    ) and not module.is_model(info.name):
         return True
     return any(info.name in call.names and _runs_once(module, call.node) for call in module.calls.values())
 
@@ -320,13 +425,28 @@ def _attributes(module: Module, info: ClassInfo) -> Iterator[tuple[str, ast.expr
         if _is_container(module, value):
             yield name, value
     for name, declared in info.fields.items():
-        if declared.value is not None and ((_is_container(module, declared.value) and not module.is_model(info.name)) or _makes_container(module, declared.value)):
+        if declared.value is not None and (
+            (_is_container(module, declared.value) and not module.is_model(info.name))
+            or _makes_container(module, declared.value)
+        ):
             yield name, declared.value
     for function in info.methods.values():
         if function.name in {"__init__", "__post_init__"}:
             for part in inside(function):
-                targets = part.targets if isinstance(part, ast.Assign) else [part.target] if isinstance(part, ast.AnnAssign) else []
+                targets = (
+                    part.targets
+                    if isinstance(part, ast.Assign)
+                    else [part.target]
+                    if isinstance(part, ast.AnnAssign)
+                    else []
+                )
                 made = part.value if isinstance(part, ast.Assign | ast.AnnAssign) else None
                 for target in targets:
-                    if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self" and made is not None and _is_container(module, made):
+                    if (
+                        isinstance(target, ast.Attribute)
+                        and isinstance(target.value, ast.Name)
+                        and target.value.id == "self"
+                        and made is not None
+                        and _is_container(module, made)
+                    ):
                         yield target.attr, made

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 registry = Registry()
 
-_PERSONAL_COLUMNS: Final = re.compile(r"^(owner|owner_id|user_id|customer_id|account_id|author|author_id|created_by|tenant_id|email|patient_id|employee_id|subject|member_id|recipient|sender|username|owner_subject)$")
+_PERSONAL_COLUMNS: Final = re.compile(
+    r"^(owner|owner_id|user_id|customer_id|account_id|author|author_id|created_by|tenant_id|email|patient_id|employee_id|subject|member_id|recipient|sender|username|owner_subject)$"
+)
 
 
 @registry.rule("BW414", "An object fetched by id from a model that is not Owned")
@@ -43,7 +45,12 @@ def not_owned(module: Module) -> Iterator[Fault]:
             None if somebodys else "remark",
         )
     for call in calls(module):
-        if method(call) == "startswith" and len(call.node.args) == 1 and call.args[0].names & _WHO and call.receiver.constant is None:
+        if (
+            method(call) == "startswith"
+            and len(call.node.args) == 1
+            and call.args[0].names & _WHO
+            and call.receiver.constant is None
+        ):
             yield Fault(
                 call.node,
                 "A prefix is not whose it is: what belongs to `acme-labs` begins with `acme` too.",
@@ -51,7 +58,9 @@ def not_owned(module: Module) -> Iterator[Fault]:
             )
 
 
-_WHO: Final = frozenset(f"app.dependencies.{kind}.{name}" for kind in ("Caller", "Identity") for name in ("tenant", "subject"))
+_WHO: Final = frozenset(
+    f"app.dependencies.{kind}.{name}" for kind in ("Caller", "Identity") for name in ("tenant", "subject")
+)
 
 
 def _is_somebodys(module: Module, name: str, call: Call) -> bool | None:
@@ -67,31 +76,78 @@ def _is_somebodys(module: Module, name: str, call: Call) -> bool | None:
         return False
     if said & _PERSONAL:
         return True
-    conditional = any(isinstance(part, ast.Call) and "sqlalchemy.update" in module.value(part.func).names for part in inside(call.node))
+    conditional = any(
+        isinstance(part, ast.Call) and "sqlalchemy.update" in module.value(part.func).names
+        for part in inside(call.node)
+    )
     return True if not conditional and _is_changed(module, name, call) else None
 
 
 def _is_catalogued(tables: list[ClassInfo]) -> bool:
     """Return whether the key of a table is the number or word under which the world knows its rows: an ISBN, a SKU."""
-    keys = {field for info in tables for field, declared in info.fields.items() if declared.value is not None and any(isinstance(part, ast.keyword) and part.arg == "primary_key" for part in inside(declared.value))}
+    keys = {
+        field
+        for info in tables
+        for field, declared in info.fields.items()
+        if declared.value is not None
+        and any(isinstance(part, ast.keyword) and part.arg == "primary_key" for part in inside(declared.value))
+    }
     return bool(keys) and keys <= _PUBLIC_KEYS
 
 
-_PUBLIC_KEYS: Final = frozenset({"isbn", "issn", "ean", "gtin", "upc", "doi", "sku", "iata", "icao", "iso", "ticker", "locale", "language", "country", "currency", "version"})
+_PUBLIC_KEYS: Final = frozenset(
+    {
+        "isbn",
+        "issn",
+        "ean",
+        "gtin",
+        "upc",
+        "doi",
+        "sku",
+        "iata",
+        "icao",
+        "iso",
+        "ticker",
+        "locale",
+        "language",
+        "country",
+        "currency",
+        "version",
+    }
+)
 
 
 def _is_changed(module: Module, name: str, call: Call) -> bool:
     """Return whether a row of this table is changed or deleted where the call stands, or where its function is called from."""
     home = module.function_of(call.node)
-    functions = [function for function in {home, *(module.function_of(other.node) for other in module.calls.values() if home in other.functions)} if function is not None]
+    functions = [
+        function
+        for function in {
+            home,
+            *(module.function_of(other.node) for other in module.calls.values() if home in other.functions),
+        }
+        if function is not None
+    ]
     label = f"{TABLE}{name}"
     for function in functions:
         for part in inside(function):
-            targets = part.targets if isinstance(part, ast.Assign) else [part.target] if isinstance(part, ast.AugAssign) else []
-            if any(isinstance(target, ast.Attribute) and label in module.value(target.value).labels for target in targets):
+            targets = (
+                part.targets
+                if isinstance(part, ast.Assign)
+                else [part.target]
+                if isinstance(part, ast.AugAssign)
+                else []
+            )
+            if any(
+                isinstance(target, ast.Attribute) and label in module.value(target.value).labels for target in targets
+            ):
                 return True
         for other in module.calls_by_function.get(function, []):
-            if is_session_call(other) and method(other) == "delete" and any(label in value.labels for value in other.args):
+            if (
+                is_session_call(other)
+                and method(other) == "delete"
+                and any(label in value.labels for value in other.args)
+            ):
                 return True
             if "sqlalchemy.delete" in other.names and any(name in value.names for value in other.args):
                 return True
@@ -134,11 +190,27 @@ def _fetched_class(module: Module, call: Call) -> str | None:
                 if keyword.arg in {"id", "uuid", "pk"} and module.value(keyword.value).all_labels() & {INPUT, SHAPED}:
                     names = (name for each in parts for name in module.value(each).names if module.is_table(name))
                     return next(names, None)
-        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "in_" and isinstance(part.func.value, ast.Attribute) and part.func.value.attr in {"id", "uuid", "pk"} and part.args:
+        if (
+            isinstance(part, ast.Call)
+            and isinstance(part.func, ast.Attribute)
+            and part.func.attr == "in_"
+            and isinstance(part.func.value, ast.Attribute)
+            and part.func.value.attr in {"id", "uuid", "pk"}
+            and part.args
+        ):
             table = next((name for name in module.value(part.func.value.value).names if module.is_table(name)), None)
-            if table and module.value(part.args[0]).all_labels() & {INPUT, SHAPED} and ROW not in module.value(part.args[0]).all_labels():
+            if (
+                table
+                and module.value(part.args[0]).all_labels() & {INPUT, SHAPED}
+                and ROW not in module.value(part.args[0]).all_labels()
+            ):
                 return table
-        if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Attribute) and (part.left.attr in {"id", "uuid", "pk", "public_id", "reference"} or part.left.attr.endswith("_uuid")):
+        if (
+            isinstance(part, ast.Compare)
+            and isinstance(part.ops[0], ast.Eq)
+            and isinstance(part.left, ast.Attribute)
+            and (part.left.attr in {"id", "uuid", "pk", "public_id", "reference"} or part.left.attr.endswith("_uuid"))
+        ):
             table = next((name for name in module.value(part.left.value).names if module.is_table(name)), None)
             if table and module.value(part.comparators[0]).all_labels() & {INPUT, SHAPED}:
                 return table
@@ -155,7 +227,9 @@ def _statement_parts(module: Module, call: Call) -> Iterator[ast.AST]:
 def _compares_owner(module: Module, call: Call) -> bool:
     """Return whether the function looks at who is calling: `.where(Note.owner == caller.subject)`."""
     function = module.function_of(call.node)
-    return function is not None and any(isinstance(part, ast.Attribute) and part.attr in {"subject", "tenant"} for part in inside(function))
+    return function is not None and any(
+        isinstance(part, ast.Attribute) and part.attr in {"subject", "tenant"} for part in inside(function)
+    )
 
 
 _SCHEMES: Final = ("fastapi.security.",)
@@ -186,7 +260,9 @@ _MEND: Final = (
     "policy.toml, which is people's. A handler issues no tokens and checks no passwords: there is no login route. Who has no token, such as a webhook, is known by the signature "
     "of what it sends, compared by `hmac.compare_digest`."
 )
-_MESSAGE: Final = "This decides by itself who is calling. It checks less than the service does, and is forgotten when that changes."
+_MESSAGE: Final = (
+    "This decides by itself who is calling. It checks less than the service does, and is forgotten when that changes."
+)
 
 
 @registry.rule("BW415", "Authentication of its own")
@@ -195,14 +271,36 @@ def own_authentication(module: Module) -> Iterator[Fault]:
     for call in calls(module):
         name = next((name for name in sorted(call.names) if name.startswith(_SCHEMES)), None)
         if (
-            (name is not None and name.rpartition(".")[2] not in {"SecurityScopes", "HTTPAuthorizationCredentials", "HTTPBasicCredentials"})
-            or (any(name.startswith(_LIBRARIES) for name in call.names) and not any(name.rpartition(".")[2].endswith(("Error", "Exception")) for name in call.names))
-            or (method(call) in {"get", "getlist"} and BODY in call.receiver.labels and call.args and call.args[0].constant is not None and _CREDENTIALS.match(str(call.args[0].constant.value)))
-            or (named(call, {"fastapi.HTTPException"}) and _says_401(module, call) and not _is_signature(module, call.node))
+            (
+                name is not None
+                and name.rpartition(".")[2]
+                not in {"SecurityScopes", "HTTPAuthorizationCredentials", "HTTPBasicCredentials"}
+            )
+            or (
+                any(name.startswith(_LIBRARIES) for name in call.names)
+                and not any(name.rpartition(".")[2].endswith(("Error", "Exception")) for name in call.names)
+            )
+            or (
+                method(call) in {"get", "getlist"}
+                and BODY in call.receiver.labels
+                and call.args
+                and call.args[0].constant is not None
+                and _CREDENTIALS.match(str(call.args[0].constant.value))
+            )
+            or (
+                named(call, {"fastapi.HTTPException"})
+                and _says_401(module, call)
+                and not _is_signature(module, call.node)
+            )
         ):
             yield Fault(call.node, _MESSAGE, _MEND)
     for node in module.walk(ast.Subscript):
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and _CREDENTIALS.match(str(node.slice.value)) and BODY in module.value(node.value).labels:
+        if (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.slice, ast.Constant)
+            and _CREDENTIALS.match(str(node.slice.value))
+            and BODY in module.value(node.value).labels
+        ):
             yield Fault(node, _MESSAGE, _MEND)
     for _, parameter in input_parameters(module):
         if parameter.source not in {"header", "cookie"}:
@@ -227,10 +325,15 @@ def _alias(markers: Iterator[ast.Call]) -> str | None:
 def _says_401(module: Module, call: Call) -> bool:
     node = argument_node(call, 0, "status_code")
     value = module.value(node)
-    return (value.constant is not None and value.constant.value == 401) or any("401" in name for name in value.names)  # noqa: PLR2004 - a status
+    return (value.constant is not None and value.constant.value == 401) or any("401" in name for name in value.names)
 
 
 def _is_signature(module: Module, node: ast.AST) -> bool:
     """A webhook is told by its signature: no bearer of a token sends it."""
     function = module.function_of(node)
-    return function is not None and any(isinstance(part, ast.Attribute | ast.Name) and (part.attr if isinstance(part, ast.Attribute) else part.id) in {"compare_digest", "hmac", "verify_signature"} for part in inside(function))
+    return function is not None and any(
+        isinstance(part, ast.Attribute | ast.Name)
+        and (part.attr if isinstance(part, ast.Attribute) else part.id)
+        in {"compare_digest", "hmac", "verify_signature"}
+        for part in inside(function)
+    )

@@ -41,7 +41,9 @@ def _filled_in(module: Module) -> Iterator[Fault]:
     """Point at where the inside is put into a model of an answer, in a helper say, once it is known to go out."""
     models = answer_models(module)
     for call in calls(module):
-        for node in (*call.node.args, *(keyword.value for keyword in call.node.keywords)) if call.names & models else ():
+        for node in (
+            (*call.node.args, *(keyword.value for keyword in call.node.keywords)) if call.names & models else ()
+        ):
             labels = module.value(node).all_labels()
             if labels & {ERROR, INTERNAL}:
                 yield _fault(_culprit(module, node), labels)
@@ -84,7 +86,12 @@ def _reached(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_exception_handler(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    return any(isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute) and decorator.func.attr == "exception_handler" for decorator in function.decorator_list)
+    return any(
+        isinstance(decorator, ast.Call)
+        and isinstance(decorator.func, ast.Attribute)
+        and decorator.func.attr == "exception_handler"
+        for decorator in function.decorator_list
+    )
 
 
 def _culprit(module: Module, node: ast.expr) -> ast.expr:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 registry = Registry()
 
-_UTC_NAIVE: Final = frozenset({"datetime.datetime.utcnow", "datetime.datetime.utcfromtimestamp", "datetime.datetime.today"})
+_UTC_NAIVE: Final = frozenset(
+    {"datetime.datetime.utcnow", "datetime.datetime.utcfromtimestamp", "datetime.datetime.today"}
+)
 _NEEDS_ZONE: Final = {
     "datetime.datetime.now": 0,
     "datetime.datetime.fromtimestamp": 1,
@@ -26,7 +28,9 @@ _NEEDS_ZONE: Final = {
     "datetime.datetime.combine": 2,
 }
 _MEND: Final = "`datetime.now(UTC)`, with `from datetime import UTC, datetime`."
-_MESSAGE: Final = "This time has no zone. Compared with one that has, it raises; stored and read elsewhere, it is off by hours."
+_MESSAGE: Final = (
+    "This time has no zone. Compared with one that has, it raises; stored and read elsewhere, it is off by hours."
+)
 
 
 @registry.rule("BW412", "A time without a zone")
@@ -49,7 +53,11 @@ def naive(module: Module) -> Iterator[Fault]:
                 yield Fault(item.node, _MESSAGE, mend)
             for given in wrong:
                 message = "A time by somebody's clock on the wall is taken for UTC. It is off by the hours between, and by another number of them in summer."
-                yield Fault(given, message, "`wanted.local.replace(tzinfo=ZoneInfo(place.zone)).astimezone(UTC)`, with the zone of the place.")
+                yield Fault(
+                    given,
+                    message,
+                    "`wanted.local.replace(tzinfo=ZoneInfo(place.zone)).astimezone(UTC)`, with the zone of the place.",
+                )
 
 
 def _given_a_zone(module: Module, name: str) -> tuple[bool, list[ast.Call]]:
@@ -62,14 +70,20 @@ def _given_a_zone(module: Module, name: str) -> tuple[bool, list[ast.Call]]:
         if not isinstance(read, ast.Attribute) or (read.attr not in _PARTS and not _gets_zone(module, use)):
             return False, []
         call = module.parents.get(read)
-        zones = [keyword.value for keyword in call.keywords if keyword.arg == "tzinfo"] if isinstance(call, ast.Call) else []
+        zones = (
+            [keyword.value for keyword in call.keywords if keyword.arg == "tzinfo"]
+            if isinstance(call, ast.Call)
+            else []
+        )
         if isinstance(call, ast.Call) and any(module.value(zone).names & _UTC for zone in zones):
             wrong.append(call)
         zoned = zoned or (bool(zones) and call not in wrong)
     return zoned, wrong
 
 
-_PARTS: Final = frozenset({"year", "month", "day", "hour", "minute", "second", "microsecond", "weekday", "isoweekday", "date", "time", "fold"})
+_PARTS: Final = frozenset(
+    {"year", "month", "day", "hour", "minute", "second", "microsecond", "weekday", "isoweekday", "date", "time", "fold"}
+)
 _UTC: Final = frozenset({"datetime.UTC", "datetime.timezone.utc"})
 
 
@@ -98,8 +112,16 @@ def _hands_zone(call: Call) -> bool:
     """Return whether a zone is handed on too: `partial(datetime.now, UTC)`, `map(datetime.fromtimestamp, seconds, repeat(UTC))`."""
     if not call.keywords.keys().isdisjoint({"tz", "tzinfo", "**"}):
         return True
-    given = {name for value in call.args for part in (value, value.items) if part is not None for name in (*part.names, *part.types)}
-    return any(name.startswith(("datetime.UTC", "datetime.timezone", "zoneinfo.", "itertools.repeat")) for name in given)
+    given = {
+        name
+        for value in call.args
+        for part in (value, value.items)
+        if part is not None
+        for name in (*part.names, *part.types)
+    }
+    return any(
+        name.startswith(("datetime.UTC", "datetime.timezone", "zoneinfo.", "itertools.repeat")) for name in given
+    )
 
 
 def _has_zone(call: Call, position: int) -> bool:
@@ -113,7 +135,10 @@ def _gets_zone(module: Module, node: ast.AST) -> bool:
     if not isinstance(parent, ast.Attribute) or not isinstance(outer, ast.Call):
         return False
     if parent.attr == "replace":
-        return any(keyword.arg == "tzinfo" and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is None) for keyword in outer.keywords)
+        return any(
+            keyword.arg == "tzinfo" and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is None)
+            for keyword in outer.keywords
+        )
     return parent.attr == "astimezone"
 
 
@@ -122,7 +147,10 @@ def _format(call: Call) -> str:
     return str(said.constant.value) if said is not None and said.constant is not None else ""
 
 
-_FLOATS: Final = frozenset({"builtins.float"} | {f"pydantic.{name}" for name in ("PositiveFloat", "NonNegativeFloat", "confloat", "FiniteFloat", "StrictFloat")})
+_FLOATS: Final = frozenset(
+    {"builtins.float"}
+    | {f"pydantic.{name}" for name in ("PositiveFloat", "NonNegativeFloat", "confloat", "FiniteFloat", "StrictFloat")}
+)
 
 
 @registry.rule("BW413", "Money in a float")
@@ -153,7 +181,11 @@ def _assigned_floats(module: Module) -> Iterator[ast.AST]:
         if _makes_float(module, assign.value) or _calls_float_column(module, assign.value):
             yield assign
     given = [(keyword.arg, keyword.value) for keyword in module.walk(ast.keyword) if isinstance(keyword, ast.keyword)]
-    given += [(str(key.value), value) for value, key in module.keys.items() if isinstance(key, ast.Constant) and isinstance(value, ast.expr)]
+    given += [
+        (str(key.value), value)
+        for value, key in module.keys.items()
+        if isinstance(key, ast.Constant) and isinstance(value, ast.expr)
+    ]
     yield from (value for name, value in given if name and is_money(name) and _makes_float(module, value))
 
 
@@ -168,13 +200,19 @@ def _computed_floats(module: Module) -> Iterator[ast.AST]:
         if named(call, {"builtins.float"}) and call.node.args and _is_amount(call.node.args[0]):
             yield call.node
         factors = _multiplied(call)
-        if any(_is_amount(factor) for factor in factors) and any(_is_float_factor(module, part) for factor in factors for part in _elements(factor)):
+        if any(_is_amount(factor) for factor in factors) and any(
+            _is_float_factor(module, part) for factor in factors for part in _elements(factor)
+        ):
             yield call.node
 
 
 def _multiplied(call: Call) -> list[ast.expr]:
     """Return what `reduce(operator.mul, factors, price)` and `math.prod(factors, start=price)` multiply or add."""
-    if named(call, {"functools.reduce"}) and call.args and call.args[0].names & {"operator.mul", "operator.truediv", "operator.add"}:
+    if (
+        named(call, {"functools.reduce"})
+        and call.args
+        and call.args[0].names & {"operator.mul", "operator.truediv", "operator.add"}
+    ):
         return call.node.args[1:]
     if named(call, {"math.prod", "builtins.sum", "math.sumprod"}):
         return [*call.node.args, *(keyword.value for keyword in call.node.keywords)]
@@ -206,7 +244,12 @@ def _calls_float_column(module: Module, node: ast.expr) -> bool:
     if not isinstance(node, ast.Call):
         return False
     floats = {"sqlalchemy.Float", "sqlalchemy.REAL", "sqlalchemy.Double", "sqlalchemy.FLOAT", "sqlalchemy.types.Float"}
-    return any((module.resolve(part) or "") in floats for argument in node.args for part in inside(argument) if isinstance(part, ast.Name | ast.Attribute))
+    return any(
+        (module.resolve(part) or "") in floats
+        for argument in node.args
+        for part in inside(argument)
+        if isinstance(part, ast.Name | ast.Attribute)
+    )
 
 
 def _is_float(node: ast.expr) -> bool:
@@ -225,14 +268,22 @@ def _is_quotient(module: Module, node: ast.expr) -> bool:
         return False
     if isinstance(node.op, ast.Div) and not _is_amount(node.left):
         return not any(_is_exact(module, part) for part in inside(node))
-    return isinstance(node.op, ast.Add | ast.Sub | ast.Mult) and (_is_quotient(module, node.left) or _is_quotient(module, node.right))
+    return isinstance(node.op, ast.Add | ast.Sub | ast.Mult) and (
+        _is_quotient(module, node.left) or _is_quotient(module, node.right)
+    )
 
 
 def _is_exact(module: Module, node: ast.AST) -> bool:
     """Return whether an expression is, or may be, a number or path that `/` leaves exact: a Decimal, a Fraction, a column."""
     value = module.value(node)
     kinds = value.types | value.names
-    return any(kind.startswith(("decimal.", "fractions.", "pathlib.", "datetime.", "sqlalchemy.", "app.")) for kind in kinds) or "row" in value.labels
+    return (
+        any(
+            kind.startswith(("decimal.", "fractions.", "pathlib.", "datetime.", "sqlalchemy.", "app."))
+            for kind in kinds
+        )
+        or "row" in value.labels
+    )
 
 
 def _makes_float(module: Module, node: ast.expr) -> bool:
@@ -243,7 +294,9 @@ def _makes_float(module: Module, node: ast.expr) -> bool:
         if "builtins.float" in names:
             return True
         if "builtins.round" in names or "builtins.sum" in names:
-            return any(_makes_float(module, each) for argument in node.args for each in _elements(argument)) or any(isinstance(part, ast.expr) and _is_float(part) for argument in node.args for part in inside(argument))
+            return any(_makes_float(module, each) for argument in node.args for each in _elements(argument)) or any(
+                isinstance(part, ast.expr) and _is_float(part) for argument in node.args for part in inside(argument)
+            )
     if isinstance(node, ast.BinOp):
         return _makes_float(module, node.left) or _makes_float(module, node.right)
     return "builtins.float" in module.value(node).types and not isinstance(node, ast.Constant)

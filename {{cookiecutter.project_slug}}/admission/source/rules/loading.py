@@ -47,14 +47,20 @@ def _is_default(module: Module, node: ast.AST) -> bool:
     """Return whether an expression is a default of a parameter, a field or a column, and is evaluated with the module."""
     child = node
     for parent in module.ancestors(node):
-        if is_function(parent) or (isinstance(parent, ast.keyword) and (parent.arg or "").startswith(("example", "json_schema", "description"))):
+        if is_function(parent) or (
+            isinstance(parent, ast.keyword) and (parent.arg or "").startswith(("example", "json_schema", "description"))
+        ):
             return False
         if isinstance(parent, ast.arguments):
             owner = module.parents.get(parent)
             return not isinstance(owner, ast.Lambda) or any(child is default for default in parent.defaults)
         if isinstance(parent, ast.AnnAssign | ast.Assign):
             home = module.parents.get(parent)
-            return isinstance(home, ast.ClassDef) and child is parent.value and (module.is_model(f".{home.name}") or module.is_table(f".{home.name}"))
+            return (
+                isinstance(home, ast.ClassDef)
+                and child is parent.value
+                and (module.is_model(f".{home.name}") or module.is_table(f".{home.name}"))
+            )
         child = parent
     return False
 
@@ -77,7 +83,11 @@ def unasked(module: Module) -> Iterator[Fault]:
             if any(_only_tells(module, function) for function in _providers(module.value(node))):
                 yield _unread(node)
         for parameter in route.parameters:
-            if parameter.depends is not None and not _is_read(route, parameter.name) and any(_only_tells(module, function) for function in _providers(module.value(parameter.depends))):
+            if (
+                parameter.depends is not None
+                and not _is_read(route, parameter.name)
+                and any(_only_tells(module, function) for function in _providers(module.value(parameter.depends)))
+            ):
                 yield _unread(parameter.node)
 
 
@@ -94,14 +104,22 @@ def _providers(value: Value) -> Iterator[FunctionNode]:
 
 
 def _is_read(route: Route, name: str) -> bool:
-    return any(isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Load) for step in route.node.body for part in inside(step))
+    return any(
+        isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Load)
+        for step in route.node.body
+        for part in inside(step)
+    )
 
 
 def _only_tells(module: Module, function: FunctionNode) -> bool:
     """Return whether a function answers a truth and raises nothing, itself or in what it calls."""
     if not is_definition(function) or not module.annotation(function.returns).types & {"builtins.bool"}:
         return False
-    if any(name.startswith("app.") and not name.startswith("app.dependencies.") for call in module.calls_by_function.get(function, []) for name in call.names):
+    if any(
+        name.startswith("app.") and not name.startswith("app.dependencies.")
+        for call in module.calls_by_function.get(function, [])
+        for name in call.names
+    ):
         return False  # a helper of another module may raise
     reached = [function, *(other for call in module.calls_by_function.get(function, []) for other in call.functions)]
     return not any(isinstance(part, ast.Raise | ast.Yield) for each in reached for part in inside(each))

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from admission.source.module import Module
 
-_DECIDING: Final = frozenset({"pg_advisory_xact_lock", "rowcount", "IntegrityError", "UniqueViolation", "StaleDataError"})
+_DECIDING: Final = frozenset(
+    {"pg_advisory_xact_lock", "rowcount", "IntegrityError", "UniqueViolation", "StaleDataError"}
+)
 _READS: Final = 8
 """Expressions behind a row that are looked at."""
 
@@ -53,7 +55,9 @@ def is_held(module: Module, function: ast.AST, row: ast.expr) -> bool:
     callers = module.callers.get(function, [])
     position = _position(function, row) if callers else None
     if position is not None and isinstance(row, ast.Name):
-        return all((value := call.argument(position, row.id)) is not None and LOCKED in value.labels for call in callers)
+        return all(
+            (value := call.argument(position, row.id)) is not None and LOCKED in value.labels for call in callers
+        )
     if LOCKED in module.value(row).labels:
         return True
     paths, rows = _held(module, function)
@@ -63,14 +67,18 @@ def is_held(module: Module, function: ast.AST, row: ast.expr) -> bool:
     if name in rows:
         return True
     reads = _reads_of(module, function, name)
-    return not reads or any(path in paths or path.partition(".")[0] in rows for read in reads for path in _paths(module, read))
+    return not reads or any(
+        path in paths or path.partition(".")[0] in rows for read in reads for path in _paths(module, read)
+    )
 
 
 def _position(function: ast.AST, row: ast.expr) -> int | None:
     """Return at which place of a call a parameter is handed over; None for what is none."""
     arguments = getattr(function, "args", None)
     names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)] if arguments is not None else []
-    return names.index(row.id) - (names[0] in {"self", "cls"}) if isinstance(row, ast.Name) and row.id in names else None
+    return (
+        names.index(row.id) - (names[0] in {"self", "cls"}) if isinstance(row, ast.Name) and row.id in names else None
+    )
 
 
 def _held(module: Module, function: ast.AST) -> tuple[set[str], set[str]]:
@@ -78,7 +86,11 @@ def _held(module: Module, function: ast.AST) -> tuple[set[str], set[str]]:
     paths: set[str] = set()
     rows: set[str] = set()
     for part in inside(function):
-        if isinstance(part, ast.Name) and LOCKED in module.value(part).labels and not any("sqlalchemy" in kind for kind in module.value(part).types):
+        if (
+            isinstance(part, ast.Name)
+            and LOCKED in module.value(part).labels
+            and not any("sqlalchemy" in kind for kind in module.value(part).types)
+        ):
             rows.add(part.id)
             paths |= {path for read in _reads_of(module, function, part.id) for path in _paths(module, read)}
         elif isinstance(part, ast.Call) and (_locks(part) or _locks(part.func)):
@@ -86,7 +98,11 @@ def _held(module: Module, function: ast.AST) -> tuple[set[str], set[str]]:
             if isinstance(part.func, ast.Attribute) and part.func.attr == "refresh":
                 rows |= {argument.id for argument in part.args if isinstance(argument, ast.Name)}
     for provider in dependencies_of(module, function) if rows else ():
-        paths |= {argument.arg for argument in (*provider.args.args, *provider.args.kwonlyargs)} if locks(provider) else set()
+        paths |= (
+            {argument.arg for argument in (*provider.args.args, *provider.args.kwonlyargs)}
+            if locks(provider)
+            else set()
+        )
     return paths - SESSION_NAMES, rows
 
 
@@ -102,7 +118,9 @@ def _reads_of(module: Module, function: ast.AST, name: str) -> list[ast.expr]:
         seen.add(current)
         for made in (*module.given.get((function, current), ()), *module.taken_from.get((function, current), ())):
             found[made] = None
-            waiting += [part.id for part in inside(made) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)]
+            waiting += [
+                part.id for part in inside(made) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)
+            ]
     return list(found)
 
 
@@ -112,10 +130,20 @@ def _paths(module: Module, node: ast.AST) -> Iterator[str]:
         if not isinstance(part, ast.Name | ast.Attribute) or isinstance(module.parents.get(part), ast.Attribute):
             continue
         parent = module.parents.get(part)
-        place = part.value if isinstance(part, ast.Attribute) and isinstance(parent, ast.Call) and parent.func is part else part
+        place = (
+            part.value
+            if isinstance(part, ast.Attribute) and isinstance(parent, ast.Call) and parent.func is part
+            else part
+        )
         path = path_of(place)
-        if path is None or isinstance(place, ast.Name) and isinstance(parent, ast.Call) and parent.func is place:
+        if path is None or (isinstance(place, ast.Name) and isinstance(parent, ast.Call) and parent.func is place):
             continue
         value = module.value(place)
-        if not path[:1].isupper() and path.partition(".")[0] != "self" and not value.types & SESSIONS and not value.functions and path not in SESSION_NAMES:
+        if (
+            not path[:1].isupper()
+            and path.partition(".")[0] != "self"
+            and not value.types & SESSIONS
+            and not value.functions
+            and path not in SESSION_NAMES
+        ):
             yield path

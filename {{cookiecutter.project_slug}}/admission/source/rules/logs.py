@@ -89,7 +89,12 @@ def leaked(module: Module) -> Iterator[Fault]:
             if any(_is_hashed(module, part, hashed, call.node) for part in inside(node)):
                 told.add(SECRET)
         for keyword in call.node.keywords:
-            if keyword.arg is not None and sensitivity(keyword.arg) and module.value(keyword.value).constant is None and not _is_harmless(module, keyword.value):
+            if (
+                keyword.arg is not None
+                and sensitivity(keyword.arg)
+                and module.value(keyword.value).constant is None
+                and not _is_harmless(module, keyword.value)
+            ):
                 told |= sensitivity(keyword.arg)
         if not told:
             continue
@@ -107,18 +112,29 @@ def _kept_as_hashes(module: Module) -> set[str]:
     for node in module.walk(ast.Compare, ast.keyword):
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq):
             pair = (node.left, node.comparators[0])
-            sides += [other for one, other in (pair, pair[::-1]) if isinstance(one, ast.Attribute) and _HASH_OF_SECRET.search(one.attr)]
+            sides += [
+                other
+                for one, other in (pair, pair[::-1])
+                if isinstance(one, ast.Attribute) and _HASH_OF_SECRET.search(one.attr)
+            ]
         elif isinstance(node, ast.keyword) and node.arg and _HASH_OF_SECRET.search(node.arg):
             sides.append(node.value)
     found: set[str] = set()
     for side in sides:
         for origin in origins(module, side):
-            for call in (part for part in inside(origin) if isinstance(part, ast.Call) and any(name.startswith("hashlib.") for name in module.value(part.func).names)):
+            for call in (
+                part
+                for part in inside(origin)
+                if isinstance(part, ast.Call)
+                and any(name.startswith("hashlib.") for name in module.value(part.func).names)
+            ):
                 found |= {name for argument in call.args for name in names_in(argument) if name not in _KEEPING}
     return found
 
 
-_HASH_OF_SECRET: Final = re.compile(r"(^|_)(token|key|code|secret|pin|password|passcode|otp|credential)s?_(hash|digest)$")
+_HASH_OF_SECRET: Final = re.compile(
+    r"(^|_)(token|key|code|secret|pin|password|passcode|otp|credential)s?_(hash|digest)$"
+)
 _KEEPING: Final = frozenset({"encode", "strip", "lower", "upper", "get_secret_value"})
 
 
@@ -130,7 +146,9 @@ def _is_hashed(module: Module, node: ast.AST, hashed: set[str], log: ast.Call) -
     for parent in module.ancestors(node):
         if parent is log:
             return True
-        if isinstance(parent, ast.Compare) or (isinstance(parent, ast.Call) and not module.value(parent.func).names & {"builtins.str", "builtins.repr"}):
+        if isinstance(parent, ast.Compare) or (
+            isinstance(parent, ast.Call) and not module.value(parent.func).names & {"builtins.str", "builtins.repr"}
+        ):
             return False  # a length, a hash, a test of it
     return False
 
@@ -144,7 +162,9 @@ def _notes(call: Call) -> bool:
     if verb in _LEVELS or verb in _BINDING:
         if any(name.startswith(("logging.", "structlog.", "loguru.")) for name in call.names):
             return True
-        return isinstance(call.node.func, ast.Attribute) and bool(_LOGGERS.search(ast.unparse(call.node.func.value).removesuffix("()")))
+        return isinstance(call.node.func, ast.Attribute) and bool(
+            _LOGGERS.search(ast.unparse(call.node.func.value).removesuffix("()"))
+        )
     if verb in _SPANS:
         return True
     return any(name.startswith("logging.") and name.rpartition(".")[2] in _LEVELS for name in call.names)
@@ -189,12 +209,21 @@ def _formatted(module: Module, node: ast.AST) -> set[str]:
                 told |= _kinds(module, module.value(part.value))
             elif isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mod):
                 told |= _kinds(module, module.value(part.right))
-            elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"format", "join"}:
+            elif (
+                isinstance(part, ast.Call)
+                and isinstance(part.func, ast.Attribute)
+                and part.func.attr in {"format", "join"}
+            ):
                 for argument in part.args:
                     told |= _kinds(module, module.value(argument))
             elif isinstance(part, ast.Dict):
                 for key, element in zip(part.keys, part.values, strict=True):
-                    if isinstance(key, ast.Constant) and isinstance(key.value, str) and module.value(element).constant is None and not _is_harmless(module, element):
+                    if (
+                        isinstance(key, ast.Constant)
+                        and isinstance(key.value, str)
+                        and module.value(element).constant is None
+                        and not _is_harmless(module, element)
+                    ):
                         told |= sensitivity(key.value)
     return told
 
@@ -229,4 +258,10 @@ def _is_harmless(module: Module, node: ast.expr) -> bool:
 
 def method_name(node: ast.Call) -> str:
     """Return the last part of what a call calls."""
-    return node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+    return (
+        node.func.attr
+        if isinstance(node.func, ast.Attribute)
+        else node.func.id
+        if isinstance(node.func, ast.Name)
+        else ""
+    )

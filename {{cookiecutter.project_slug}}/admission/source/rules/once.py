@@ -38,7 +38,11 @@ def not_once(module: Module) -> Iterator[Fault]:
             if key.lineno != call.node.lineno:
                 yield Fault(key, message, _KEY_MEND)
         elif method(call) in _EFFECTS and is_upstream(call) and _is_same_each_time(module, call, key):
-            yield Fault(call.node, "Each round of this loop has the same key, so the other service takes all of them for the first: one is done.", _KEY_MEND)
+            yield Fault(
+                call.node,
+                "Each round of this loop has the same key, so the other service takes all of them for the first: one is done.",
+                _KEY_MEND,
+            )
     for route in module.routes:
         if _is_webhook(module, route.node) and not _remembers(module, route.node):
             for node in _added(module, route.node):
@@ -48,17 +52,40 @@ def not_once(module: Module) -> Iterator[Fault]:
                     "Keep the event's id in a table whose key it is: `async with session.begin_nested(): session.add(Event(id=event.id))`, and answer where `IntegrityError` says that it was there.",
                 )
         if route.methods == ("PUT",):
-            yield from (Fault(node, "PUT is repeated by clients and proxies, for it changes nothing the second time. This adds each time.", "Set what the client wants it to be, `line.quantity = wanted.quantity`; what adds is a POST, which has an Idempotency-Key.") for node in _added(module, route.node))
+            yield from (
+                Fault(
+                    node,
+                    "PUT is repeated by clients and proxies, for it changes nothing the second time. This adds each time.",
+                    "Set what the client wants it to be, `line.quantity = wanted.quantity`; what adds is a POST, which has an Idempotency-Key.",
+                )
+                for node in _added(module, route.node)
+            )
 
 
 def _is_webhook(module: Module, function: ast.AST) -> bool:
     """Return whether a handler knows who sends by a signature, as webhooks are."""
-    return any(named(call, {"hmac.compare_digest", "secrets.compare_digest"}) for call in module.calls_by_function.get(function, [])) and any(isinstance(part, ast.Attribute) and "fastapi.Request.body" in module.value(part).names for part in inside(function))
+    return any(
+        named(call, {"hmac.compare_digest", "secrets.compare_digest"})
+        for call in module.calls_by_function.get(function, [])
+    ) and any(
+        isinstance(part, ast.Attribute) and "fastapi.Request.body" in module.value(part).names
+        for part in inside(function)
+    )
 
 
 def _remembers(module: Module, function: ast.AST) -> bool:
     """Return whether a handler stores something of what came, or looks at what a statement changed."""
-    return is_settled(function) or any(is_session_call(call) and method(call) in {"add", "add_all", "merge"} for call in module.calls_by_function.get(function, [])) or any(isinstance(part, ast.Name | ast.Attribute) and "sqlalchemy.insert" in module.value(part).names for part in inside(function))
+    return (
+        is_settled(function)
+        or any(
+            is_session_call(call) and method(call) in {"add", "add_all", "merge"}
+            for call in module.calls_by_function.get(function, [])
+        )
+        or any(
+            isinstance(part, ast.Name | ast.Attribute) and "sqlalchemy.insert" in module.value(part).names
+            for part in inside(function)
+        )
+    )
 
 
 def _is_drawn(module: Module, node: ast.AST) -> bool:
@@ -71,8 +98,12 @@ def _is_same_each_time(module: Module, call: Call, key: ast.expr | None) -> bool
     for loop in module.ancestors(call.node):
         if loop is function:
             return False
-        if isinstance(loop, ast.For | ast.AsyncFor | ast.While) and not is_inside(call.node, getattr(loop, "iter", call.node) if isinstance(loop, ast.For | ast.AsyncFor) else loop.test):
-            changing = {part.id for part in inside(loop) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+        if isinstance(loop, ast.For | ast.AsyncFor | ast.While) and not is_inside(
+            call.node, getattr(loop, "iter", call.node) if isinstance(loop, ast.For | ast.AsyncFor) else loop.test
+        ):
+            changing = {
+                part.id for part in inside(loop) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+            }
             return key is None or not any(isinstance(part, ast.Name) and part.id in changing for part in inside(key))
     return False
 
@@ -80,17 +111,39 @@ def _is_same_each_time(module: Module, call: Call, key: ast.expr | None) -> bool
 def _added(module: Module, function: ast.AST) -> Iterator[ast.AST]:
     """Yield where what the client sent is added to what a row holds."""
     for node in inside(function):
-        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute) and isinstance(node.op, ast.Add | ast.Sub):
+        if (
+            isinstance(node, ast.AugAssign)
+            and isinstance(node.target, ast.Attribute)
+            and isinstance(node.op, ast.Add | ast.Sub)
+        ):
             if ROW in module.value(node.target.value).labels and _is_input(module, node.value):
                 yield node
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and ROW in module.value(node.targets[0].value).labels:
+        elif (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Attribute)
+            and ROW in module.value(node.targets[0].value).labels
+        ):
             path = path_of(node.targets[0])
             for part in inside(node.value):
-                if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Add | ast.Sub) and path_of(part.left) == path and _is_input(module, part.right):
+                if (
+                    isinstance(part, ast.BinOp)
+                    and isinstance(part.op, ast.Add | ast.Sub)
+                    and path_of(part.left) == path
+                    and _is_input(module, part.right)
+                ):
                     yield node
-        elif isinstance(node, ast.keyword) and isinstance(node.value, ast.BinOp) and isinstance(node.value.op, ast.Add | ast.Sub):
+        elif (
+            isinstance(node, ast.keyword)
+            and isinstance(node.value, ast.BinOp)
+            and isinstance(node.value.op, ast.Add | ast.Sub)
+        ):
             column = node.value.left
-            if isinstance(column, ast.Attribute) and column.attr == node.arg and any(module.is_table(name) for name in module.value(column.value).names) and _is_input(module, node.value.right):
+            if (
+                isinstance(column, ast.Attribute)
+                and column.attr == node.arg
+                and any(module.is_table(name) for name in module.value(column.value).names)
+                and _is_input(module, node.value.right)
+            ):
                 yield node.value
 
 
@@ -99,7 +152,14 @@ def _is_input(module: Module, node: ast.expr) -> bool:
     return bool(labels & {INPUT, SHAPED}) and ROW not in labels
 
 
-_VOID: Final = frozenset({"sqlalchemy.exc.IntegrityError", "sqlalchemy.exc.SQLAlchemyError", "sqlalchemy.exc.DBAPIError", "sqlalchemy.exc.DatabaseError"})
+_VOID: Final = frozenset(
+    {
+        "sqlalchemy.exc.IntegrityError",
+        "sqlalchemy.exc.SQLAlchemyError",
+        "sqlalchemy.exc.DBAPIError",
+        "sqlalchemy.exc.DatabaseError",
+    }
+)
 _SENDING: Final = frozenset({"flush", "execute", "scalar", "scalars", "merge"})
 
 
@@ -114,10 +174,18 @@ def undone(module: Module) -> Iterator[Fault]:
                     "The error behind this undoes it: the service rolls back what comes with an answer of 400 or more. A count of failed tries stays at zero.",
                     "Return an answer that says no, `return Opened(open=False)`, where the write has to stay; or write nothing.",
                 )
-                yield Fault(node, "This error undoes the write before it.", "Return an answer that says no where the write has to stay.")
+                yield Fault(
+                    node,
+                    "This error undoes the write before it.",
+                    "Return an answer that says no where the write has to stay.",
+                )
     for attempt in module.walk(ast.Try):
         for handler in attempt.handlers if isinstance(attempt, ast.Try) else ():
-            if handler.type is not None and kinds_of(module, [handler.type]) & _VOID and _goes_on_without_savepoint(module, attempt, handler):
+            if (
+                handler.type is not None
+                and kinds_of(module, [handler.type]) & _VOID
+                and _goes_on_without_savepoint(module, attempt, handler)
+            ):
                 yield Fault(
                     handler,
                     "After this error the transaction is void: what follows fails, and what was written before is lost with it.",
@@ -130,7 +198,12 @@ def _steps_before(module: Module, node: ast.AST) -> list[ast.stmt]:
     block = module.parents.get(node)
     for body in (getattr(block, name, None) for name in ("body", "orelse", "finalbody")):
         if isinstance(body, list) and node in body:
-            return list(body[: body.index(node)]) if isinstance(block, ast.If | ast.ExceptHandler | ast.For | ast.While) or body is not getattr(block, "body", None) else []
+            return (
+                list(body[: body.index(node)])
+                if isinstance(block, ast.If | ast.ExceptHandler | ast.For | ast.While)
+                or body is not getattr(block, "body", None)
+                else []
+            )
     return []
 
 
@@ -151,25 +224,42 @@ _FAILURE: Final = 400
 def _writes(module: Module, step: ast.stmt) -> bool:
     """Return whether a statement changes a row, or adds one, or puts something into the outbox."""
     if isinstance(step, ast.AugAssign | ast.Assign):
-        targets = [step.target] if isinstance(step, ast.AugAssign) else [part for target in step.targets for part in (target.elts if isinstance(target, ast.Tuple) else [target])]
+        targets = (
+            [step.target]
+            if isinstance(step, ast.AugAssign)
+            else [
+                part for target in step.targets for part in (target.elts if isinstance(target, ast.Tuple) else [target])
+            ]
+        )
         return any(isinstance(target, ast.Attribute) and ROW in module.value(target.value).labels for target in targets)
     for part in inside(step) if isinstance(step, ast.Expr) else ():
         call = module.calls.get(part) if isinstance(part, ast.Call) else None
-        if call is not None and ((is_session_call(call) and method(call) in {"add", "add_all"}) or "app.dependencies.Outbox.add" in call.names):
+        if call is not None and (
+            (is_session_call(call) and method(call) in {"add", "add_all"})
+            or "app.dependencies.Outbox.add" in call.names
+        ):
             return True
         if call is not None and is_session_call(call) and method(call) == "execute":
-            return any(isinstance(inner, ast.Call) and module.value(inner.func).names & {"sqlalchemy.update", "sqlalchemy.insert", "sqlalchemy.delete"} for inner in inside(call.node))
+            return any(
+                isinstance(inner, ast.Call)
+                and module.value(inner.func).names & {"sqlalchemy.update", "sqlalchemy.insert", "sqlalchemy.delete"}
+                for inner in inside(call.node)
+            )
     return False
 
 
 def _goes_on_without_savepoint(module: Module, attempt: ast.AST, handler: ast.ExceptHandler) -> bool:
-    if any(isinstance(part, ast.Raise) or _refuses(module, part) for part in inside(handler)) or any(_is_savepoint(parent) for parent in module.ancestors(handler)):
+    if any(isinstance(part, ast.Raise) or _refuses(module, part) for part in inside(handler)) or any(
+        _is_savepoint(parent) for parent in module.ancestors(handler)
+    ):
         return False
     for part in (part for step in getattr(attempt, "body", []) for part in inside(step)):
         call = module.calls.get(part) if isinstance(part, ast.Call) else None
         if call is None or not is_session_call(call):
             continue
-        if method(call) in _SENDING and not any(_is_savepoint(parent) for parent in module.ancestors(part) if is_inside(parent, attempt)):
+        if method(call) in _SENDING and not any(
+            _is_savepoint(parent) for parent in module.ancestors(part) if is_inside(parent, attempt)
+        ):
             return True
     return False
 
@@ -188,4 +278,8 @@ def _is_error(module: Module, status: ast.expr) -> bool:
 
 
 def _is_savepoint(node: ast.AST) -> bool:
-    return isinstance(node, ast.AsyncWith | ast.With) and any(isinstance(part, ast.Call) and name_of(part.func) in {"begin_nested", "begin"} for item in node.items for part in inside(item.context_expr))
+    return isinstance(node, ast.AsyncWith | ast.With) and any(
+        isinstance(part, ast.Call) and name_of(part.func) in {"begin_nested", "begin"}
+        for item in node.items
+        for part in inside(item.context_expr)
+    )

@@ -145,7 +145,11 @@ def file_from_input(module: Module) -> Iterator[Fault]:
                 _MEND_FILE,
             )
             for made in put_together(module, _path_in(call, node), "path"):
-                yield Fault(made, "The client's text becomes part of a path here. With `../` it leads out of its folder.", _MEND_FILE)
+                yield Fault(
+                    made,
+                    "The client's text becomes part of a path here. With `../` it leads out of its folder.",
+                    _MEND_FILE,
+                )
 
 
 def _path_in(call: Call, node: ast.expr) -> ast.expr:
@@ -163,13 +167,23 @@ def _path_argument(module: Module, call: Call) -> ast.expr | None:
             node = argument_node(call, position, *(keywords if position == 0 else ("dst",)), "path")
             if node is not None and free(module.value(node), "path") and not _is_handle(module, node):
                 return node
-    if (method(call) in _PATH_METHODS or methods(call) & _PATH_METHODS) and call.receiver.types & {"pathlib.Path", "anyio.Path"} and free(call.receiver, "path"):
+    if (
+        (method(call) in _PATH_METHODS or methods(call) & _PATH_METHODS)
+        and call.receiver.types & {"pathlib.Path", "anyio.Path"}
+        and free(call.receiver, "path")
+    ):
         return call.node
     if methods(call) & _TEMPLATES and not call.functions:
         node = argument_node(call, None, "name")
         nodes = [node] if node is not None else call.node.args[:2]
         return next(
-            (each for each in nodes if free(module.value(each), "path") and "fastapi.Request" not in module.value(each).types and not isinstance(each, ast.Dict)),
+            (
+                each
+                for each in nodes
+                if free(module.value(each), "path")
+                and "fastapi.Request" not in module.value(each).types
+                and not isinstance(each, ast.Dict)
+            ),
             None,
         )
     return call.node if _hands_on(call) else None
@@ -187,7 +201,9 @@ def _hands_on(call: Call) -> bool:
 def _is_handle(module: Module, node: ast.expr) -> bool:
     """An open file or bytes in memory are no path: `ZipFile(upload.file)`, `Image.open(BytesIO(raw))`."""
     value = module.value(node)
-    return (isinstance(node, ast.Attribute) and node.attr == "file") or bool(value.types & {"io.BytesIO", "io.StringIO", "builtins.bytes", "fastapi.UploadFile.read()"})
+    return (isinstance(node, ast.Attribute) and node.attr == "file") or bool(
+        value.types & {"io.BytesIO", "io.StringIO", "builtins.bytes", "fastapi.UploadFile.read()"}
+    )
 
 
 @registry.rule("BW105", "The client chooses a URL that the service calls")
@@ -199,7 +215,11 @@ def url_from_input(module: Module) -> Iterator[Fault]:
             continue
         place = node if node.lineno == call.node.lineno else call.node
         for made in put_together(module, node, "url"):
-            yield Fault(made, "The client's text becomes part of a URL here, which the service then calls.", 'Leave the path constant and let the client put the text in: `await catalog.get("/items/{name}", values={"name": name})`.')
+            yield Fault(
+                made,
+                "The client's text becomes part of a URL here, which the service then calls.",
+                'Leave the path constant and let the client put the text in: `await catalog.get("/items/{name}", values={"name": name})`.',
+            )
         if FETCHER in call.receiver.types:
             yield Fault(
                 place,
@@ -221,7 +241,9 @@ def url_from_input(module: Module) -> Iterator[Fault]:
         )
 
 
-_VERBS: Final = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "request", "send", "stream", "fetch"})
+_VERBS: Final = frozenset(
+    {"get", "post", "put", "patch", "delete", "head", "options", "request", "send", "stream", "fetch"}
+)
 
 
 def _url_argument(module: Module, call: Call) -> ast.expr | None:
@@ -233,7 +255,12 @@ def _url_argument(module: Module, call: Call) -> ast.expr | None:
     names = methods(call)
     if upstream and not names & _VERBS:
         return None  # a method of the service's own takes values, and no URL
-    position = 1 if names & {"request", "stream", "build_request", "Request"} and not any("urllib" in name for name in call.names) else 0
+    position = (
+        1
+        if names & {"request", "stream", "build_request", "Request"}
+        and not any("urllib" in name for name in call.names)
+        else 0
+    )
     node = argument_node(call, position, "url", "base_url", "host", "fullurl")
     if node is None or isinstance(node, ast.Starred):
         return None
@@ -259,7 +286,11 @@ def _is_path(module: Module, call: Call, node: ast.expr) -> bool:
     value = module.value(node)
     if constant_prefix(module, node, use="url").startswith("/"):
         return True
-    return not any(keyword.arg == "base_url" for keyword in call.node.keywords) and bool(value.composed) and not is_bare(value, "url")
+    return (
+        not any(keyword.arg == "base_url" for keyword in call.node.keywords)
+        and bool(value.composed)
+        and not is_bare(value, "url")
+    )
 
 
 def _unknown_client(call: Call) -> bool:

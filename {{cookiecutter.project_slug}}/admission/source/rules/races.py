@@ -56,10 +56,19 @@ def _own_state_with_effect(module: Module, function: ast.FunctionDef | ast.Async
     checked = dict(_checks(module, function))
     for node in _own_nodes(module, function, ast.Assign):
         target = node.targets[0] if isinstance(node, ast.Assign) else None
-        if not isinstance(target, ast.Attribute) or not _is_owned(module, target.value) or LOCKED in module.value(target.value).labels or locks(function):
+        if (
+            not isinstance(target, ast.Attribute)
+            or not _is_owned(module, target.value)
+            or LOCKED in module.value(target.value).labels
+            or locks(function)
+        ):
             continue
         line = checked.get(path_of(target) or "")
-        if line is None or line >= target.lineno or not any(_adds_elsewhere(module, call) for call in calls_in(module, function)):
+        if (
+            line is None
+            or line >= target.lineno
+            or not any(_adds_elsewhere(module, call) for call in calls_in(module, function))
+        ):
             continue
         message = f"`{target.attr}` is looked at, set, and something is added because of it. Who clicks twice gets it twice: both requests read the row before one has set it."
         yield Fault(node, message, _LOCK_MEND)
@@ -70,9 +79,22 @@ def _own_state_with_effect(module: Module, function: ast.FunctionDef | ast.Async
 def _adds_elsewhere(module: Module, call: Call, depth: int = 0) -> bool:
     """Return whether a call adds to what a row holds, by a statement, itself or in the helpers behind it."""
     if is_session_call(call):
-        parts = [part for piece in pieces_of(module, call.node.args[0]) for part in inside(piece)] if method(call) in _EXECUTING and call.node.args else []
-        return any(isinstance(part, ast.keyword) and isinstance(part.value, ast.BinOp) and isinstance(part.value.left, ast.Attribute) and part.value.left.attr == part.arg and _is_column(part.value) for part in parts)
-    return depth < _HELPERS and any(_adds_elsewhere(module, other, depth + 1) for helper in call.functions for other in calls_in(module, helper))
+        parts = (
+            [part for piece in pieces_of(module, call.node.args[0]) for part in inside(piece)]
+            if method(call) in _EXECUTING and call.node.args
+            else []
+        )
+        return any(
+            isinstance(part, ast.keyword)
+            and isinstance(part.value, ast.BinOp)
+            and isinstance(part.value.left, ast.Attribute)
+            and part.value.left.attr == part.arg
+            and _is_column(part.value)
+            for part in parts
+        )
+    return depth < _HELPERS and any(
+        _adds_elsewhere(module, other, depth + 1) for helper in call.functions for other in calls_in(module, helper)
+    )
 
 
 def _reads_behind(module: Module, function: ast.AST, name: str) -> Iterator[ast.AST]:
@@ -95,12 +117,22 @@ def _chosen_then_set(module: Module, function: ast.FunctionDef | ast.AsyncFuncti
         for column in _chosen_by(module, call) if is_session_call(call) else ():
             choosing.setdefault(column, []).append(call)
     for node in _own_nodes(module, function, ast.Assign) if choosing else ():
-        if not isinstance(node, ast.Assign) or (module.value(node.value).constant is not None and any(isinstance(parent, ast.For | ast.AsyncFor) for parent in module.ancestors(node))):
+        if not isinstance(node, ast.Assign) or (
+            module.value(node.value).constant is not None
+            and any(isinstance(parent, ast.For | ast.AsyncFor) for parent in module.ancestors(node))
+        ):
             continue  # to mark many as seen twice is to mark them once
-        for target in (part for each in node.targets for part in (each.elts if isinstance(each, ast.Tuple) else [each])):
+        for target in (
+            part for each in node.targets for part in (each.elts if isinstance(each, ast.Tuple) else [each])
+        ):
             if not isinstance(target, ast.Attribute) or not _is_row(module, target.value):
                 continue
-            before = [call for table in _tables_of(module, target.value) for call in choosing.get((table, target.attr), ()) if call.node.lineno < target.lineno]
+            before = [
+                call
+                for table in _tables_of(module, target.value)
+                for call in choosing.get((table, target.attr), ())
+                if call.node.lineno < target.lineno
+            ]
             if before and not is_held(module, function, target.value):
                 yield from (Fault(call.node, message.format(target.attr), mend) for call in before[-1:])
                 yield Fault(node, message.format(target.attr), mend)
@@ -111,9 +143,15 @@ def _chosen_by(module: Module, call: Call) -> set[tuple[str, str]]:
     if method(call) not in _EXECUTING or not call.node.args:
         return set()
     parts = [part for piece in pieces_of(module, call.node.args[0]) for part in inside(piece)]
-    if any(isinstance(part, ast.Attribute) and part.attr == "with_for_update" for part in parts) or not any(isinstance(part, ast.Call) and "sqlalchemy.select" in module.value(part.func).names for part in parts):
+    if any(isinstance(part, ast.Attribute) and part.attr == "with_for_update" for part in parts) or not any(
+        isinstance(part, ast.Call) and "sqlalchemy.select" in module.value(part.func).names for part in parts
+    ):
         return set()
-    wheres = [part for part in parts if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"where", "filter"}]
+    wheres = [
+        part
+        for part in parts
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"where", "filter"}
+    ]
     return {column for where in wheres for argument in where.args for column in _columns_in(module, argument)}
 
 
@@ -124,7 +162,12 @@ def _locked_as_named(module: Module, function: ast.FunctionDef | ast.AsyncFuncti
             continue
         for loop in call.loops:
             node = getattr(loop, "iter", None)
-            if module.function_of(loop) is function and node is not None and module.value(node).all_labels() & {INPUT, SHAPED} and not any(_sorts(module, piece) for piece in (function, *origins(module, node))):
+            if (
+                module.function_of(loop) is function
+                and node is not None
+                and module.value(node).all_labels() & {INPUT, SHAPED}
+                and not any(_sorts(module, piece) for piece in (function, *origins(module, node)))
+            ):
                 message = "These rows are locked in the order in which the client names them. Two requests that name them the other way round wait for each other until one is killed."
                 mend = "One statement in one order, `select(Account).where(Account.id.in_(ids)).order_by(Account.id).with_for_update()`; or `for each in sorted(ids):`."
                 yield Fault(call.node, message, mend)
@@ -132,20 +175,39 @@ def _locked_as_named(module: Module, function: ast.FunctionDef | ast.AsyncFuncti
 
 
 def _sorts(module: Module, node: ast.AST) -> bool:
-    return any(isinstance(part, ast.Call) and ("builtins.sorted" in module.value(part.func).names or name_of(part.func) == "sort") for part in inside(node))
+    return any(
+        isinstance(part, ast.Call)
+        and ("builtins.sorted" in module.value(part.func).names or name_of(part.func) == "sort")
+        for part in inside(node)
+    )
 
 
 def _next_numbers(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Fault]:
     """Point at `max(number) + 1` that becomes a column, where no constraint refuses the second of two."""
     made = {name for call in calls_in(module, function) for name in call.names if module.is_table(name)}
     for node in _own_nodes(module, function, ast.BinOp):
-        if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Add) or not isinstance(node.right, ast.Constant):
+        if (
+            not isinstance(node, ast.BinOp)
+            or not isinstance(node.op, ast.Add)
+            or not isinstance(node.right, ast.Constant)
+        ):
             continue
         for part in (part for piece in pieces_of(module, node.left) for part in inside(piece)):
             if isinstance(part, ast.Call) and "sqlalchemy.func.max" in module.value(part.func).names:
-                columns = {(owner, inner.attr) for argument in part.args for inner in inside(argument) if isinstance(inner, ast.Attribute) for owner in module.value(inner.value).names if owner in made and set(words(inner.attr)) & _NUMBERS}
+                columns = {
+                    (owner, inner.attr)
+                    for argument in part.args
+                    for inner in inside(argument)
+                    if isinstance(inner, ast.Attribute)
+                    for owner in module.value(inner.value).names
+                    if owner in made and set(words(inner.attr)) & _NUMBERS
+                }
                 if any(not _is_unique(module, owner, column) for owner, column in columns):
-                    yield Fault(node, "The next number is the highest and one. Two requests at once read the same highest, and both give the same number.", "A row that counts, `update(Counter).values(last=Counter.last + 1).returning(Counter.last)`; and `UniqueConstraint` on the number.")
+                    yield Fault(
+                        node,
+                        "The next number is the highest and one. Two requests at once read the same highest, and both give the same number.",
+                        "A row that counts, `update(Counter).values(last=Counter.last + 1).returning(Counter.last)`; and `UniqueConstraint` on the number.",
+                    )
 
 
 _NUMBERS: Final = frozenset({"number", "no", "nr", "num", "serial", "sequence", "seq", "code", "ticket", "invoice"})
@@ -157,10 +219,22 @@ def _is_unique(module: Module, table: str, column: str) -> bool:
     for base in module.bases_of(table):
         info = module.class_of(base)
         declared = info.fields.get(column) if info is not None else None
-        if declared is not None and declared.value is not None and any(isinstance(part, ast.keyword) and part.arg in {"unique", "primary_key"} for part in inside(declared.value)):
+        if (
+            declared is not None
+            and declared.value is not None
+            and any(
+                isinstance(part, ast.keyword) and part.arg in {"unique", "primary_key"}
+                for part in inside(declared.value)
+            )
+        ):
             return True
         arguments = info.assigned.get("__table_args__") if info is not None else None
-        if arguments is not None and any(isinstance(part, ast.Call) and name_of(part.func) in {"UniqueConstraint", "Index"} and any(isinstance(each, ast.Constant) and each.value == column for each in part.args) for part in inside(arguments)):
+        if arguments is not None and any(
+            isinstance(part, ast.Call)
+            and name_of(part.func) in {"UniqueConstraint", "Index"}
+            and any(isinstance(each, ast.Constant) and each.value == column for each in part.args)
+            for part in inside(arguments)
+        ):
             return True
     return False
 
@@ -176,19 +250,42 @@ def _lost_updates(module: Module, function: ast.AST) -> Iterator[Fault]:
     for part in _own_nodes(module, function, ast.Call):
         for value in _values_of(part):
             made = module.given.get((function, value.id), []) if isinstance(value, ast.Name) else [value]
-            if any(isinstance(each, ast.BinOp) and any(_is_row(module, side) and not is_held(module, function, side) for side in (each.left, each.right)) and not _is_column(each) for each in made):
+            if any(
+                isinstance(each, ast.BinOp)
+                and any(
+                    _is_row(module, side) and not is_held(module, function, side) for side in (each.left, each.right)
+                )
+                and not _is_column(each)
+                for each in made
+            ):
                 yield Fault(value if value.lineno == getattr(part, "lineno", 0) else part, message, _LOCK_MEND)
     for node in _own_nodes(module, function, ast.AugAssign, ast.Assign):
-        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute) and _is_row(module, node.target.value):
+        if (
+            isinstance(node, ast.AugAssign)
+            and isinstance(node.target, ast.Attribute)
+            and _is_row(module, node.target.value)
+        ):
             if not _is_column(node.value) and not is_held(module, function, node.target.value):
                 yield Fault(node, message, _LOCK_MEND)
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and _is_row(module, node.targets[0].value):
+        elif (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Attribute)
+            and _is_row(module, node.targets[0].value)
+        ):
             if is_held(module, function, node.targets[0].value):
                 continue
             path = path_of(node.targets[0])
             read = {path} | _copies(module, function, path)
-            made = [node.value, *(module.given.get((function, node.value.id), ()) if isinstance(node.value, ast.Name) else ())]
-            if any(isinstance(part, ast.BinOp) and any(_reads_again(inner, read, path_of(node.targets[0].value)) for inner in (part.left, part.right)) for each in made for part in inside(each)):
+            made = [
+                node.value,
+                *(module.given.get((function, node.value.id), ()) if isinstance(node.value, ast.Name) else ()),
+            ]
+            if any(
+                isinstance(part, ast.BinOp)
+                and any(_reads_again(inner, read, path_of(node.targets[0].value)) for inner in (part.left, part.right))
+                for each in made
+                for part in inside(each)
+            ):
                 yield Fault(node, message, _LOCK_MEND)
 
 
@@ -196,7 +293,9 @@ def _reads_again(node: ast.expr, read: set[str | None], row: str | None) -> bool
     """Return whether an expression is what stood in an attribute: itself, in `int(...)`, or asked of the row by `getattr` and its like."""
     if path_of(node) in read:
         return True
-    return isinstance(node, ast.Call) and any(path_of(argument) in read or (row is not None and path_of(argument) == row) for argument in node.args)
+    return isinstance(node, ast.Call) and any(
+        path_of(argument) in read or (row is not None and path_of(argument) == row) for argument in node.args
+    )
 
 
 def _copies(module: Module, function: ast.AST, path: str | None) -> set[str | None]:
@@ -208,8 +307,16 @@ def _copies(module: Module, function: ast.AST, path: str | None) -> set[str | No
         elif isinstance(part, ast.Assign):
             target, value = part.targets[0], part.value
             both = isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List)
-            pairs += zip(target.elts, value.elts, strict=False) if both and isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List) else [(target, value)]
-    return {target.id for target, value in pairs if isinstance(target, ast.Name) and path is not None and path_of(value) == path}
+            pairs += (
+                zip(target.elts, value.elts, strict=False)
+                if both and isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List)
+                else [(target, value)]
+            )
+    return {
+        target.id
+        for target, value in pairs
+        if isinstance(target, ast.Name) and path is not None and path_of(value) == path
+    }
 
 
 def _values_of(node: ast.AST) -> list[ast.expr]:
@@ -230,7 +337,11 @@ def _missing_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
         if not isinstance(node, ast.If) or not _asks_whether_missing(module, node.test):
             continue
         for call in calls_in(module, function):
-            if is_session_call(call) and method(call) == "add" and any(is_inside(call.node, part) for part in node.body):
+            if (
+                is_session_call(call)
+                and method(call) == "add"
+                and any(is_inside(call.node, part) for part in node.body)
+            ):
                 kinds = {kind for value in call.args for kind in value.types if module.class_of(kind) is not None}
                 if any(not module.is_owned(kind) for kind in kinds):
                     yield Fault(
@@ -243,22 +354,51 @@ def _missing_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
 def _matched_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
     """Point at `match await session.get(Shared, key): case None: session.add(Shared(...))`, and at the same with a count."""
     for node in _own_nodes(module, function, ast.Match):
-        if not isinstance(node, ast.Match) or isinstance(node.subject, ast.Attribute) or not _is_row(module, node.subject):
+        if (
+            not isinstance(node, ast.Match)
+            or isinstance(node.subject, ast.Attribute)
+            or not _is_row(module, node.subject)
+        ):
             continue
-        cases = [case for case in node.cases if isinstance(case.pattern, ast.MatchSingleton) or (isinstance(case.pattern, ast.MatchValue) and isinstance(case.pattern.value, ast.Constant))]
+        cases = [
+            case
+            for case in node.cases
+            if isinstance(case.pattern, ast.MatchSingleton)
+            or (isinstance(case.pattern, ast.MatchValue) and isinstance(case.pattern.value, ast.Constant))
+        ]
         for call in calls_in(module, function):
-            if is_session_call(call) and method(call) == "add" and any(is_inside(call.node, part) for case in cases for part in case.body):
+            if (
+                is_session_call(call)
+                and method(call) == "add"
+                and any(is_inside(call.node, part) for case in cases for part in case.body)
+            ):
                 kinds = {kind for value in call.args for kind in value.types}
-                if _same_class(module, function, node.subject, kinds) and not all(module.is_owned(kind) for kind in kinds):
-                    yield Fault(call.node, "This asks whether it is there, and inserts it. Two requests at once both find nothing.", _UNIQUE_MEND)
+                if _same_class(module, function, node.subject, kinds) and not all(
+                    module.is_owned(kind) for kind in kinds
+                ):
+                    yield Fault(
+                        call.node,
+                        "This asks whether it is there, and inserts it. Two requests at once both find nothing.",
+                        _UNIQUE_MEND,
+                    )
 
 
 def _asks_whether_missing(module: Module, test: ast.expr) -> bool:
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         return isinstance(test.operand, ast.Name | ast.Await | ast.Call) and _is_row(module, test.operand)
-    if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Eq) and isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value == 0:
+    if (
+        isinstance(test, ast.Compare)
+        and isinstance(test.ops[0], ast.Eq)
+        and isinstance(test.comparators[0], ast.Constant)
+        and test.comparators[0].value == 0
+    ):
         return not isinstance(test.left, ast.Attribute) and _is_row(module, test.left)  # a count
-    return isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is) and not isinstance(test.left, ast.Attribute) and _is_row(module, test.left.value if isinstance(test.left, ast.NamedExpr) else test.left)
+    return (
+        isinstance(test, ast.Compare)
+        and isinstance(test.ops[0], ast.Is)
+        and not isinstance(test.left, ast.Attribute)
+        and _is_row(module, test.left.value if isinstance(test.left, ast.NamedExpr) else test.left)
+    )
 
 
 def _is_row(module: Module, node: ast.expr) -> bool:
@@ -267,7 +407,10 @@ def _is_row(module: Module, node: ast.expr) -> bool:
 
 def _is_column(node: ast.expr) -> bool:
     """`item.stock = Item.stock - n` is computed by the database."""
-    return any(isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id[:1].isupper() for part in inside(node))
+    return any(
+        isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id[:1].isupper()
+        for part in inside(node)
+    )
 
 
 def _guarded_states(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Fault]:
@@ -280,7 +423,13 @@ def _guarded_states(module: Module, function: ast.FunctionDef | ast.AsyncFunctio
             for path, line in _checked_before(module, node):
                 checked.setdefault(path, line)
     for node in _own_nodes(module, function, ast.Assign):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and _is_row(module, node.targets[0].value) and _is_shared(module, node.targets[0].value) and not is_held(module, function, node.targets[0].value):
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Attribute)
+            and _is_row(module, node.targets[0].value)
+            and _is_shared(module, node.targets[0].value)
+            and not is_held(module, function, node.targets[0].value)
+        ):
             written = path_of(node.targets[0])
             if written in checked and checked[written] < node.lineno:
                 yield Fault(
@@ -294,7 +443,12 @@ def _checks(module: Module, function: ast.AST) -> Iterator[tuple[str, int]]:
     """Yield the columns of rows that a function tests before it refuses, and the line: `if seat.taken: raise`."""
     for node in _own_nodes(module, function, ast.If):
         if isinstance(node, ast.If) and _refuses(node):
-            for part in (part for home, asked in _asked(module, function, node.test) if home is function for part in inside(asked)):
+            for part in (
+                part
+                for home, asked in _asked(module, function, node.test)
+                if home is function
+                for part in inside(asked)
+            ):
                 if isinstance(part, ast.Attribute) and _is_row(module, part.value):
                     yield path_of(part) or "", node.lineno
 
@@ -307,7 +461,11 @@ def _checked_before(module: Module, node: ast.Assign) -> Iterator[tuple[str, int
     for function in call.functions if call is not None else ():
         if not is_definition(function) or is_settled(function) or locks(function):
             continue
-        given = {path_of(part.value) for part in _own_nodes(module, function, ast.Return) if isinstance(part, ast.Return) and part.value is not None}
+        given = {
+            path_of(part.value)
+            for part in _own_nodes(module, function, ast.Return)
+            if isinstance(part, ast.Return) and part.value is not None
+        }
         for tested, _ in _checks(module, function):
             row, _, column = tested.partition(".")
             if row in given:
@@ -355,7 +513,13 @@ def _written_elsewhere(module: Module, function: ast.FunctionDef | ast.AsyncFunc
     tested = [*_tested_here(module, function), *_tested_before(module, function)]
     for call in calls_in(module, function) if tested else ():
         for written in _written_by(module, call):
-            looked_at = [each for each in tested if each.line < call.node.lineno and _is_same(each, written) and each.column in written.columns - written.conditions]
+            looked_at = [
+                each
+                for each in tested
+                if each.line < call.node.lineno
+                and _is_same(each, written)
+                and each.column in written.columns - written.conditions
+            ]
             if looked_at:
                 message = f"`{looked_at[0].column}` was looked at before, and is set here whatever it is by now. Another request may have been quicker."
                 yield Fault(call.node, message, _LOCK_MEND)
@@ -371,12 +535,31 @@ def _is_same(tested: _Tested, written: _Written) -> bool:
 def _tested_here(module: Module, function: ast.AST, *, raising: bool = False) -> Iterator[_Tested]:
     """Yield the columns of shared rows that a function tests before it refuses: of a row, or read one by one."""
     for node in _own_nodes(module, function, ast.If):
-        if not isinstance(node, ast.If) or not (any(isinstance(part, ast.Raise) for part in node.body) if raising else _refuses(node)):
+        if not isinstance(node, ast.If) or not (
+            any(isinstance(part, ast.Raise) for part in node.body) if raising else _refuses(node)
+        ):
             continue
-        for home, part in ((home, part) for home, asked in _asked(module, function, node.test) for part in inside(asked)):
-            if isinstance(part, ast.Attribute) and _is_row(module, part.value) and not _is_owned(module, part.value) and not is_held(module, home, part.value):
-                yield _Tested(_tables_of(module, part.value), part.attr, node.lineno, (path_of(part.value) or "") if home is function else "")
-            elif isinstance(part, ast.Name | ast.Await | ast.NamedExpr) and _is_row(module, part) and not _is_existence(module, part) and not is_held(module, home, part):
+        for home, part in (
+            (home, part) for home, asked in _asked(module, function, node.test) for part in inside(asked)
+        ):
+            if (
+                isinstance(part, ast.Attribute)
+                and _is_row(module, part.value)
+                and not _is_owned(module, part.value)
+                and not is_held(module, home, part.value)
+            ):
+                yield _Tested(
+                    _tables_of(module, part.value),
+                    part.attr,
+                    node.lineno,
+                    (path_of(part.value) or "") if home is function else "",
+                )
+            elif (
+                isinstance(part, ast.Name | ast.Await | ast.NamedExpr)
+                and _is_row(module, part)
+                and not _is_existence(module, part)
+                and not is_held(module, home, part)
+            ):
                 for table, column in _columns_read(module, part):
                     yield _Tested(frozenset({table}), column, node.lineno, "")
 
@@ -386,16 +569,28 @@ def _asked(module: Module, function: ast.AST, test: ast.expr) -> Iterator[tuple[
     yield function, test
     for part in inside(test):
         if isinstance(part, ast.Name):
-            yield from ((function, given) for given in module.given.get((function, part.id), ()) if isinstance(given, ast.Compare | ast.UnaryOp | ast.BoolOp | ast.Attribute))
+            yield from (
+                (function, given)
+                for given in module.given.get((function, part.id), ())
+                if isinstance(given, ast.Compare | ast.UnaryOp | ast.BoolOp | ast.Attribute)
+            )
         elif isinstance(part, ast.Call) and part in module.calls:
             for helper in module.calls[part].functions:
                 if is_definition(helper) and helper is not function and not is_settled(helper):
-                    yield from ((helper, answer.value) for answer in _own_nodes(module, helper, ast.Return) if isinstance(answer, ast.Return) and isinstance(answer.value, ast.Compare | ast.UnaryOp | ast.BoolOp | ast.Attribute))
+                    yield from (
+                        (helper, answer.value)
+                        for answer in _own_nodes(module, helper, ast.Return)
+                        if isinstance(answer, ast.Return)
+                        and isinstance(answer.value, ast.Compare | ast.UnaryOp | ast.BoolOp | ast.Attribute)
+                    )
 
 
 def _is_existence(module: Module, node: ast.AST) -> bool:
     parent = module.parents.get(node)
-    return isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Compare) and any(isinstance(side, ast.Constant) and side.value is None for side in parent.comparators))
+    return isinstance(parent, ast.Attribute) or (
+        isinstance(parent, ast.Compare)
+        and any(isinstance(side, ast.Constant) and side.value is None for side in parent.comparators)
+    )
 
 
 def _tables_of(module: Module, node: ast.expr) -> frozenset[str]:
@@ -405,7 +600,9 @@ def _tables_of(module: Module, node: ast.expr) -> frozenset[str]:
 
 
 def _is_owned(module: Module, node: ast.expr) -> bool:
-    return any(module.is_owned(label.removeprefix(TABLE)) for label in module.value(node).labels if label.startswith(TABLE))
+    return any(
+        module.is_owned(label.removeprefix(TABLE)) for label in module.value(node).labels if label.startswith(TABLE)
+    )
 
 
 def _columns_read(module: Module, node: ast.expr) -> Iterator[tuple[str, str]]:
@@ -419,7 +616,11 @@ def _columns_read(module: Module, node: ast.expr) -> Iterator[tuple[str, str]]:
 def _columns_in(module: Module, node: ast.AST) -> Iterator[tuple[str, str]]:
     for part in inside(node):
         if isinstance(part, ast.Attribute):
-            yield from ((owner, part.attr) for owner in module.value(part.value).names if module.is_table(owner) and not module.is_owned(owner))
+            yield from (
+                (owner, part.attr)
+                for owner in module.value(part.value).names
+                if module.is_table(owner) and not module.is_owned(owner)
+            )
 
 
 def _tested_before(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[_Tested]:
@@ -429,10 +630,25 @@ def _tested_before(module: Module, function: ast.FunctionDef | ast.AsyncFunction
             if is_definition(helper) and helper is not function and not is_settled(helper):
                 given = _handed(helper, call)
                 for tested in _tested_here(module, helper, raising=True):
-                    yield replace(tested, line=call.node.lineno, row=path_of(given[tested.row]) or "" if tested.row in given else "")
-    names = {parameter.name: parameter.depends for parameter in parameters_of(module, function) if parameter.depends is not None}
+                    yield replace(
+                        tested,
+                        line=call.node.lineno,
+                        row=path_of(given[tested.row]) or "" if tested.row in given else "",
+                    )
+    names = {
+        parameter.name: parameter.depends
+        for parameter in parameters_of(module, function)
+        if parameter.depends is not None
+    }
     for provider in dependencies_of(module, function):
-        row = next((name for name, depends in names.items() if any(made.node is provider for made in module.value(depends).functions)), "")
+        row = next(
+            (
+                name
+                for name, depends in names.items()
+                if any(made.node is provider for made in module.value(depends).functions)
+            ),
+            "",
+        )
         if not is_settled(provider):
             yield from (replace(tested, line=0, row=row) for tested in _tested_here(module, provider, raising=True))
 
@@ -440,7 +656,9 @@ def _tested_before(module: Module, function: ast.FunctionDef | ast.AsyncFunction
 def _handed(helper: ast.FunctionDef | ast.AsyncFunctionDef, call: Call) -> dict[str, ast.expr]:
     """Return what a call hands to a helper, by the names of its parameters."""
     names = [argument.arg for argument in helper.args.args[_is_method(helper) :]]
-    return dict(zip(names, call.node.args, strict=False)) | {keyword.arg: keyword.value for keyword in call.node.keywords if keyword.arg}
+    return dict(zip(names, call.node.args, strict=False)) | {
+        keyword.arg: keyword.value for keyword in call.node.keywords if keyword.arg
+    }
 
 
 def _is_method(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -454,12 +672,25 @@ def _written_by(module: Module, call: Call, depth: int = 0) -> list[_Written]:
     found: list[_Written] = []
     for helper in call.functions if depth < _HELPERS else ():
         if is_definition(helper) and not is_settled(helper):
-            found += [written for other in calls_in(module, helper) for written in _written_by(module, other, depth + 1)]
+            found += [
+                written for other in calls_in(module, helper) for written in _written_by(module, other, depth + 1)
+            ]
             for node in _own_nodes(module, helper, ast.Assign, ast.AugAssign):
                 target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-                if isinstance(target, ast.Attribute) and _is_row(module, target.value) and not is_held(module, helper, target.value):
+                if (
+                    isinstance(target, ast.Attribute)
+                    and _is_row(module, target.value)
+                    and not is_held(module, helper, target.value)
+                ):
                     row = _handed(helper, call).get(path_of(target.value) or "")
-                    found.append(_Written(node, _tables_of(module, target.value), frozenset({target.attr}), row=(path_of(row) or "") if row is not None else ""))
+                    found.append(
+                        _Written(
+                            node,
+                            _tables_of(module, target.value),
+                            frozenset({target.attr}),
+                            row=(path_of(row) or "") if row is not None else "",
+                        )
+                    )
     return found
 
 
@@ -469,17 +700,29 @@ _HELPERS: Final = 3
 
 
 def _set_by_statement(module: Module, call: Call) -> Iterator[_Written]:
-    parts = [part for piece in pieces_of(module, call.node.args[0]) for part in inside(piece) if isinstance(part, ast.Call)]
+    parts = [
+        part for piece in pieces_of(module, call.node.args[0]) for part in inside(piece) if isinstance(part, ast.Call)
+    ]
     for made in parts:
         if "sqlalchemy.update" in module.value(made.func).names:
-            tables = frozenset(table for argument in made.args[:1] for table in module.value(argument).names if module.is_table(table) and not module.is_owned(table))
+            tables = frozenset(
+                table
+                for argument in made.args[:1]
+                for table in module.value(argument).names
+                if module.is_table(table) and not module.is_owned(table)
+            )
             columns: set[str] = set()
             conditions: set[str] = set()
             for part in parts:
                 verb = part.func.attr if isinstance(part.func, ast.Attribute) else ""
                 if verb == "values":
                     columns |= {keyword.arg for keyword in part.keywords if keyword.arg}
-                    columns |= {str(key.value) if isinstance(key, ast.Constant) else name_of(key) for each in part.args if isinstance(each, ast.Dict) for key in each.keys}
+                    columns |= {
+                        str(key.value) if isinstance(key, ast.Constant) else name_of(key)
+                        for each in part.args
+                        if isinstance(each, ast.Dict)
+                        for key in each.keys
+                    }
                 elif verb in {"where", "filter"}:
                     conditions |= {column for argument in part.args for _, column in _columns_in(module, argument)}
                 elif verb == "filter_by":
@@ -502,7 +745,11 @@ def _refuses(node: ast.If) -> bool:
 
 
 def _exists_then_insert(module: Module, function: ast.AST) -> Iterator[Fault]:
-    guards = [node for node in _own_nodes(module, function, ast.If) if isinstance(node, ast.If) and _refuses(node) and _asks_whether_found(module, node.test)]
+    guards = [
+        node
+        for node in _own_nodes(module, function, ast.If)
+        if isinstance(node, ast.If) and _refuses(node) and _asks_whether_found(module, node.test)
+    ]
     if not guards:
         return
     for call in calls_in(module, function):
@@ -524,10 +771,17 @@ def _asks_whether_found(module: Module, test: ast.expr, depth: int = 0) -> bool:
     if isinstance(test, ast.BoolOp):
         return any(_asks_whether_found(module, part, depth) for part in test.values)
     if isinstance(test, ast.Name | ast.Await | ast.Call):
-        return _is_row(module, test) or (depth < _ROUNDS and any(_asks_whether_found(module, answer, depth + 1) for answer in _answers_of(module, test)))
+        return _is_row(module, test) or (
+            depth < _ROUNDS
+            and any(_asks_whether_found(module, answer, depth + 1) for answer in _answers_of(module, test))
+        )
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
         left = test.left.value if isinstance(test.left, ast.NamedExpr) else test.left
-        found = isinstance(test.ops[0], ast.IsNot) and isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value is None
+        found = (
+            isinstance(test.ops[0], ast.IsNot)
+            and isinstance(test.comparators[0], ast.Constant)
+            and test.comparators[0].value is None
+        )
         counts = isinstance(test.ops[0], ast.Gt | ast.GtE) and not isinstance(left, ast.Attribute)
         return (found or counts) and not isinstance(left, ast.Attribute) and _is_row(module, left)
     return False
@@ -539,22 +793,42 @@ def _answers_of(module: Module, node: ast.expr) -> list[ast.expr]:
     call = module.calls.get(asked) if isinstance(asked, ast.Call) else None
     if call is None:
         return []
-    answers = [part.value for function in call.functions for part in _own_nodes(module, function, ast.Return) if isinstance(part, ast.Return) and part.value is not None]
+    answers = [
+        part.value
+        for function in call.functions
+        for part in _own_nodes(module, function, ast.Return)
+        if isinstance(part, ast.Return) and part.value is not None
+    ]
     answers += [call.node.args[0]] if "builtins.bool" in call.names and call.node.args else []
-    return [answer.args[0] if isinstance(answer, ast.Call) and answer.args and "builtins.bool" in module.value(answer.func).names else answer for answer in answers if isinstance(answer, ast.Compare | ast.Call | ast.Await)]
+    return [
+        answer.args[0]
+        if isinstance(answer, ast.Call) and answer.args and "builtins.bool" in module.value(answer.func).names
+        else answer
+        for answer in answers
+        if isinstance(answer, ast.Compare | ast.Call | ast.Await)
+    ]
 
 
 def _same_class(module: Module, function: ast.AST, question: ast.expr, added: set[str]) -> bool:
     """Return whether a question was about the class that is inserted."""
     names = {part.id for part in inside(question) if isinstance(part, ast.Name)}
     asked = set(names)
-    helpers = {function for part in inside(question) if isinstance(part, ast.Call) and part in module.calls for function in module.calls[part].functions}
+    helpers = {
+        function
+        for part in inside(question)
+        if isinstance(part, ast.Call) and part in module.calls
+        for function in module.calls[part].functions
+    }
     asked |= {part.id for helper in helpers for part in inside(helper) if isinstance(part, ast.Name)}
     for node in _own_nodes(module, function, ast.Assign):
-        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id in names for target in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id in names for target in node.targets
+        ):
             asked |= {part.id for part in inside(node.value) if isinstance(part, ast.Name)}
             more = {part.id for part in inside(node.value) if isinstance(part, ast.Name)}
             for other in _own_nodes(module, function, ast.Assign):
-                if isinstance(other, ast.Assign) and any(isinstance(target, ast.Name) and target.id in more for target in other.targets):
+                if isinstance(other, ast.Assign) and any(
+                    isinstance(target, ast.Name) and target.id in more for target in other.targets
+                ):
                     asked |= {part.id for part in inside(other.value) if isinstance(part, ast.Name)}
     return any(kind.rpartition(".")[2] in asked for kind in added)

@@ -23,7 +23,13 @@ def outbound(module: Module) -> Iterator[Fault]:
     """Point at clients of other services that are no declared upstream."""
     for call in calls(module):
         name = undeclared(call) or next(
-            (name for value in call.args for name in sorted(value.names) if name.startswith(("requests.", "urllib.request.", "httpx.")) and name.rpartition(".")[2] in {"get", "post", "put", "patch", "delete", "request", "urlopen", "head"}),
+            (
+                name
+                for value in call.args
+                for name in sorted(value.names)
+                if name.startswith(("requests.", "urllib.request.", "httpx."))
+                and name.rpartition(".")[2] in {"get", "post", "put", "patch", "delete", "request", "urlopen", "head"}
+            ),
             None,
         )
         if name is not None:
@@ -62,9 +68,13 @@ _IMPORTING: Final = frozenset(
 def dynamic_import(module: Module) -> Iterator[Fault]:
     """Point at imports whose module is decided at run time."""
     for call in calls(module):
-        name = named(call, _IMPORTING) or next((name for value in call.args for name in sorted(value.names) if name in _IMPORTING), None)
+        name = named(call, _IMPORTING) or next(
+            (name for value in call.args for name in sorted(value.names) if name in _IMPORTING), None
+        )
         if name is not None:
-            said = "of the client's choice" if any(free(value) for value in call.args) else "that no check of imports sees"
+            said = (
+                "of the client's choice" if any(free(value) for value in call.args) else "that no check of imports sees"
+            )
             yield Fault(
                 call.node,
                 f"`{name.removeprefix('builtins.')}` loads a module {said}. Its code runs in the service.",
@@ -88,7 +98,9 @@ _FORBIDDEN: Final = {
         ("unittest.mock", "mock", "pytest", "forbiddenfruit", "wrapt", "gevent", "eventlet", "nest_asyncio"),
         "replaces parts of the running service",
     ),
-    **dict.fromkeys(("sys._getframe", "_thread", "_posixsubprocess", "_socket", "imp"), "reaches behind the interpreter"),
+    **dict.fromkeys(
+        ("sys._getframe", "_thread", "_posixsubprocess", "_socket", "imp"), "reaches behind the interpreter"
+    ),
 }
 
 
@@ -111,7 +123,11 @@ def forbidden_import(module: Module) -> Iterator[Fault]:
                 )
             else:
                 reason = next(
-                    (reason for forbidden, reason in _FORBIDDEN.items() if name == forbidden or name.startswith(f"{forbidden}.")),
+                    (
+                        reason
+                        for forbidden, reason in _FORBIDDEN.items()
+                        if name == forbidden or name.startswith(f"{forbidden}.")
+                    ),
                     None,
                 )
                 if reason is not None:
@@ -127,7 +143,10 @@ def _imported(node: ast.AST) -> Iterator[str]:
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
         source = import_source(node)
-        yield from ((f"{source}.{alias.name}" if source in {"app", "app.handlers", "unittest"} or node.level else source) for alias in node.names)
+        yield from (
+            (f"{source}.{alias.name}" if source in {"app", "app.handlers", "unittest"} or node.level else source)
+            for alias in node.names
+        )
 
 
 def _may_use(name: str) -> bool:
@@ -183,5 +202,5 @@ def _is_namespace(call: Call) -> bool:
     """`globals()`, `locals()`, `vars()`, and `type(name, bases, namespace)`, which makes a class."""
     arguments = len(call.node.args)
     if named(call, {"builtins.type"}):
-        return arguments == 3  # noqa: PLR2004 - name, bases, namespace
+        return arguments == 3
     return named(call, {"builtins.globals", "builtins.locals", "builtins.vars"}) is not None and arguments == 0

@@ -68,7 +68,11 @@ _SILENT_WHEN_WIDE: Final = frozenset(
 )
 
 
-_UPSTREAM: Final = frozenset(f"app.{home}.{name}" for home in ("dependencies", "upstreams") for name in ("UpstreamError", "UpstreamUnavailable", "UpstreamTimeout", "UpstreamBadAnswer"))
+_UPSTREAM: Final = frozenset(
+    f"app.{home}.{name}"
+    for home in ("dependencies", "upstreams")
+    for name in ("UpstreamError", "UpstreamUnavailable", "UpstreamTimeout", "UpstreamBadAnswer")
+)
 """Errors of declared services that the service answers itself; `UpstreamRefused` is an answer, which a handler may read."""
 
 _FALLING_BACK: Final = ("app.dependencies.Fallback", "app.dependencies.Outbox", "app.upstreams.RequestFallback")
@@ -81,7 +85,9 @@ def retry(module: Module) -> Iterator[Fault]:
     """Point at loops, decorators and recursions that repeat a call."""
     for call in calls(module):
         name = next((name for name in sorted(call.names) if name.startswith(_LIBRARIES)), None)
-        if name is not None and name.rpartition(".")[2].lower().startswith(("retry", "asyncretry", "on_exception", "on_predicate", "httpadapter")):
+        if name is not None and name.rpartition(".")[2].lower().startswith(
+            ("retry", "asyncretry", "on_exception", "on_predicate", "httpadapter")
+        ):
             yield Fault(call.node, _MESSAGE, _MEND)
     for function in module.walk(ast.FunctionDef, ast.AsyncFunctionDef):
         if is_definition(function):
@@ -118,8 +124,14 @@ def _repeats(module: Module, loop: ast.For | ast.AsyncFor | ast.While) -> bool:
     for attempt in _own(loop, ast.Try):
         if isinstance(attempt, ast.Try) and _draws_again(module, loop, attempt):
             continue
-        if isinstance(attempt, ast.Try) and _tries_a_call(module, attempt) and any(_goes_on(handler) for handler in attempt.handlers):
-            succeeds = any(isinstance(part, ast.Return | ast.Break) for part in _own_of([*attempt.body, *attempt.orelse]))
+        if (
+            isinstance(attempt, ast.Try)
+            and _tries_a_call(module, attempt)
+            and any(_goes_on(handler) for handler in attempt.handlers)
+        ):
+            succeeds = any(
+                isinstance(part, ast.Return | ast.Break) for part in _own_of([*attempt.body, *attempt.orelse])
+            )
             rest = loop.body[loop.body.index(attempt) + 1 :] if attempt in loop.body else []
             succeeds = succeeds or any(isinstance(part, ast.Return | ast.Break) for part in _own_of(rest))
             if succeeds or isinstance(loop, ast.While):
@@ -129,12 +141,21 @@ def _repeats(module: Module, loop: ast.For | ast.AsyncFor | ast.While) -> bool:
 
 def _draws_again(module: Module, loop: ast.For | ast.AsyncFor | ast.While, attempt: ast.Try) -> bool:
     """Return whether a loop of so many rounds inserts another value where a unique constraint refused one, each in a savepoint of its own."""
-    counted = isinstance(loop, ast.For) and isinstance(loop.iter, ast.Call) and all(module.value(argument).constant is not None for argument in loop.iter.args)
+    counted = (
+        isinstance(loop, ast.For)
+        and isinstance(loop.iter, ast.Call)
+        and all(module.value(argument).constant is not None for argument in loop.iter.args)
+    )
     going_on = [handler for handler in attempt.handlers if _goes_on(handler)]
-    constraints = all(handler.type is not None and kinds_of(module, [handler.type]) == {"sqlalchemy.exc.IntegrityError"} for handler in going_on)
+    constraints = all(
+        handler.type is not None and kinds_of(module, [handler.type]) == {"sqlalchemy.exc.IntegrityError"}
+        for handler in going_on
+    )
     within = [call for call in module.ordered_calls if is_inside(call.node, loop)]
     saved = any(method(call) == "begin_nested" and is_inside(call.node, attempt) for call in within)
-    return counted and constraints and saved and not any(leaves(call) or named(call, {"asyncio.sleep"}) for call in within)
+    return (
+        counted and constraints and saved and not any(leaves(call) or named(call, {"asyncio.sleep"}) for call in within)
+    )
 
 
 def _checks_and_sleeps(module: Module, loop: ast.For | ast.AsyncFor | ast.While) -> bool:
@@ -154,9 +175,19 @@ def _is_counter(module: Module, loop: ast.For | ast.AsyncFor) -> bool:
     value = module.value(node)
     if isinstance(node, ast.List | ast.Tuple) or value.fixed:
         # Pauses between attempts: `for delay in (0.1, 0.5, 2)`.
-        return value.items is not None and bool(value.items.types) and value.items.types <= {"builtins.int", "builtins.float"}
-    said = [name.id for name in (loop.target.elts if isinstance(loop.target, ast.Tuple) else [loop.target]) if isinstance(name, ast.Name)]
-    return any(word in name.lower() for name in said for word in ("attempt", "retry", "retries", "tries", "delay", "backoff"))
+        return (
+            value.items is not None
+            and bool(value.items.types)
+            and value.items.types <= {"builtins.int", "builtins.float"}
+        )
+    said = [
+        name.id
+        for name in (loop.target.elts if isinstance(loop.target, ast.Tuple) else [loop.target])
+        if isinstance(name, ast.Name)
+    ]
+    return any(
+        word in name.lower() for name in said for word in ("attempt", "retry", "retries", "tries", "delay", "backoff")
+    )
 
 
 def _tries_a_call(module: Module, attempt: ast.Try) -> bool:
@@ -165,7 +196,11 @@ def _tries_a_call(module: Module, attempt: ast.Try) -> bool:
             return True
         if isinstance(part, ast.Call) and part in module.calls and leaves(module.calls[part]):
             return True
-    sleeps = [part for part in inside(attempt) if isinstance(part, ast.Call) and module.value(part.func).names & {"time.sleep", "asyncio.sleep"}]
+    sleeps = [
+        part
+        for part in inside(attempt)
+        if isinstance(part, ast.Call) and module.value(part.func).names & {"time.sleep", "asyncio.sleep"}
+    ]
     return bool(sleeps)
 
 
@@ -195,7 +230,9 @@ def _recursion(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef)
     for part in inside(function):
         if isinstance(part, ast.ExceptHandler):
             for inner in inside(part):
-                if isinstance(inner, ast.Call) and function in {made.node for made in module.value(inner.func).functions}:
+                if isinstance(inner, ast.Call) and function in {
+                    made.node for made in module.value(inner.func).functions
+                }:
                     yield Fault(inner, _MESSAGE, _MEND)
 
 
@@ -209,7 +246,12 @@ def swallowed(module: Module) -> Iterator[Fault]:
                 "Whatever fails here vanishes. The client gets a success that is none, the transaction commits half of the work, and nobody is told.",
                 'Catch the one error that you can handle, and answer it: `except IntegrityError as error: raise HTTPException(409, "Exists already.") from error`; let the rest pass: the service answers 500 and logs it.',
             )
-        elif isinstance(node, ast.ExceptHandler) and node.type is not None and kinds_of(module, [node.type]) & _UPSTREAM and _hides(module, node):
+        elif (
+            isinstance(node, ast.ExceptHandler)
+            and node.type is not None
+            and kinds_of(module, [node.type]) & _UPSTREAM
+            and _hides(module, node)
+        ):
             yield Fault(
                 node,
                 "Another service failed, and nobody learns of it: the client gets an answer that looks like a good one.",
@@ -235,13 +277,19 @@ def _suppressing(module: Module) -> Iterator[Fault]:
                         "Return None; or name the one error: `return kind is not None and issubclass(kind, KeyError)`.",
                     )
     for call in calls(module):
-        if named(call, {"contextlib.suppress"}) and (kinds_of(module, call.node.args) & (BROAD | _SILENT_WHEN_WIDE | _UPSTREAM)):
+        if named(call, {"contextlib.suppress"}) and (
+            kinds_of(module, call.node.args) & (BROAD | _SILENT_WHEN_WIDE | _UPSTREAM)
+        ):
             yield Fault(
                 call.node,
                 "Whatever fails here vanishes. The client gets a success that is none, and nobody is told.",
                 "Name the one error that may be ignored: `with contextlib.suppress(KeyError):`.",
             )
-        if named(call, {"asyncio.gather"}) and is_constant(call.keywords.get("return_exceptions"), True) and not _looks_for_errors(module, call):
+        if (
+            named(call, {"asyncio.gather"})
+            and is_constant(call.keywords.get("return_exceptions"), True)
+            and not _looks_for_errors(module, call)
+        ):
             yield Fault(
                 call.node,
                 "`return_exceptions=True`, and nothing is raised for what failed: it vanishes, or is left out of the answer.",
@@ -254,7 +302,11 @@ def _looks_for_errors(module: Module, call: Call, depth: int = 0) -> bool:
     function, statement = module.function_of(call.node), module.statement_of(call.node)
     if function is None or isinstance(statement, ast.Expr):
         return False
-    if isinstance(statement, ast.Return) and depth < _ROUNDS and any(_looks_for_errors(module, other, depth + 1) for other in module.callers.get(function, [])):
+    if (
+        isinstance(statement, ast.Return)
+        and depth < _ROUNDS
+        and any(_looks_for_errors(module, other, depth + 1) for other in module.callers.get(function, []))
+    ):
         return True
     derived = _names_from(function, call.node)
 
@@ -262,11 +314,19 @@ def _looks_for_errors(module: Module, call: Call, depth: int = 0) -> bool:
         return node is not None and _touches(node, call.node, derived)
 
     for part in inside(function):
-        if isinstance(part, ast.Raise) and (about(part) or any(about(_asked(parent)) for parent in module.ancestors(part))):
+        if isinstance(part, ast.Raise) and (
+            about(part) or any(about(_asked(parent)) for parent in module.ancestors(part))
+        ):
             return True
         if isinstance(part, ast.ListComp) and about(part.elt) and _is_test_of_error(module, part.elt):
             return True
-        if isinstance(part, ast.Call) and part is not call.node and part in module.calls and any(about(each) for each in (*part.args, *(keyword.value for keyword in part.keywords))) and _is_told(module, module.calls[part]):
+        if (
+            isinstance(part, ast.Call)
+            and part is not call.node
+            and part in module.calls
+            and any(about(each) for each in (*part.args, *(keyword.value for keyword in part.keywords)))
+            and _is_told(module, module.calls[part])
+        ):
             return True
     return False
 
@@ -334,9 +394,15 @@ def kinds_of(module: Module, nodes: list[ast.expr]) -> set[str]:
 def _swallows(module: Module, handler: ast.ExceptHandler) -> bool:
     kinds = kinds_of(module, [handler.type]) if handler.type is not None else set(BROAD)
     raises = any(isinstance(part, ast.Raise) for part in _own_of(handler.body))
-    if kinds & BROAD or any(module.is_a(kind, *BROAD) and kind in module.classes and module.classes[kind].bases == () for kind in kinds):
+    if kinds & BROAD or any(
+        module.is_a(kind, *BROAD) and kind in module.classes and module.classes[kind].bases == () for kind in kinds
+    ):
         return not raises and not _hands_on(module, handler)
-    silent = all(isinstance(part, ast.Pass | ast.Continue) or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)) for part in handler.body)
+    silent = all(
+        isinstance(part, ast.Pass | ast.Continue)
+        or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+        for part in handler.body
+    )
     if silent and kinds & _SILENT_WHEN_WIDE:
         return not (kinds <= {"asyncio.CancelledError"} and _follows_cancel(module, handler))
     return "asyncio.CancelledError" in kinds and not raises and not _follows_cancel(module, handler)
@@ -344,7 +410,9 @@ def _swallows(module: Module, handler: ast.ExceptHandler) -> bool:
 
 def _hides(module: Module, handler: ast.ExceptHandler) -> bool:
     """Return whether some way through a handler tells nobody that another service failed."""
-    return not (_tells(module, handler, handler.body) or _hands_on(module, handler) or _is_raised_for_later(module, handler))
+    return not (
+        _tells(module, handler, handler.body) or _hands_on(module, handler) or _is_raised_for_later(module, handler)
+    )
 
 
 def _tells(module: Module, handler: ast.ExceptHandler, body: Sequence[ast.stmt]) -> bool:
@@ -356,7 +424,9 @@ def _tells(module: Module, handler: ast.ExceptHandler, body: Sequence[ast.stmt])
         if isinstance(statement, ast.Raise):
             return True
         if isinstance(statement, ast.If):
-            looks = handler.name is not None and any(isinstance(part, ast.Name) and part.id == handler.name for part in inside(statement.test))
+            looks = handler.name is not None and any(
+                isinstance(part, ast.Name) and part.id == handler.name for part in inside(statement.test)
+            )
             if (looks or _tells(module, handler, statement.body)) and _tells(module, handler, statement.orelse):
                 return True
         elif isinstance(statement, ast.With | ast.AsyncWith | ast.Try):
@@ -369,12 +439,18 @@ def _tells(module: Module, handler: ast.ExceptHandler, body: Sequence[ast.stmt])
 
 def _is_failure(module: Module, node: ast.AST) -> bool:
     """Return whether an expression falls back, puts work into the outbox, raises in a helper, or sets a status of failure."""
-    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and node.targets[0].attr == "status_code":
+    if (
+        isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Attribute)
+        and node.targets[0].attr == "status_code"
+    ):
         return _is_bad_status(module, node.value)
     call = module.calls.get(node) if isinstance(node, ast.Call) else None
     if call is None:
         return False
-    if any(name.startswith(_FALLING_BACK) for name in call.names) or any(kind.startswith(_FALLING_BACK) for kind in call.receiver.types):
+    if any(name.startswith(_FALLING_BACK) for name in call.names) or any(
+        kind.startswith(_FALLING_BACK) for kind in call.receiver.types
+    ):
         return True
     if any(isinstance(part, ast.Raise) for function in call.functions for part in inside(function)):
         return True
@@ -385,7 +461,12 @@ def _is_bad_status(module: Module, node: ast.expr) -> bool:
     value = module.value(node)
     if value.constant is not None:
         return isinstance(value.constant.value, int) and value.constant.value >= _FAILURE
-    return any(name.rpartition(".")[2].startswith(("HTTP_4", "HTTP_5", "BAD_GATEWAY", "SERVICE_UNAVAILABLE", "GATEWAY_TIMEOUT")) for name in value.names)
+    return any(
+        name.rpartition(".")[2].startswith(
+            ("HTTP_4", "HTTP_5", "BAD_GATEWAY", "SERVICE_UNAVAILABLE", "GATEWAY_TIMEOUT")
+        )
+        for name in value.names
+    )
 
 
 def _is_raised_for_later(module: Module, handler: ast.ExceptHandler) -> bool:
@@ -393,17 +474,38 @@ def _is_raised_for_later(module: Module, handler: ast.ExceptHandler) -> bool:
     attempt, function = module.parents.get(handler), module.function_of(handler)
     if not isinstance(attempt, ast.Try) or function is None:
         return False
-    left = _names(target for statement in (*attempt.body, *handler.body) for part in inside(statement) if isinstance(part, ast.Assign) for target in part.targets if isinstance(target, ast.Name))
+    left = _names(
+        target
+        for statement in (*attempt.body, *handler.body)
+        for part in inside(statement)
+        if isinstance(part, ast.Assign)
+        for target in part.targets
+        if isinstance(target, ast.Name)
+    )
     end = attempt.end_lineno or attempt.lineno
-    return any(isinstance(part, ast.If) and part.lineno > end and module.function_of(part) is function and left & _names([part.test]) and _tells(module, handler, part.body) for part in inside(function))
+    return any(
+        isinstance(part, ast.If)
+        and part.lineno > end
+        and module.function_of(part) is function
+        and left & _names([part.test])
+        and _tells(module, handler, part.body)
+        for part in inside(function)
+    )
 
 
 def _hands_on(module: Module, handler: ast.ExceptHandler) -> bool:
     """Return whether the exception itself is given on: `future.set_exception(error)`."""
-    return handler.name is not None and any(isinstance(part, ast.Call) and method(module.calls[part]) in {"set_exception", "throw"} for part in inside(handler) if part in module.calls)
+    return handler.name is not None and any(
+        isinstance(part, ast.Call) and method(module.calls[part]) in {"set_exception", "throw"}
+        for part in inside(handler)
+        if part in module.calls
+    )
 
 
 def _follows_cancel(module: Module, handler: ast.ExceptHandler) -> bool:
     """Return whether the task that is awaited was cancelled on purpose just before."""
     function = module.function_of(handler)
-    return function is not None and any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "cancel" for part in inside(function))
+    return function is not None and any(
+        isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "cancel"
+        for part in inside(function)
+    )

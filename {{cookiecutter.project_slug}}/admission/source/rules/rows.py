@@ -27,18 +27,24 @@ _WRITES: Final = frozenset({"add", "add_all", "flush", "delete", "merge", "begin
 
 def is_session_call(call: Call) -> bool:
     """Return whether a method of a database session or connection is called."""
-    if call.receiver.types & {*SESSIONS, LOOKING} or any(name.rpartition(".")[0] in {*SESSIONS, LOOKING} for name in call.names):
+    if call.receiver.types & {*SESSIONS, LOOKING} or any(
+        name.rpartition(".")[0] in {*SESSIONS, LOOKING} for name in call.names
+    ):
         return True
     node = call.node.func
     if call.functions or not isinstance(node, ast.Attribute):
         return False
     said = (path_of(node.value) or "").rpartition(".")[2]
-    return said.lstrip("_") in SESSION_NAMES and not any("." in name and not name.startswith(("?", "sqlalchemy.", "sqlmodel.")) for name in call.names)
+    return said.lstrip("_") in SESSION_NAMES and not any(
+        "." in name and not name.startswith(("?", "sqlalchemy.", "sqlmodel.")) for name in call.names
+    )
 
 
 def is_query(call: Call) -> bool:
     """Return whether a call asks the database."""
-    return (is_session_call(call) and method(call) in QUERIES) or (method(call) in QUERY_ONLY and any(name.startswith("?.") for name in call.names) and not call.functions)
+    return (is_session_call(call) and method(call) in QUERIES) or (
+        method(call) in QUERY_ONLY and any(name.startswith("?.") for name in call.names) and not call.functions
+    )
 
 
 def calls_in(module: Module, function: ast.AST) -> list[Call]:
@@ -60,11 +66,19 @@ def transaction_across_call(module: Module) -> Iterator[Fault]:
     reading = _functions_that(module, is_query)
     # Of one that writes and leaves, what comes first is judged where it stands.
     writing = _functions_that(module, lambda call: _writes(module, call)) - leaving
-    looks = bool(module.routes) or "app.dependencies.Jobs" not in module.imports.values()  # a job has no `look()`: it may read first
+    looks = (
+        bool(module.routes) or "app.dependencies.Jobs" not in module.imports.values()
+    )  # a job has no `look()`: it may read first
     for function in definitions(module):
         own = calls_in(module, function)
-        held = looks and any(_holds(module, provider, writing, reading) for provider in dependencies_of(module, function))
-        holding = [call for call in own if _writes(module, call) or call.functions & writing or (looks and _reads(call, reading))]
+        held = looks and any(
+            _holds(module, provider, writing, reading) for provider in dependencies_of(module, function)
+        )
+        holding = [
+            call
+            for call in own
+            if _writes(module, call) or call.functions & writing or (looks and _reads(call, reading))
+        ]
         for call in own:
             if not (leaves(call) or call.functions & leaving) or not _is_awaited(module, call):
                 continue
@@ -80,7 +94,11 @@ def transaction_across_call(module: Module) -> Iterator[Fault]:
 def _holds(module: Module, provider: ast.AST, writing: set[ast.AST], reading: set[ast.AST]) -> bool:
     """Return whether a dependency asks the database by the request's session before it hands over."""
     ends = [part.lineno for part in inside(provider) if isinstance(part, ast.Yield)]
-    return any((not ends or call.node.lineno <= ends[0]) and (_writes(module, call) or call.functions & writing or _reads(call, reading)) for call in calls_in(module, provider))
+    return any(
+        (not ends or call.node.lineno <= ends[0])
+        and (_writes(module, call) or call.functions & writing or _reads(call, reading))
+        for call in calls_in(module, provider)
+    )
 
 
 def _ends_before(one: ast.Call, other: ast.Call) -> bool:
@@ -92,9 +110,16 @@ def _is_awaited(module: Module, call: Call) -> bool:
     statement = module.statement_of(call.node)
     if not call.on_loop or isinstance(statement, ast.AsyncWith | ast.AsyncFor):
         return True
-    if any(isinstance(parent, ast.Call) and parent in module.calls and is_group(module.calls[parent]) for parent in module.ancestors(call.node)):
+    if any(
+        isinstance(parent, ast.Call) and parent in module.calls and is_group(module.calls[parent])
+        for parent in module.ancestors(call.node)
+    ):
         return True  # the group waits for it
-    return any(isinstance(parent, ast.Await) for parent in module.ancestors(call.node) if parent is statement or not isinstance(parent, ast.stmt))
+    return any(
+        isinstance(parent, ast.Await)
+        for parent in module.ancestors(call.node)
+        if parent is statement or not isinstance(parent, ast.stmt)
+    )
 
 
 def _writes(module: Module, call: Call) -> bool:
@@ -107,9 +132,17 @@ def _writes(module: Module, call: Call) -> bool:
     for argument in call.node.args[:1]:
         for piece in (argument, *_given(module, argument)[:1]):
             said |= set(names_in(piece))
-        if any(isinstance(part, ast.Constant) and isinstance(part.value, str) and any(word in part.value.lower() for word in ("update ", "insert ", "delete ", "for update")) for part in inside(argument)):
+        if any(
+            isinstance(part, ast.Constant)
+            and isinstance(part.value, str)
+            and any(word in part.value.lower() for word in ("update ", "insert ", "delete ", "for update"))
+            for part in inside(argument)
+        ):
             return True
-    return verb in QUERIES and (bool(said & {"insert", "update", "delete", "with_for_update"}) or any(keyword.arg == "with_for_update" for keyword in call.node.keywords))
+    return verb in QUERIES and (
+        bool(said & {"insert", "update", "delete", "with_for_update"})
+        or any(keyword.arg == "with_for_update" for keyword in call.node.keywords)
+    )
 
 
 def _given(module: Module, node: ast.expr) -> list[ast.expr]:
@@ -124,7 +157,9 @@ def _reads(call: Call, reading: set[ast.AST]) -> bool:
     """
     if is_session_call(call):
         return method(call) in QUERIES and bool(call.receiver.types & SESSIONS)
-    return bool(call.functions & reading) and any(value.types & SESSIONS for value in (*call.args, *call.keywords.values()))
+    return bool(call.functions & reading) and any(
+        value.types & SESSIONS for value in (*call.args, *call.keywords.values())
+    )
 
 
 def _functions_that(module: Module, does: Callable[[Call], bool]) -> set[ast.AST]:
@@ -167,9 +202,17 @@ def _in_transaction(module: Module, call: Call) -> bool:
         if isinstance(parent, ast.AsyncWith | ast.With):
             for item in parent.items:
                 made = item.context_expr
-                if isinstance(made, ast.Call) and isinstance(made.func, ast.Attribute) and made.func.attr in {"begin", "begin_nested"}:
+                if (
+                    isinstance(made, ast.Call)
+                    and isinstance(made.func, ast.Attribute)
+                    and made.func.attr in {"begin", "begin_nested"}
+                ):
                     return True
-                if isinstance(made, ast.Call) and "app.dependencies.Look" in module.value(made.func).types and not is_inside(call.node, made):
+                if (
+                    isinstance(made, ast.Call)
+                    and "app.dependencies.Look" in module.value(made.func).types
+                    and not is_inside(call.node, made)
+                ):
                     return True
     return False
 
@@ -192,16 +235,30 @@ def query_in_loop(module: Module) -> Iterator[Fault]:
             continue
         what = "asks the database" if asks else "calls another service"
         message = f"This {what} once for each element. A list of a hundred makes a hundred round trips in one request, and its length is not the service's choice."
-        mend = "Ask once: `select(Item).where(Item.id.in_(ids))`, then look up in a dictionary; insert many with one `session.add_all(...)`; bound the list with `max_length=`." if asks else "Ask the upstream once for all of them, or put the calls into the outbox."
+        mend = (
+            "Ask once: `select(Item).where(Item.id.in_(ids))`, then look up in a dictionary; insert many with one `session.add_all(...)`; bound the list with `max_length=`."
+            if asks
+            else "Ask the upstream once for all of them, or put the calls into the outbox."
+        )
         yield Fault(call.node, message, mend)
         home = module.function_of(call.node)
-        yield from (Fault(getattr(loop, "iter", loop), message, mend) for loop in loops if module.function_of(loop) is not home)
+        yield from (
+            Fault(getattr(loop, "iter", loop), message, mend) for loop in loops if module.function_of(loop) is not home
+        )
 
 
 def _empties_a_list(loop: ast.While) -> bool:
     """`while waiting: each = waiting.pop()` goes through data as a `for` does."""
     asked = {part.id for part in inside(loop.test) if isinstance(part, ast.Name)}
-    return any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"pop", "popleft"} and isinstance(part.func.value, ast.Name) and part.func.value.id in asked for statement in loop.body for part in inside(statement))
+    return any(
+        isinstance(part, ast.Call)
+        and isinstance(part.func, ast.Attribute)
+        and part.func.attr in {"pop", "popleft"}
+        and isinstance(part.func.value, ast.Name)
+        and part.func.value.id in asked
+        for statement in loop.body
+        for part in inside(statement)
+    )
 
 
 def _counts_through(module: Module, loop: ast.While) -> bool:
@@ -209,11 +266,26 @@ def _counts_through(module: Module, loop: ast.While) -> bool:
 
     What takes slices (`codes[start : start + 100]`) asks for many at once.
     """
-    measured = {path_of(part.args[0]) for part in inside(loop.test) if isinstance(part, ast.Call) and "builtins.len" in module.value(part.func).names and part.args and _is_data(module, part.args[0])}
-    taken = [part for statement in loop.body for part in inside(statement) if isinstance(part, ast.Subscript) and not isinstance(part.slice, ast.Slice)]
+    measured = {
+        path_of(part.args[0])
+        for part in inside(loop.test)
+        if isinstance(part, ast.Call)
+        and "builtins.len" in module.value(part.func).names
+        and part.args
+        and _is_data(module, part.args[0])
+    }
+    taken = [
+        part
+        for statement in loop.body
+        for part in inside(statement)
+        if isinstance(part, ast.Subscript) and not isinstance(part.slice, ast.Slice)
+    ]
     if any(path_of(part.value) in measured for part in taken):
         return True
-    return any(isinstance(part, ast.Call) and module.value(part.func).names & {"builtins.next", "builtins.anext"} for part in inside(loop.test))
+    return any(
+        isinstance(part, ast.Call) and module.value(part.func).names & {"builtins.next", "builtins.anext"}
+        for part in inside(loop.test)
+    )
 
 
 def _mapped(module: Module) -> Iterator[Call]:
@@ -227,19 +299,38 @@ def _is_gathered(module: Module, loop: ast.AST, call: Call, leaving: set[object]
     """Return whether what a loop makes runs side by side: in `asyncio.gather`, or as tasks of a group."""
     function = module.function_of(loop)
     if isinstance(loop, ast.comprehension | ast.Call):
-        if any(isinstance(parent, ast.Call) and module.value(parent.func).names & _GATHERING for parent in module.ancestors(loop)):
+        if any(
+            isinstance(parent, ast.Call) and module.value(parent.func).names & _GATHERING
+            for parent in module.ancestors(loop)
+        ):
             return True
         statement = module.statement_of(loop)
-        names = {target.id for target in statement.targets if isinstance(target, ast.Name)} if isinstance(statement, ast.Assign) else set()
+        names = (
+            {target.id for target in statement.targets if isinstance(target, ast.Name)}
+            if isinstance(statement, ast.Assign)
+            else set()
+        )
     else:
         listed = _list_of(module, call.node)
         names = set() if listed is None else {listed}
     for part in inside(function) if function is not None and names else ():
-        if isinstance(part, ast.Call) and module.value(part.func).names & _GATHERING and names & {inner.id for each in part.args for inner in inside(each) if isinstance(inner, ast.Name)}:
+        if (
+            isinstance(part, ast.Call)
+            and module.value(part.func).names & _GATHERING
+            and names & {inner.id for each in part.args for inner in inside(each) if isinstance(inner, ast.Name)}
+        ):
             return True
     whole = module.parents.get(loop, loop) if isinstance(loop, ast.comprehension) else loop
-    starts = [other.node for other in module.ordered_calls if is_inside(other.node, whole) and method(other) in {"create_task", "start_soon"} and is_group(other)]
-    within = [other for other in module.ordered_calls if is_inside(other.node, whole) and (other.node is call.node or other.functions & leaving)]
+    starts = [
+        other.node
+        for other in module.ordered_calls
+        if is_inside(other.node, whole) and method(other) in {"create_task", "start_soon"} and is_group(other)
+    ]
+    within = [
+        other
+        for other in module.ordered_calls
+        if is_inside(other.node, whole) and (other.node is call.node or other.functions & leaving)
+    ]
     return bool(starts and within) and all(any(is_inside(other.node, start) for start in starts) for other in within)
 
 
@@ -249,7 +340,12 @@ _GATHERING: Final = frozenset({"asyncio.gather", "asyncio.wait"})
 def _list_of(module: Module, node: ast.AST) -> str | None:
     """Return the list that a call is appended to, without being waited for."""
     parent = module.parents.get(node)
-    if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr == "append" and isinstance(parent.func.value, ast.Name):
+    if (
+        isinstance(parent, ast.Call)
+        and isinstance(parent.func, ast.Attribute)
+        and parent.func.attr == "append"
+        and isinstance(parent.func.value, ast.Name)
+    ):
         return parent.func.value.id
     return None
 
@@ -284,14 +380,30 @@ def _is_short(module: Module, loop: ast.AST) -> bool:
     lists = {item.name: item.bounds.get("max_length") for item in taken(module) if item.annotation.container}
     for piece in origins(module, node):
         bound = lists.get(name_of(piece))
-        if bound is not None and module.value(piece).all_labels() & {INPUT, SHAPED} and any(isinstance(part, ast.Constant) and isinstance(part.value, int) and part.value <= SHORT for part in _definitions(module, bound)):
+        if (
+            bound is not None
+            and module.value(piece).all_labels() & {INPUT, SHAPED}
+            and any(
+                isinstance(part, ast.Constant) and isinstance(part.value, int) and part.value <= SHORT
+                for part in _definitions(module, bound)
+            )
+        ):
             return True
     if not isinstance(node, ast.Name):
         return False
     function = module.function_of(node)
-    grown = [part for part in inside(function or module.tree) if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "append" and name_of(part.func.value) == node.id]
+    grown = [
+        part
+        for part in inside(function or module.tree)
+        if isinstance(part, ast.Call)
+        and isinstance(part.func, ast.Attribute)
+        and part.func.attr == "append"
+        and name_of(part.func.value) == node.id
+    ]
     round_it = [[parent for parent in module.ancestors(part) if isinstance(parent, ast.For)] for part in grown]
-    return bool(round_it) and all(len(outer) == 1 and outer[0] is not loop and _is_short(module, outer[0]) for outer in round_it)
+    return bool(round_it) and all(
+        len(outer) == 1 and outer[0] is not loop and _is_short(module, outer[0]) for outer in round_it
+    )
 
 
 def _definitions(module: Module, node: ast.expr) -> list[ast.expr]:
@@ -307,5 +419,5 @@ def _is_data(module: Module, node: ast.expr) -> bool:
         if names & {"itertools.batched", "more_itertools.chunked", "itertools.count"}:
             return False
         if "builtins.range" in names:
-            return not all(_is_fixed_number(module, argument) for argument in node.args) and len(node.args) < 3  # noqa: PLR2004 - a step makes chunks
+            return not all(_is_fixed_number(module, argument) for argument in node.args) and len(node.args) < 3
     return not (isinstance(node, ast.List | ast.Tuple | ast.Set) or value.fixed)

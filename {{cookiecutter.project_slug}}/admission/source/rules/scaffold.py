@@ -164,11 +164,23 @@ def _is_foreign(module: Module, target: ast.expr) -> bool:
 
 def _is_foreign_value(module: Module, node: ast.expr) -> bool:
     value = module.value(node)
-    if isinstance(node, ast.Attribute) and node.attr in {"state", "scope"} and "fastapi.Request" in module.value(node.value).types:
+    if (
+        isinstance(node, ast.Attribute)
+        and node.attr in {"state", "scope"}
+        and "fastapi.Request" in module.value(node.value).types
+    ):
         return True
-    if isinstance(node, ast.Attribute) and node.attr in {"app", "router"} and "fastapi.Request" in module.value(node.value).types:
+    if (
+        isinstance(node, ast.Attribute)
+        and node.attr in {"app", "router"}
+        and "fastapi.Request" in module.value(node.value).types
+    ):
         return True
-    foreign = {name for name in value.names if not name.startswith((".", "?.")) and not name.endswith("()") and not _is_instance(module, name)}
+    foreign = {
+        name
+        for name in value.names
+        if not name.startswith((".", "?.")) and not name.endswith("()") and not _is_instance(module, name)
+    }
     if foreign and not value.types:
         return True
     # An identity that the guards have verified.
@@ -178,7 +190,9 @@ def _is_foreign_value(module: Module, node: ast.expr) -> bool:
 def _is_instance(module: Module, name: str) -> bool:
     """Return whether a dotted name is an attribute of an instance, which is the handler's own to change."""
     head = name.split(".")
-    return any(part.endswith("()") for part in head) or (any(part[:1].isupper() for part in head[:-1]) and not last(name)[:1].isupper() and module is not None)
+    return any(part.endswith("()") for part in head) or (
+        any(part[:1].isupper() for part in head[:-1]) and not last(name)[:1].isupper() and module is not None
+    )
 
 
 def _is_foreign_container(module: Module, node: ast.expr) -> bool:
@@ -197,17 +211,25 @@ def _is_foreign_container(module: Module, node: ast.expr) -> bool:
         for name in names
     ):
         return True
-    if isinstance(node, ast.Attribute) and node.attr in {"__dict__", "dependency_overrides", "exception_handlers", "user_middleware", "__globals__"} and not _is_own(module, node.value):
+    if (
+        isinstance(node, ast.Attribute)
+        and node.attr in {"__dict__", "dependency_overrides", "exception_handlers", "user_middleware", "__globals__"}
+        and not _is_own(module, node.value)
+    ):
         return True
     if isinstance(node, ast.Call) and "builtins.vars" in module.value(node.func).names and node.args:
         return _is_foreign_value(module, node.args[0])
     said = path_of(node) or ""
-    return ".scope" in said and "fastapi.Request" in {kind for part in inside(node) if isinstance(part, ast.Name) for kind in module.value(part).types}
+    return ".scope" in said and "fastapi.Request" in {
+        kind for part in inside(node) if isinstance(part, ast.Name) for kind in module.value(part).types
+    }
 
 
 def _is_own(module: Module, node: ast.expr) -> bool:
     value = module.value(node)
-    return (bool(value.types) and not value.types & {"fastapi.Request", "fastapi.FastAPI"}) or (isinstance(node, ast.Name) and node.id == "self")
+    return (bool(value.types) and not value.types & {"fastapi.Request", "fastapi.FastAPI"}) or (
+        isinstance(node, ast.Name) and node.id == "self"
+    )
 
 
 def _is_root(module: Module, call: Call) -> bool:
@@ -386,4 +408,10 @@ def _is_router(module: Module, call: Call) -> bool:
     if call.receiver.types & {"fastapi.APIRouter", "fastapi.FastAPI"} or "fastapi.Request.app" in call.receiver.names:
         return True
     node = call.node.func
-    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in {"app", "router", "api"} and not call.functions and module is not None
+    return (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in {"app", "router", "api"}
+        and not call.functions
+        and module is not None
+    )

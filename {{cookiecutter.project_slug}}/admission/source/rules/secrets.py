@@ -64,7 +64,12 @@ def hard_coded(module: Module) -> Iterator[Fault]:
     for composed in module.walk(ast.BinOp, ast.JoinedStr, ast.Call, ast.Subscript):
         text = _put_together(module, composed)
         outermost = _put_together(module, module.parents.get(composed)) is None
-        if text is not None and outermost and not _names_credential(module, composed) and _is_credential(module, composed, text):
+        if (
+            text is not None
+            and outermost
+            and not _names_credential(module, composed)
+            and _is_credential(module, composed, text)
+        ):
             yield Fault(composed, message, _MEND)
     for call in calls(module):
         yield from (Fault(node, message, _MEND) for node in _keys(module, call))
@@ -77,7 +82,12 @@ def _unpacked(module: Module) -> Iterator[ast.AST]:
         for target in node.targets if isinstance(node, ast.Assign) else ():
             for part in target.elts if isinstance(target, ast.Tuple | ast.List) else ():
                 said = module.value(part).constant
-                if said is not None and isinstance(said.value, str) and SECRET in sensitivity(name_of(part)) and not _NO_SECRET.match(said.value[:2000]):
+                if (
+                    said is not None
+                    and isinstance(said.value, str)
+                    and SECRET in sensitivity(name_of(part))
+                    and not _NO_SECRET.match(said.value[:2000])
+                ):
                     yield part
 
 
@@ -109,7 +119,9 @@ def _pieces(module: Module, node: ast.expr) -> list[ast.expr]:  # noqa: PLR0911 
         return local if local is not None else module.given.get((None, node.id), [])
     if isinstance(node, ast.Attribute):
         kinds = module.value(node.value).types | module.value(node.value).names
-        return [given for kind in sorted(kinds & module.classes.keys()) for given in _class_values(module, kind, node.attr)]
+        return [
+            given for kind in sorted(kinds & module.classes.keys()) for given in _class_values(module, kind, node.attr)
+        ]
     if isinstance(node, ast.Subscript):
         return [node.value]
     if isinstance(node, ast.Dict | ast.BoolOp):
@@ -131,7 +143,9 @@ def _of_call(module: Module, node: ast.Call) -> list[ast.expr]:
 
 
 _STEPS: Final = 8
-_COLLECTING: Final = frozenset(f"builtins.{name}" for name in ("dict", "zip", "list", "tuple", "set", "frozenset", "iter", "next"))
+_COLLECTING: Final = frozenset(
+    f"builtins.{name}" for name in ("dict", "zip", "list", "tuple", "set", "frozenset", "iter", "next")
+)
 _WRITING: Final = frozenset({"encode", "decode", "strip", "get", "get_secret_value"})
 """Methods that hand the text of their object on."""
 
@@ -145,11 +159,19 @@ def _class_values(module: Module, kind: str, attribute: str) -> Iterator[ast.exp
         if attribute == "value" and module.is_a(kind, "enum.Enum", "enum.StrEnum"):
             yield from info.assigned.values()
         declared = info.fields.get(attribute)
-        yield from (given for given in (info.assigned.get(attribute), declared.value if declared is not None else None) if given is not None)
+        yield from (
+            given
+            for given in (info.assigned.get(attribute), declared.value if declared is not None else None)
+            if given is not None
+        )
 
 
 def _is_credential(module: Module, node: ast.AST, said: str) -> bool:
-    if _KNOWN_KEYS.search(said[:4000]) or _URL_WITH_PASSWORD.match(said[:2000]) or _CREDENTIAL_HEADER.match(said[:2000]):
+    if (
+        _KNOWN_KEYS.search(said[:4000])
+        or _URL_WITH_PASSWORD.match(said[:2000])
+        or _CREDENTIAL_HEADER.match(said[:2000])
+    ):
         return True
     return _named_secret(module, node) and not _NO_SECRET.match(said[:2000]) and not _stands_in(module, node)
 
@@ -174,8 +196,16 @@ def _is_refused_if_missing(module: Module, choice: ast.IfExp) -> bool:
     """Return whether what a choice asks for is asked for again behind it, and refused where it is missing."""
     asked = {part.id for part in inside(choice.test) if isinstance(part, ast.Name)}
     for part in inside(module.function_of(choice) or module.tree):
-        if isinstance(part, ast.If) and part.lineno > choice.lineno and any(isinstance(step, ast.Raise) for step in part.body):
-            ways = part.test.values if isinstance(part.test, ast.BoolOp) and isinstance(part.test.op, ast.Or) else [part.test]
+        if (
+            isinstance(part, ast.If)
+            and part.lineno > choice.lineno
+            and any(isinstance(step, ast.Raise) for step in part.body)
+        ):
+            ways = (
+                part.test.values
+                if isinstance(part.test, ast.BoolOp) and isinstance(part.test.op, ast.Or)
+                else [part.test]
+            )
             if any(_is_missing(way) in asked for way in ways):
                 return True
     return False
@@ -186,14 +216,20 @@ def _is_missing(test: ast.expr) -> str | None:
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) and isinstance(test.operand, ast.Name):
         return test.operand.id
     if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is) and isinstance(test.left, ast.Name):
-        return test.left.id if isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value is None else None
+        return (
+            test.left.id
+            if isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value is None
+            else None
+        )
     return None
 
 
 def _names_credential(module: Module, node: ast.AST) -> bool:
     """Return whether a part is a name of a whole credential: that one is named where it stands."""
     said = [module.value(part).constant for part in inside(node) if isinstance(part, ast.Name | ast.Attribute)]
-    return any(each is not None and isinstance(each.value, str) and _KNOWN_KEYS.search(each.value[:4000]) for each in said)
+    return any(
+        each is not None and isinstance(each.value, str) and _KNOWN_KEYS.search(each.value[:4000]) for each in said
+    )
 
 
 def _put_together(module: Module, node: ast.AST | None) -> str | None:
@@ -233,18 +269,29 @@ def _hands_on(module: Module, parent: ast.AST, child: ast.AST) -> bool:
 
 def _is_assigned(_module: Module, parent: ast.AST, child: ast.AST) -> bool:
     targets = parent.targets if isinstance(parent, ast.Assign) else [getattr(parent, "target", None)]
-    return getattr(parent, "value", None) is child and any(isinstance(target, ast.expr) and SECRET in sensitivity(name_of(target)) for target in targets)
+    return getattr(parent, "value", None) is child and any(
+        isinstance(target, ast.expr) and SECRET in sensitivity(name_of(target)) for target in targets
+    )
 
 
 def _is_keyword(module: Module, parent: ast.AST, _child: ast.AST) -> bool:
     owner = module.parents.get(parent)
     name = parent.arg if isinstance(parent, ast.keyword) else None
-    return name is not None and SECRET in sensitivity(name) and not (isinstance(owner, ast.Call) and _is_field(module, owner))
+    return (
+        name is not None
+        and SECRET in sensitivity(name)
+        and not (isinstance(owner, ast.Call) and _is_field(module, owner))
+    )
 
 
 def _is_keyed(module: Module, parent: ast.AST, child: ast.AST) -> bool:
     key = module.keys.get(child)
-    return isinstance(key, ast.Constant) and isinstance(key.value, str) and SECRET in sensitivity(key.value) and not _in_examples(module, parent)
+    return (
+        isinstance(key, ast.Constant)
+        and isinstance(key.value, str)
+        and SECRET in sensitivity(key.value)
+        and not _in_examples(module, parent)
+    )
 
 
 def _is_compared(module: Module, parent: ast.AST, child: ast.AST) -> bool:
@@ -302,11 +349,17 @@ _GIVEN: Final[dict[type[ast.AST], Callable[[Module, ast.AST, ast.AST], bool]]] =
 
 
 def _is_field(module: Module, call: ast.Call) -> bool:
-    return bool(module.value(call.func).names & _FIELD_FUNCTIONS) or (module.resolve(call.func) or "") in _FIELD_FUNCTIONS
+    return (
+        bool(module.value(call.func).names & _FIELD_FUNCTIONS) or (module.resolve(call.func) or "") in _FIELD_FUNCTIONS
+    )
 
 
 def _in_examples(module: Module, node: ast.AST) -> bool:
-    return any(isinstance(parent, ast.keyword) and (parent.arg or "").startswith(("example", "json_schema", "responses", "openapi")) for parent in module.ancestors(node))
+    return any(
+        isinstance(parent, ast.keyword)
+        and (parent.arg or "").startswith(("example", "json_schema", "responses", "openapi"))
+        for parent in module.ancestors(node)
+    )
 
 
 SHORTEST: Final = 6
@@ -339,8 +392,13 @@ def _written_comparisons(module: Module) -> Iterator[tuple[ast.AST, tuple[ast.ex
         if isinstance(node.ops[0], ast.In | ast.NotIn):
             # `given in (key, old_key)` compares with each in turn.
             among = node.comparators[0]
-            shown = [among, *(module.given.get((module.function_of(among), among.id), []) if isinstance(among, ast.Name) else [])]
-            yield from ((node, (node.left, *each.elts)) for each in shown if isinstance(each, ast.Tuple | ast.List | ast.Set))
+            shown = [
+                among,
+                *(module.given.get((module.function_of(among), among.id), []) if isinstance(among, ast.Name) else []),
+            ]
+            yield from (
+                (node, (node.left, *each.elts)) for each in shown if isinstance(each, ast.Tuple | ast.List | ast.Set)
+            )
         elif isinstance(node.ops[0], ast.Eq | ast.NotEq):
             yield node, (node.left, node.comparators[0])
 
@@ -349,9 +407,16 @@ def _called_comparisons(module: Module) -> Iterator[tuple[ast.AST, tuple[ast.exp
     """Yield `operator.eq(a, b)` and `a.__eq__(b)`."""
     for call in calls(module):
         arguments = tuple(call.node.args)
-        if named(call, {"operator.eq", "operator.ne", "builtins.str.__eq__", "builtins.bytes.__eq__"}) and len(arguments) > 1:
+        if (
+            named(call, {"operator.eq", "operator.ne", "builtins.str.__eq__", "builtins.bytes.__eq__"})
+            and len(arguments) > 1
+        ):
             yield call.node, arguments[:2]
-        elif isinstance(call.node.func, ast.Attribute) and call.node.func.attr in {"__eq__", "__ne__"} and len(arguments) == 1:
+        elif (
+            isinstance(call.node.func, ast.Attribute)
+            and call.node.func.attr in {"__eq__", "__ne__"}
+            and len(arguments) == 1
+        ):
             yield call.node, (call.node.func.value, *arguments)
 
 
@@ -368,7 +433,11 @@ def _matched(module: Module) -> Iterator[tuple[ast.AST, tuple[ast.expr, ...]]]:
                     waiting += [(part, subject) for part in pattern.patterns]
                 elif isinstance(pattern, ast.MatchAs) and pattern.pattern is not None:
                     waiting.append((pattern.pattern, subject))
-                elif isinstance(pattern, ast.MatchSequence) and isinstance(subject, ast.Tuple | ast.List) and len(pattern.patterns) == len(subject.elts):
+                elif (
+                    isinstance(pattern, ast.MatchSequence)
+                    and isinstance(subject, ast.Tuple | ast.List)
+                    and len(pattern.patterns) == len(subject.elts)
+                ):
                     waiting += list(zip(pattern.patterns, subject.elts, strict=True))
 
 
@@ -416,13 +485,19 @@ def _is_secret(module: Module, node: ast.expr) -> bool:  # noqa: PLR0911 - one f
     kinds = words(name)
     if kinds and kinds[-1] in _PLAIN:
         return False
-    if {"signature", "hmac", "digest", "mac"} & set(kinds) or (kinds[-1:] == ("hash",) and len(kinds) > 1 and set(kinds) & {"password", "token", "key", "secret", "pin", "code", "api"}):
+    if {"signature", "hmac", "digest", "mac"} & set(kinds) or (
+        kinds[-1:] == ("hash",)
+        and len(kinds) > 1
+        and set(kinds) & {"password", "token", "key", "secret", "pin", "code", "api"}
+    ):
         return True
     if kinds == ("expected",) or SECRET in sensitivity(name):
         return SECRET in (value.labels | sensitivity(name)) and PERSONAL not in value.labels
     if SECRET in value.labels and PERSONAL not in value.labels and not isinstance(node, ast.Constant):
         return True
-    return bool(value.names & {"hmac.digest()"}) or bool(value.types & {"hmac.digest()", "hmac.new().hexdigest()", "hmac.new().digest()"})
+    return bool(value.names & {"hmac.digest()"}) or bool(
+        value.types & {"hmac.digest()", "hmac.new().hexdigest()", "hmac.new().digest()"}
+    )
 
 
 def _is_signature(module: Module, node: ast.Call) -> bool:
@@ -434,10 +509,14 @@ def _is_signature(module: Module, node: ast.Call) -> bool:
 def switched_off(module: Module) -> Iterator[Fault]:
     """Point at certificates, signatures and host keys that are not checked."""
     tls = "Certificates are not checked: whoever stands between reads and changes everything."
-    mend = "Leave the default, or name your authority: `ssl.create_default_context(cafile=...)` in the declared upstream."
+    mend = (
+        "Leave the default, or name your authority: `ssl.create_default_context(cafile=...)` in the declared upstream."
+    )
     for call in calls(module):
         yield from _unsigned(module, call)
-        skipped = _skipped_without(module, call) if named(call, {"hmac.compare_digest", "secrets.compare_digest"}) else None
+        skipped = (
+            _skipped_without(module, call) if named(call, {"hmac.compare_digest", "secrets.compare_digest"}) else None
+        )
         if skipped is not None:
             yield Fault(
                 skipped,
@@ -458,17 +537,31 @@ def _skipped_without(module: Module, call: Call) -> ast.AST | None:
 
     `if signature and not compare_digest(expected, signature): raise`, and the same as one `if` in another.
     """
-    given = {path_of(part) for argument in call.node.args for part in inside(argument) if isinstance(part, ast.Name | ast.Attribute) and INPUT in module.value(part).labels} - {None}
+    given = {
+        path_of(part)
+        for argument in call.node.args
+        for part in inside(argument)
+        if isinstance(part, ast.Name | ast.Attribute) and INPUT in module.value(part).labels
+    } - {None}
     checks = False
     for parent in module.ancestors(call.node):
         if not isinstance(parent, ast.If):
             if isinstance(parent, ast.stmt) and not isinstance(parent, ast.With | ast.Try):
                 return None
             continue
-        ways = parent.test.values if isinstance(parent.test, ast.BoolOp) and isinstance(parent.test.op, ast.And) else [parent.test]
+        ways = (
+            parent.test.values
+            if isinstance(parent.test, ast.BoolOp) and isinstance(parent.test.op, ast.And)
+            else [parent.test]
+        )
         here = is_inside(call.node, parent.test)
         checks = checks or (here and any(isinstance(step, ast.Raise) for step in parent.body))
-        if checks and not parent.orelse and (len(ways) > 1 or not here) and any(_is_there(way) in given and not _is_asked_for(module, parent, _is_there(way)) for way in ways):
+        if (
+            checks
+            and not parent.orelse
+            and (len(ways) > 1 or not here)
+            and any(_is_there(way) in given and not _is_asked_for(module, parent, _is_there(way)) for way in ways)
+        ):
             return parent.test if parent.test.lineno != call.node.lineno else call.node
         if here and not checks:
             return None
@@ -477,13 +570,30 @@ def _skipped_without(module: Module, call: Call) -> ast.AST | None:
 
 def _is_asked_for(module: Module, check: ast.If, name: str | None) -> bool:
     """Return whether what leaves a name out was refused before: `if not signature: raise`."""
-    earlier = [part for part in inside(module.function_of(check) or module.tree) if isinstance(part, ast.If) and part.lineno < check.lineno and any(isinstance(step, ast.Raise) for step in part.body)]
-    return any(_is_missing(way) == name for part in earlier for way in (part.test.values if isinstance(part.test, ast.BoolOp) and isinstance(part.test.op, ast.Or) else [part.test]))
+    earlier = [
+        part
+        for part in inside(module.function_of(check) or module.tree)
+        if isinstance(part, ast.If)
+        and part.lineno < check.lineno
+        and any(isinstance(step, ast.Raise) for step in part.body)
+    ]
+    return any(
+        _is_missing(way) == name
+        for part in earlier
+        for way in (
+            part.test.values if isinstance(part.test, ast.BoolOp) and isinstance(part.test.op, ast.Or) else [part.test]
+        )
+    )
 
 
 def _is_there(test: ast.expr) -> str | None:
     """Return of what a test asks whether it is there: `signature`, `signature is not None`."""
-    if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.IsNot) and isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value is None:
+    if (
+        isinstance(test, ast.Compare)
+        and isinstance(test.ops[0], ast.IsNot)
+        and isinstance(test.comparators[0], ast.Constant)
+        and test.comparators[0].value is None
+    ):
         return path_of(test.left)
     return path_of(test) if isinstance(test, ast.Name | ast.Attribute) else None
 
@@ -503,7 +613,11 @@ def _kept_unchecked(module: Module) -> Iterator[ast.AST]:
             yield value_node
     for mention in module.walk(ast.Attribute, ast.Name):
         # Wherever it is kept in the meantime, nobody mentions it for anything but to use it; to refuse it, say.
-        if isinstance(mention, ast.Attribute | ast.Name) and module.resolve(mention) in _UNCHECKED and not isinstance(module.parents.get(mention), ast.Compare):
+        if (
+            isinstance(mention, ast.Attribute | ast.Name)
+            and module.resolve(mention) in _UNCHECKED
+            and not isinstance(module.parents.get(mention), ast.Compare)
+        ):
             yield mention
 
 
@@ -513,7 +627,7 @@ _OF_CONTEXTS: Final = frozenset({"check_hostname", "verify_ssl", "ssl_verify"})
 
 def _sets_unchecked(call: Call) -> bool:
     """`setattr(context, "check_hostname", False)`, its name and value out of whatever is spread."""
-    if not named(call, {"builtins.setattr"}) or len(call.args) != 3:  # noqa: PLR2004 - object, name, value
+    if not named(call, {"builtins.setattr"}) or len(call.args) != 3:
         return False
     said = call.args[1].constant
     return said is not None and said.value in _CHECKS and is_constant(call.args[2], False)
@@ -548,11 +662,19 @@ def _switched_off(module: Module, option: str) -> Iterator[ast.expr]:
     """Yield where an option is switched off in a dictionary: `{"verify_exp": False}`, `dict(verify_exp=False)`, `options["verify_exp"] = False`."""
     for node in module.walk(ast.Dict, ast.Call, ast.Assign):
         if isinstance(node, ast.Dict):
-            pairs = [(key, value) for key, value in zip(node.keys, node.values, strict=True) if key is not None and is_constant(module.value(key), option)]
+            pairs = [
+                (key, value)
+                for key, value in zip(node.keys, node.values, strict=True)
+                if key is not None and is_constant(module.value(key), option)
+            ]
         elif isinstance(node, ast.Call):
             pairs = [(keyword.value, keyword.value) for keyword in node.keywords if keyword.arg == option]
         elif isinstance(node, ast.Assign):
-            pairs = [(target, node.value) for target in node.targets if isinstance(target, ast.Subscript) and is_constant(module.value(target.slice), option)]
+            pairs = [
+                (target, node.value)
+                for target in node.targets
+                if isinstance(target, ast.Subscript) and is_constant(module.value(target.slice), option)
+            ]
         else:
             continue
         yield from (place for place, value in pairs if is_constant(module.value(value), False))
@@ -561,7 +683,9 @@ def _switched_off(module: Module, option: str) -> Iterator[ast.expr]:
 def _unsigned(module: Module, call: Call) -> Iterator[Fault]:
     message = "The token's signature is not checked: everybody can write one."
     mend = "Ask for the verified caller: `caller: Caller` from `app.dependencies`."
-    if method(call) not in {"decode", "decode_complete", "get_unverified_claims", "get_unverified_header"} and not any(name.startswith("jwt.") for name in call.names):
+    if method(call) not in {"decode", "decode_complete", "get_unverified_claims", "get_unverified_header"} and not any(
+        name.startswith("jwt.") for name in call.names
+    ):
         return
     if any(name.rpartition(".")[2] in {"get_unverified_claims", "get_unverified_header"} for name in call.names):
         yield Fault(call.node, message, mend)
@@ -570,11 +694,19 @@ def _unsigned(module: Module, call: Call) -> Iterator[Fault]:
     for name in ("verify_signature", "verify_exp", "verify_nbf", "verify_aud", "verify_iss"):
         said = options.field(name) if options is not None else None
         if is_constant(said, False):
-            told = message if name == "verify_signature" else "A claim of the token is not checked: an expired or foreign token is taken."
+            told = (
+                message
+                if name == "verify_signature"
+                else "A claim of the token is not checked: an expired or foreign token is taken."
+            )
             yield Fault(call.node, told, mend)
             for key in _switched_off(module, name):
                 yield Fault(key, told, mend)
             return
     algorithms = call.keywords.get("algorithms")
-    if is_constant(call.keywords.get("verify"), False) or (algorithms is not None and algorithms.items is not None and any(is_constant(value, "none", "None") for _, value in algorithms.fields)):
+    if is_constant(call.keywords.get("verify"), False) or (
+        algorithms is not None
+        and algorithms.items is not None
+        and any(is_constant(value, "none", "None") for _, value in algorithms.fields)
+    ):
         yield Fault(call.node, message, mend)

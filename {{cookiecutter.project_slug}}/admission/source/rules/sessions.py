@@ -30,11 +30,18 @@ def side_by_side(module: Module) -> Iterator[Fault]:
     for call in calls(module):
         if named(call, {"asyncio.gather", "asyncio.wait"}) and _uses(module, call) > 1:
             yield Fault(call.node, message, mend)
-        elif method(call) in {"create_task", "start_soon"} and is_group(call) and any(_asks(module, argument) for argument in call.node.args):
+        elif (
+            method(call) in {"create_task", "start_soon"}
+            and is_group(call)
+            and any(_asks(module, argument) for argument in call.node.args)
+        ):
             receiver = call.node.func.value if isinstance(call.node.func, ast.Attribute) else None
             groups.setdefault(f"{name_of(receiver)} {id(module.function_of(call.node))}", []).append(call)
     for started in groups.values():
-        looped = any(isinstance(parent, ast.For | ast.comprehension | ast.ListComp) for parent in module.ancestors(started[0].node))
+        looped = any(
+            isinstance(parent, ast.For | ast.comprehension | ast.ListComp)
+            for parent in module.ancestors(started[0].node)
+        )
         if len(started) > 1 or looped:
             yield Fault(started[-1].node, message, mend)
 
@@ -56,9 +63,15 @@ def _asks(module: Module, node: ast.expr) -> bool:
         call = module.calls.get(part) if isinstance(part, ast.Call) else None
         if call is None:
             continue
-        if call.receiver.types & SESSIONS or any(value.types & SESSIONS for value in (*call.args, *call.keywords.values())):
+        if call.receiver.types & SESSIONS or any(
+            value.types & SESSIONS for value in (*call.args, *call.keywords.values())
+        ):
             return True
-        if any(other.receiver.types & SESSIONS for function in call.functions for other in module.calls_by_function.get(function, [])):
+        if any(
+            other.receiver.types & SESSIONS
+            for function in call.functions
+            for other in module.calls_by_function.get(function, [])
+        ):
             return True
     return False
 
@@ -74,7 +87,12 @@ def unconditional(module: Module) -> Iterator[Fault]:
             continue
         pieces = pieces_of(module, call.node.args[0])
         parts = [part for piece in pieces for part in inside(piece) if isinstance(part, ast.Call)]
-        verbs = {name.rpartition(".")[2] for part in parts for name in module.value(part.func).names if name in {"sqlalchemy.delete", "sqlalchemy.update"} and _is_shared(module, part)}
+        verbs = {
+            name.rpartition(".")[2]
+            for part in parts
+            for name in module.value(part.func).names
+            if name in {"sqlalchemy.delete", "sqlalchemy.update"} and _is_shared(module, part)
+        }
         if not verbs:
             continue
         chosen = [part for part in parts if isinstance(part.func, ast.Attribute) and part.func.attr in _CHOOSING]
@@ -88,7 +106,11 @@ def unconditional(module: Module) -> Iterator[Fault]:
 
 
 def _is_shared(module: Module, made: ast.Call) -> bool:
-    return any(module.is_table(name) and not module.is_owned(name) for argument in made.args[:1] for name in module.value(argument).names)
+    return any(
+        module.is_table(name) and not module.is_owned(name)
+        for argument in made.args[:1]
+        for name in module.value(argument).names
+    )
 
 
 def _may_be_none(module: Module, chosen: ast.Call, query: ast.AST) -> bool:
@@ -107,8 +129,18 @@ def _may_stay_empty(module: Module, node: ast.Name) -> bool:
     if not given or not all(isinstance(each, ast.List) and not each.elts for each in given):
         return False
     for part in inside(function or module.tree):
-        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in {"append", "extend"} and name_of(part.func.value) == node.id and not any(isinstance(parent, ast.If) for parent in module.ancestors(part)):
+        if (
+            isinstance(part, ast.Call)
+            and isinstance(part.func, ast.Attribute)
+            and part.func.attr in {"append", "extend"}
+            and name_of(part.func.value) == node.id
+            and not any(isinstance(parent, ast.If) for parent in module.ancestors(part))
+        ):
             return False
-        if isinstance(part, ast.If) and any(isinstance(step, ast.Raise) for step in part.body) and any(isinstance(inner, ast.Name) and inner.id == node.id for inner in inside(part.test)):
+        if (
+            isinstance(part, ast.If)
+            and any(isinstance(step, ast.Raise) for step in part.body)
+            and any(isinstance(inner, ast.Name) and inner.id == node.id for inner in inside(part.test))
+        ):
             return False
     return True

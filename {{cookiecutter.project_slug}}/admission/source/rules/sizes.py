@@ -74,7 +74,9 @@ def result(module: Module) -> Iterator[Fault]:
         if statement is None:
             continue
         pieces = pieces_of(module, statement)
-        if not _selects(module, pieces) or any(not only_sometimes(module, bound, call.node) for bound in _bounds(module, pieces)):
+        if not _selects(module, pieces) or any(
+            not only_sometimes(module, bound, call.node) for bound in _bounds(module, pieces)
+        ):
             continue
         used = _chain(module, call.node)
         if used & _ONE and not used & _ALL:
@@ -113,18 +115,29 @@ def _given(module: Module, name: ast.Name) -> list[ast.expr]:
     """Return what a name is given, in the innermost scope that gives it anything."""
     scopes = [scope for scope in module.ancestors(name) if is_definition(scope)]
     for scope in (*scopes, module.tree):
-        found = [value for value in assigned(module, scope, name.id) if scope is not module.tree or not module.function_of(value)]
+        found = [
+            value
+            for value in assigned(module, scope, name.id)
+            if scope is not module.tree or not module.function_of(value)
+        ]
         if found:
             return found
     return []
 
 
 def _returned(module: Module, call: ast.Call) -> list[ast.expr]:
-    return [part.value for made in module.value(call.func).functions for part in inside(made.node) if isinstance(part, ast.Return) and part.value is not None]
+    return [
+        part.value
+        for made in module.value(call.func).functions
+        for part in inside(made.node)
+        if isinstance(part, ast.Return) and part.value is not None
+    ]
 
 
 def _is_select(module: Module, node: ast.expr) -> bool:
-    return any(isinstance(part, ast.Call) and "sqlalchemy.select" in module.value(part.func).names for part in inside(node))
+    return any(
+        isinstance(part, ast.Call) and "sqlalchemy.select" in module.value(part.func).names for part in inside(node)
+    )
 
 
 def _selects(module: Module, pieces: list[ast.expr]) -> bool:
@@ -148,22 +161,38 @@ def only_sometimes(module: Module, bound: ast.AST, query: ast.AST) -> bool:
 
 def _bounds(module: Module, pieces: list[ast.expr]) -> Iterator[ast.AST]:
     """Yield what bounds a statement that is made of these pieces."""
-    groups = any(isinstance(part, ast.Attribute) and part.attr == "group_by" for piece in pieces for part in inside(piece))
+    groups = any(
+        isinstance(part, ast.Attribute) and part.attr == "group_by" for piece in pieces for part in inside(piece)
+    )
     for piece in pieces:
         for part in inside(piece):
             if _is_bound(part) or (not groups and _is_aggregate(part)):
                 yield part
     yield from _few_groups(module, pieces)
     said = " ".join(text_of(piece) for piece in pieces)
-    if (_BOUNDED_TEXT.search(said) or _expands_keys(pieces, said)) and not any(isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "select" for piece in pieces for part in inside(piece)):
+    if (_BOUNDED_TEXT.search(said) or _expands_keys(pieces, said)) and not any(
+        isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "select"
+        for piece in pieces
+        for part in inside(piece)
+    ):
         yield pieces[0]
 
 
 def _few_groups(module: Module, pieces: list[ast.expr]) -> Iterator[ast.AST]:
     """Yield the groups of a statement if there are few of them: of a truth or a kind each, or of the days of a range that is measured."""
-    made = [part for piece in pieces for part in inside(piece) if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute)]
+    made = [
+        part
+        for piece in pieces
+        for part in inside(piece)
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute)
+    ]
     for part in made:
-        if isinstance(part.func, ast.Attribute) and part.func.attr == "group_by" and part.args and all(_has_few_values(module, key, made) for key in part.args):
+        if (
+            isinstance(part.func, ast.Attribute)
+            and part.func.attr == "group_by"
+            and part.args
+            and all(_has_few_values(module, key, made) for key in part.args)
+        ):
             yield part
 
 
@@ -171,12 +200,23 @@ def _has_few_values(module: Module, key: ast.expr, made: list[ast.Call]) -> bool
     """Return whether a column has few values where this statement looks."""
     declared = module.columns.get(name_of(key), [])
     kinds = [module.annotation(each.annotation) for each in declared]
-    types = {kind for said in kinds for part in (said, said.items) if part is not None for kind in part.types} - {"sqlalchemy.orm.Mapped"}
-    if types and all(kind == "builtins.bool" or module.is_a(kind, "enum.Enum", "enum.StrEnum", "enum.IntEnum") for kind in types):
+    types = {kind for said in kinds for part in (said, said.items) if part is not None for kind in part.types} - {
+        "sqlalchemy.orm.Mapped"
+    }
+    if types and all(
+        kind == "builtins.bool" or module.is_a(kind, "enum.Enum", "enum.StrEnum", "enum.IntEnum") for kind in types
+    ):
         return True
     if not types or types - {"datetime.date", "builtins.int"}:
         return False
-    ranges = [part.args for part in made if isinstance(part.func, ast.Attribute) and part.func.attr == "between" and name_of(part.func.value) == name_of(key) and len(part.args) == 2]  # noqa: PLR2004 - from and to
+    ranges = [
+        part.args
+        for part in made
+        if isinstance(part.func, ast.Attribute)
+        and part.func.attr == "between"
+        and name_of(part.func.value) == name_of(key)
+        and len(part.args) == 2
+    ]
     return any(is_measured(module, {name_of(first), name_of(last)}) for first, last in ranges)
 
 
@@ -186,10 +226,14 @@ def is_measured(module: Module, ends: set[str]) -> bool:
         if isinstance(node, ast.If) and any(isinstance(step, ast.Raise | ast.Return) for step in node.body):
             for part in inside(node.test):
                 sides = [part.left, *part.comparators] if isinstance(part, ast.Compare) else []
-                apart = [side for side in sides if any(_is_distance(piece, ends) for piece in (side, *_held_by(module, side)))]
+                apart = [
+                    side
+                    for side in sides
+                    if any(_is_distance(piece, ends) for piece in (side, *_held_by(module, side)))
+                ]
                 if apart and any(not _is_nothing(side) for side in sides if side not in apart):
                     return True
-                if len(sides) == 2 and any(_is_later(one, other, ends) for one, other in (sides, sides[::-1])):  # noqa: PLR2004 - both sides
+                if len(sides) == 2 and any(_is_later(one, other, ends) for one, other in (sides, sides[::-1])):
                     return True
     return False
 
@@ -201,7 +245,12 @@ def _held_by(module: Module, node: ast.expr) -> list[ast.expr]:
 
 
 def _is_distance(node: ast.expr, ends: set[str]) -> bool:
-    return any(isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub) and {name_of(inner.left), name_of(inner.right)} == ends for inner in inside(node))
+    return any(
+        isinstance(inner, ast.BinOp)
+        and isinstance(inner.op, ast.Sub)
+        and {name_of(inner.left), name_of(inner.right)} == ends
+        for inner in inside(node)
+    )
 
 
 def _is_later(one: ast.expr, other: ast.expr, ends: set[str]) -> bool:
@@ -219,25 +268,52 @@ def _is_nothing(node: ast.expr) -> bool:
 
 def _expands_keys(pieces: list[ast.expr], said: str) -> bool:
     """Return whether a text asks for the keys of a list that is bound: `WHERE id IN :ids` with `bindparam("ids", expanding=True)`."""
-    expanding = {str(part.args[0].value) for piece in pieces for part in inside(piece) if isinstance(part, ast.Call) and part.args and isinstance(part.args[0], ast.Constant) and any(keyword.arg == "expanding" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True for keyword in part.keywords)}
+    expanding = {
+        str(part.args[0].value)
+        for piece in pieces
+        for part in inside(piece)
+        if isinstance(part, ast.Call)
+        and part.args
+        and isinstance(part.args[0], ast.Constant)
+        and any(
+            keyword.arg == "expanding" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+            for keyword in part.keywords
+        )
+    }
     return any(match[1] in expanding for match in _KEYS_IN.finditer(said))
 
 
-_KEYS_IN: Final = re.compile(r"\bwhere\s+(?:\w+\.)?(?:id|uuid|key|sku|slug|isbn|code|\w+_id)\s+in\s*:(\w+)(?![^)]*\bor\b)", re.IGNORECASE)
+_KEYS_IN: Final = re.compile(
+    r"\bwhere\s+(?:\w+\.)?(?:id|uuid|key|sku|slug|isbn|code|\w+_id)\s+in\s*:(\w+)(?![^)]*\bor\b)", re.IGNORECASE
+)
 
 
 def _is_bound(part: ast.AST) -> bool:
     """Return whether a part of a statement bounds its rows: `limit`, `in_`, a single id, a statement that only writes."""
-    if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in {"exists", "insert", "update", "delete"}:
+    if (
+        isinstance(part, ast.Call)
+        and isinstance(part.func, ast.Name)
+        and part.func.id in {"exists", "insert", "update", "delete"}
+    ):
         return True
-    if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Attribute) and part.left.attr in {"id", "uuid"}:
+    if (
+        isinstance(part, ast.Compare)
+        and isinstance(part.ops[0], ast.Eq)
+        and isinstance(part.left, ast.Attribute)
+        and part.left.attr in {"id", "uuid"}
+    ):
         return isinstance(part.left.value, ast.Name) and part.left.value.id[:1].isupper()
     return isinstance(part, ast.Attribute) and part.attr in _BOUNDED
 
 
 def _is_aggregate(part: ast.AST) -> bool:
     """Return whether a part of a statement makes one row of all: `func.count()`."""
-    return isinstance(part, ast.Attribute) and part.attr in {"count", "sum", "max", "min", "avg", "exists"} and isinstance(part.value, ast.Name) and part.value.id in {"func", "sa", "sqlalchemy"}
+    return (
+        isinstance(part, ast.Attribute)
+        and part.attr in {"count", "sum", "max", "min", "avg", "exists"}
+        and isinstance(part.value, ast.Name)
+        and part.value.id in {"func", "sa", "sqlalchemy"}
+    )
 
 
 def _chain(module: Module, node: ast.AST) -> set[str]:
@@ -251,7 +327,11 @@ def _chain(module: Module, node: ast.AST) -> set[str]:
         new = given - names
         names |= new
         scope = module.function_of(node) or module.tree
-        waiting += [part for part in (inside(scope) if new else ()) if isinstance(part, ast.Name) and part.id in new and isinstance(part.ctx, ast.Load)]
+        waiting += [
+            part
+            for part in (inside(scope) if new else ())
+            if isinstance(part, ast.Name) and part.id in new and isinstance(part.ctx, ast.Load)
+        ]
     return used
 
 
@@ -265,7 +345,9 @@ def _behind(module: Module, node: ast.AST) -> tuple[set[str], set[str]]:
         elif isinstance(parent, ast.Assign | ast.AnnAssign | ast.NamedExpr):
             targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
             return used, {target.id for target in targets if isinstance(target, ast.Name)}
-        elif not isinstance(parent, ast.Await | ast.Call) or (isinstance(parent, ast.Call) and child is not parent.func):
+        elif not isinstance(parent, ast.Await | ast.Call) or (
+            isinstance(parent, ast.Call) and child is not parent.func
+        ):
             break
         child = parent
     return used, set()
@@ -294,7 +376,13 @@ def upload(module: Module) -> Iterator[Fault]:
             yield Fault(taken, message, mend)
     for route in module.routes:
         for parameter in route.parameters:
-            if parameter.source == "file" and parameter.annotation.types & {"builtins.bytes"} and not any(keyword.arg == "max_length" for marker in parameter.markers() for keyword in marker.keywords):
+            if (
+                parameter.source == "file"
+                and parameter.annotation.types & {"builtins.bytes"}
+                and not any(
+                    keyword.arg == "max_length" for marker in parameter.markers() for keyword in marker.keywords
+                )
+            ):
                 yield Fault(parameter.node, message, "Take an `UploadFile` and read `MAX_BYTES + 1` of it.")
 
 
@@ -306,26 +394,47 @@ def _reads_whole(call: Call) -> bool:
         return True
     if method(call) not in {"read", "readlines", "getvalue"} or call.node.args or call.node.keywords:
         return False
-    return any(name.startswith(("fastapi.UploadFile.read", "fastapi.UploadFile.file.read", "fastapi.UploadFile.file.readlines")) for name in call.names)
+    return any(
+        name.startswith(
+            ("fastapi.UploadFile.read", "fastapi.UploadFile.file.read", "fastapi.UploadFile.file.readlines")
+        )
+        for name in call.names
+    )
 
 
 def _size_is_checked(module: Module, node: ast.AST) -> bool:
     function = module.function_of(node)
     for part in inside(function) if function is not None else ():
-        if isinstance(part, ast.Compare) and any(isinstance(inner, ast.Attribute) and inner.attr in {"size", "content_length"} for inner in inside(part)) and getattr(part, "lineno", 0) < getattr(node, "lineno", 0):
+        if (
+            isinstance(part, ast.Compare)
+            and any(
+                isinstance(inner, ast.Attribute) and inner.attr in {"size", "content_length"} for inner in inside(part)
+            )
+            and getattr(part, "lineno", 0) < getattr(node, "lineno", 0)
+        ):
             return True
     return False
 
 
 def _reads_on(module: Module, loop: ast.AST) -> bool:
-    parts = [loop.iter] if isinstance(loop, ast.AsyncFor | ast.For) else [loop.test, *loop.body] if isinstance(loop, ast.While) else []
+    parts = (
+        [loop.iter]
+        if isinstance(loop, ast.AsyncFor | ast.For)
+        else [loop.test, *loop.body]
+        if isinstance(loop, ast.While)
+        else []
+    )
     for part in parts:
         for inner in inside(part):
             if isinstance(inner, ast.Call) and inner in module.calls:
                 names = module.calls[inner].names
                 if names & {"fastapi.Request.stream", "fastapi.UploadFile.read", "fastapi.UploadFile.file.read"}:
                     return True
-            if isinstance(loop, ast.For) and isinstance(inner, ast.Attribute) and "fastapi.UploadFile.file" in module.value(inner).names:
+            if (
+                isinstance(loop, ast.For)
+                and isinstance(inner, ast.Attribute)
+                and "fastapi.UploadFile.file" in module.value(inner).names
+            ):
                 return True
     return False
 
@@ -335,7 +444,16 @@ def _counts(module: Module, loop: ast.AST) -> bool:
     for part in inside(loop):
         if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Gt | ast.GtE | ast.Lt | ast.LtE):
             return True
-        if isinstance(part, ast.Call) and any(function for function in module.value(part.func).functions) and module.calls.get(part) is not None and any(isinstance(inner, ast.Compare) for function in module.value(part.func).functions for inner in inside(function.node)):
+        if (
+            isinstance(part, ast.Call)
+            and any(function for function in module.value(part.func).functions)
+            and module.calls.get(part) is not None
+            and any(
+                isinstance(inner, ast.Compare)
+                for function in module.value(part.func).functions
+                for inner in inside(function.node)
+            )
+        ):
             return True
     return False
 
@@ -389,12 +507,20 @@ def decompression(module: Module) -> Iterator[Fault]:
         handed = {name for value in call.args for name in value.names} & _DECOMPRESSING
         name = named(call, _DECOMPRESSING) or next(iter(sorted(handed)), None)
         if name is None:
-            name = named(call, _STREAMS) if len(call.node.args) + len(call.node.keywords) < (2 if "decompress" in method(call) else 1) else None
+            name = (
+                named(call, _STREAMS)
+                if len(call.node.args) + len(call.node.keywords) < (2 if "decompress" in method(call) else 1)
+                else None
+            )
         if name is None or _file_size_is_checked(module, call.node):
             continue
         yield _unpacks(call.node, name)
     for loop in module.walk(ast.For, ast.comprehension):
-        if isinstance(loop, ast.For | ast.comprehension) and (name := _opened(module.value(loop.iter))) and not (isinstance(loop, ast.For) and _counts(module, loop)):
+        if (
+            isinstance(loop, ast.For | ast.comprehension)
+            and (name := _opened(module.value(loop.iter)))
+            and not (isinstance(loop, ast.For) and _counts(module, loop))
+        ):
             yield _unpacks(loop.iter, name)
     for call in calls(module):
         taken = next((name for value in call.args if (name := _opened(value))), None) if named(call, _READING) else None
@@ -402,10 +528,28 @@ def decompression(module: Module) -> Iterator[Fault]:
             yield _unpacks(call.node, taken)
 
 
-_OPENED: Final = frozenset(f"{module}.{opened}" for module, opens in {"gzip": ("open()", "GzipFile"), "bz2": ("open()", "BZ2File"), "lzma": ("open()", "LZMAFile")}.items() for opened in opens)
+_OPENED: Final = frozenset(
+    f"{module}.{opened}"
+    for module, opens in {
+        "gzip": ("open()", "GzipFile"),
+        "bz2": ("open()", "BZ2File"),
+        "lzma": ("open()", "LZMAFile"),
+    }.items()
+    for opened in opens
+)
 """Open files that unpack what is read from them."""
 
-_READING: Final = frozenset({"json.load", "shutil.copyfileobj", "csv.reader", "csv.DictReader", "builtins.list", "builtins.sum", "io.TextIOWrapper"})
+_READING: Final = frozenset(
+    {
+        "json.load",
+        "shutil.copyfileobj",
+        "csv.reader",
+        "csv.DictReader",
+        "builtins.list",
+        "builtins.sum",
+        "io.TextIOWrapper",
+    }
+)
 """Reads a file that it is given to its end."""
 
 
@@ -425,8 +569,12 @@ def _unpacks(node: ast.AST, name: str) -> Fault:
 def _file_size_is_checked(module: Module, node: ast.AST) -> bool:
     function = module.function_of(node)
     for part in inside(function) if function is not None else ():
-        if isinstance(part, ast.Compare) and any(isinstance(inner, ast.Attribute) and inner.attr in {"file_size", "size"} for inner in inside(part)):
+        if isinstance(part, ast.Compare) and any(
+            isinstance(inner, ast.Attribute) and inner.attr in {"file_size", "size"} for inner in inside(part)
+        ):
             return True
-        if isinstance(part, ast.Assign) and any(isinstance(inner, ast.Attribute) and inner.attr == "file_size" for inner in inside(part.value)):
+        if isinstance(part, ast.Assign) and any(
+            isinstance(inner, ast.Attribute) and inner.attr == "file_size" for inner in inside(part.value)
+        ):
             return True
     return False

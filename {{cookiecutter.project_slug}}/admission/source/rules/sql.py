@@ -97,7 +97,13 @@ def sql_from_input(module: Module) -> Iterator[Fault]:
         message = f"`{source_of(call.node.func)}` gets SQL with text of the client in it. {risk}"
         yield Fault(place, message, _MEND)
     for call in calls(module):
-        if method(call) in {"like", "ilike"} and call.node.args and isinstance(call.node.func, ast.Attribute) and is_column(module, call.node.func.value) and _is_looked_up(module, call):
+        if (
+            method(call) in {"like", "ilike"}
+            and call.node.args
+            and isinstance(call.node.func, ast.Attribute)
+            and is_column(module, call.node.func.value)
+            and _is_looked_up(module, call)
+        ):
             yield Fault(
                 call.node,
                 "One row is looked up by what the client sent, as a pattern: `%` finds the first row of anybody.",
@@ -108,10 +114,21 @@ def sql_from_input(module: Module) -> Iterator[Fault]:
 def _is_looked_up(module: Module, call: Call) -> bool:
     """Return whether a pattern is nothing but the client's text, and one row is taken of those that match."""
     value = module.value(call.node.args[0])
-    if INPUT not in value.labels or not is_bare(value) or any(keyword.arg == "escape" for keyword in call.node.keywords) or any(isinstance(part, ast.Attribute) and part.attr == "replace" for piece in origins(module, call.node.args[0]) for part in inside(piece)):
+    if (
+        INPUT not in value.labels
+        or not is_bare(value)
+        or any(keyword.arg == "escape" for keyword in call.node.keywords)
+        or any(
+            isinstance(part, ast.Attribute) and part.attr == "replace"
+            for piece in origins(module, call.node.args[0])
+            for part in inside(piece)
+        )
+    ):
         return False
     statement = module.statement_of(call.node)
-    return statement is not None and any(isinstance(part, ast.Attribute) and part.attr in _TAKING_ONE for part in inside(statement))
+    return statement is not None and any(
+        isinstance(part, ast.Attribute) and part.attr in _TAKING_ONE for part in inside(statement)
+    )
 
 
 _TAKING_ONE: Final = frozenset({"scalar", "scalar_one", "scalar_one_or_none", "one", "one_or_none", "first"})
@@ -125,7 +142,11 @@ def _statement(module: Module, call: Call) -> ast.expr | None:
         call.node.args[0]
         if call.node.args
         else next(
-            (keyword.value for keyword in call.node.keywords if keyword.arg in {"text", "statement", "query", "sql", "operation"}),
+            (
+                keyword.value
+                for keyword in call.node.keywords
+                if keyword.arg in {"text", "statement", "query", "sql", "operation"}
+            ),
             None,
         )
     )
@@ -137,7 +158,11 @@ def _statement(module: Module, call: Call) -> ast.expr | None:
     names = {name.rpartition(".")[2] for name in call.names}
     if (verb in _EXECUTING or names & _EXECUTING) and not call.functions and _is_text(module, first):
         return first if _may_be_database(call, first, module) else None
-    if (verb in _CLAUSES or names & _CLAUSES) and any(name.startswith("sqlalchemy.") for name in call.names) and _is_text(module, first):
+    if (
+        (verb in _CLAUSES or names & _CLAUSES)
+        and any(name.startswith("sqlalchemy.") for name in call.names)
+        and _is_text(module, first)
+    ):
         return first
     return None
 
@@ -161,9 +186,16 @@ def _may_be_database(call: Call, statement: ast.expr, module: Module) -> bool:
         "read_sql",
         "read_sql_query",
     }
-    if method(call) in certain or any(name.startswith(("sqlalchemy.", "sqlite3.", "psycopg", "asyncpg.", "aiosqlite.", "databases.")) for name in call.names):
+    if method(call) in certain or any(
+        name.startswith(("sqlalchemy.", "sqlite3.", "psycopg", "asyncpg.", "aiosqlite.", "databases."))
+        for name in call.names
+    ):
         return True
-    return any(_SQL.search(text_of(each)) for node in (statement, *module.value(statement).composed) for each in _behind(module, node))
+    return any(
+        _SQL.search(text_of(each))
+        for node in (statement, *module.value(statement).composed)
+        for each in _behind(module, node)
+    )
 
 
 def _behind(module: Module, node: ast.AST) -> Iterator[ast.AST]:
@@ -176,6 +208,8 @@ def _composed(module: Module, argument: ast.expr, call: Call) -> Iterator[ast.AS
     """Yield where text of the client was put into something that reads like SQL, on other lines than the call's."""
     for node in module.value(argument).composed:
         if is_inside(node, call.node) or any(_SQL.search(text_of(each)) for each in _behind(module, node)):
-            yield from (part for part in (node, *free_parts(module, node)) if getattr(part, "lineno", 0) != call.node.lineno)
+            yield from (
+                part for part in (node, *free_parts(module, node)) if getattr(part, "lineno", 0) != call.node.lineno
+            )
     if argument.lineno != call.node.lineno:
         yield argument

@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from admission.source.declare import Fault, Registry
-from admission.source.match import calls, method, named, names_in, unwrapped
 from admission.source.effects import SESSIONS
+from admission.source.match import calls, method, named, names_in, unwrapped
 from admission.source.outbound import functions_that_leave, is_group, is_upstream, leaves
 from admission.source.tree import inside
 from admission.source.values import INPUT, SHAPED
@@ -47,7 +47,9 @@ _THREADS: Final = frozenset(
         "apscheduler.schedulers.background.BackgroundScheduler",
     }
 )
-_LOSABLE: Final = re.compile(r"(^|_)(log|metric|metrics|record_metric|warm|cache|cleanup|clean|tmp|temp|unlink|close|count|touch|trace|track|invalidate|refresh_cache|debug|evict|delete_temp|remove_temp|prefetch)(_|$)")
+_LOSABLE: Final = re.compile(
+    r"(^|_)(log|metric|metrics|record_metric|warm|cache|cleanup|clean|tmp|temp|unlink|close|count|touch|trace|track|invalidate|refresh_cache|debug|evict|delete_temp|remove_temp|prefetch)(_|$)"
+)
 
 
 @registry.rule("BW204", "A task without an owner")
@@ -95,18 +97,35 @@ def _is_awaited(module: Module, node: ast.Call) -> bool:
             body: ast.AST = loop if isinstance(loop, ast.For) else module.parents.get(loop, loop)
             if any(isinstance(part, ast.Await) and targets & set(names_in(part.value)) for part in inside(body)):
                 return True
-    return any(isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "cancel" and isinstance(part.func.value, ast.Name) and part.func.value.id in names for part in inside(function))
+    return any(
+        isinstance(part, ast.Call)
+        and isinstance(part.func, ast.Attribute)
+        and part.func.attr == "cancel"
+        and isinstance(part.func.value, ast.Name)
+        and part.func.value.id in names
+        for part in inside(function)
+    )
 
 
 def _holders(statement: ast.stmt, node: ast.AST) -> set[str]:
     """Return the names that hold a task after a statement."""
     if isinstance(statement, ast.Assign):
-        return {target.id for target in statement.targets if isinstance(target, ast.Name)} | {part.id for target in statement.targets if isinstance(target, ast.Tuple) for part in target.elts if isinstance(part, ast.Name)}
+        return {target.id for target in statement.targets if isinstance(target, ast.Name)} | {
+            part.id
+            for target in statement.targets
+            if isinstance(target, ast.Tuple)
+            for part in target.elts
+            if isinstance(part, ast.Name)
+        }
     if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
         return {statement.target.id}
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and statement.value is not node:
         called = statement.value.func
-        if isinstance(called, ast.Attribute) and called.attr in {"append", "add"} and isinstance(called.value, ast.Name):
+        if (
+            isinstance(called, ast.Attribute)
+            and called.attr in {"append", "add"}
+            and isinstance(called.value, ast.Name)
+        ):
             return {called.value.id}
     return set()
 
@@ -115,7 +134,11 @@ def _holders(statement: ast.stmt, node: ast.AST) -> set[str]:
 def background(module: Module) -> Iterator[Fault]:
     """Point at work that is put off until after the answer, in memory."""
     for node in _never_awaited(module):
-        yield Fault(node, "Without `await` this makes a coroutine and throws it away: nothing is written, sent or asked.", "`await` it.")
+        yield Fault(
+            node,
+            "Without `await` this makes a coroutine and throws it away: nothing is written, sent or asked.",
+            "`await` it.",
+        )
     leaving = functions_that_leave(module)
     storing = {module.function_of(call.node) for call in module.calls.values() if _stores(call)}
     for call in calls(module):
@@ -124,7 +147,12 @@ def background(module: Module) -> Iterator[Fault]:
         functions = {function.node for value in (*call.args, *call.keywords.values()) for function in value.functions}
         name = next(names_in(call.node.args[0]), "") if call.node.args else ""
         name = call.node.args[0].attr if call.node.args and isinstance(call.node.args[0], ast.Attribute) else name
-        harmless = bool(functions) and not functions & leaving and not functions & storing and all(_only_notes(module, function) for function in functions)
+        harmless = (
+            bool(functions)
+            and not functions & leaving
+            and not functions & storing
+            and all(_only_notes(module, function) for function in functions)
+        )
         losable = harmless or (bool(_LOSABLE.search(name)) and not functions & leaving)
         yield Fault(
             call.node,
@@ -135,7 +163,9 @@ def background(module: Module) -> Iterator[Fault]:
 
 
 def _adds_background(module: Module, call: Call) -> bool:
-    if named(call, {"fastapi.BackgroundTasks.add_task", "starlette.background.BackgroundTask", "fastapi.BackgroundTask"}):
+    if named(
+        call, {"fastapi.BackgroundTasks.add_task", "starlette.background.BackgroundTask", "fastapi.BackgroundTask"}
+    ):
         return True
     return method(call) == "add_task" and not call.functions and bool(module.function_of(call.node))
 
@@ -199,7 +229,11 @@ def _never_awaited(module: Module) -> Iterator[ast.AST]:
     """Yield where a coroutine of the session, the outbox or a declared service is made, and nobody waits for it: it does nothing."""
     for call in calls(module):
         asks = is_upstream(call) and not any("()" in kind for kind in call.receiver.types)
-        coroutine = asks or "app.dependencies.Outbox.add" in call.names or (any("Async" in kind for kind in call.receiver.types & SESSIONS) and method(call) in _COROUTINES)
+        coroutine = (
+            asks
+            or "app.dependencies.Outbox.add" in call.names
+            or (any("Async" in kind for kind in call.receiver.types & SESSIONS) and method(call) in _COROUTINES)
+        )
         if coroutine and isinstance(module.parents.get(call.node), ast.Expr):
             yield call.node
 
@@ -211,7 +245,10 @@ _COROUTINES: Final = frozenset({"execute", "scalar", "scalars", "get", "flush", 
 def fan_out(module: Module) -> Iterator[Fault]:
     """Point at concurrency whose width the client chooses."""
     for call in calls(module):
-        if not (named(call, {"asyncio.gather", "asyncio.wait", "asyncio.as_completed"}) or (method(call) in {"create_task", "start_soon"} and is_group(call))):
+        if not (
+            named(call, {"asyncio.gather", "asyncio.wait", "asyncio.as_completed"})
+            or (method(call) in {"create_task", "start_soon"} and is_group(call))
+        ):
             continue
         loops = list(_sources(module, call))
         if any(module.value(loop).all_labels() & {INPUT, SHAPED} for loop in loops) and not _limited(module):
@@ -243,9 +280,20 @@ def _generators(module: Module, node: ast.expr) -> Iterator[ast.expr]:
     elif isinstance(node, ast.Name):
         function = module.function_of(node)
         for part in inside(function) if function is not None else ():
-            if isinstance(part, ast.Assign) and any(isinstance(target, ast.Name) and target.id == node.id for target in part.targets) and not isinstance(part.value, ast.Name):
+            if (
+                isinstance(part, ast.Assign)
+                and any(isinstance(target, ast.Name) and target.id == node.id for target in part.targets)
+                and not isinstance(part.value, ast.Name)
+            ):
                 yield from _generators(module, part.value)
-            elif isinstance(part, ast.For) and any(isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr == "append" and isinstance(inner.func.value, ast.Name) and inner.func.value.id == node.id for inner in inside(part)):
+            elif isinstance(part, ast.For) and any(
+                isinstance(inner, ast.Call)
+                and isinstance(inner.func, ast.Attribute)
+                and inner.func.attr == "append"
+                and isinstance(inner.func.value, ast.Name)
+                and inner.func.value.id == node.id
+                for inner in inside(part)
+            ):
                 yield part.iter
 
 

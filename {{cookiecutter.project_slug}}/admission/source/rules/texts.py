@@ -32,8 +32,13 @@ if TYPE_CHECKING:
 
 registry = Registry()
 
-_REGEX: Final = frozenset(f"re.{name}" for name in ("compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer", "template"))
-_MARKUP: Final = frozenset({"markupsafe.Markup", "jinja2.Markup", "django.utils.safestring.mark_safe", "jinja2.utils.markupsafe.Markup"})
+_REGEX: Final = frozenset(
+    f"re.{name}"
+    for name in ("compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer", "template")
+)
+_MARKUP: Final = frozenset(
+    {"markupsafe.Markup", "jinja2.Markup", "django.utils.safestring.mark_safe", "jinja2.utils.markupsafe.Markup"}
+)
 _TEMPLATE_TEXT: Final = frozenset(
     {
         "jinja2.Template",
@@ -101,11 +106,19 @@ def _is_response(module: Module, node: ast.expr) -> bool:
 
 
 def _html_argument(module: Module, call: Call) -> ast.expr | None:
-    page = named(call, {"fastapi.responses.HTMLResponse"}) or (any(name in module.classes and module.is_a(name, "fastapi.responses.HTMLResponse") for name in call.names))
-    typed = named(call, {"fastapi.Response", "fastapi.responses.StreamingResponse", "fastapi.responses.PlainTextResponse"})
+    page = named(call, {"fastapi.responses.HTMLResponse"}) or (
+        any(name in module.classes and module.is_a(name, "fastapi.responses.HTMLResponse") for name in call.names)
+    )
+    typed = named(
+        call, {"fastapi.Response", "fastapi.responses.StreamingResponse", "fastapi.responses.PlainTextResponse"}
+    )
     if typed:
         kind = call.argument(None, "media_type")
-        page = kind is not None and kind.constant is not None and any(word in str(kind.constant.value).lower() for word in ("html", "svg"))
+        page = (
+            kind is not None
+            and kind.constant is not None
+            and any(word in str(kind.constant.value).lower() for word in ("html", "svg"))
+        )
         page = page or _is_html_by_header(call)
     node = argument_node(call, 0, "content") if page else argument_node(call, 0) if named(call, _MARKUP) else None
     return node if node is not None and _is_unescaped(module.value(node)) else None
@@ -143,7 +156,11 @@ def catastrophic_pattern(module: Module) -> Iterator[Fault]:
     """Point at constant patterns whose backtracking grows exponentially, those of a table of the module among them."""
     mend = "Let each character be matched in one way only: `[a-z]+` for `([a-z]+)+`; or use a pydantic `pattern=`, whose engine does not backtrack."
     for pattern in _tabled_patterns(module):
-        yield Fault(pattern, f"`{str(pattern.value)[:60]}` repeats what already repeats. A few dozen characters that almost match hold a processor for hours.", mend)
+        yield Fault(
+            pattern,
+            f"`{str(pattern.value)[:60]}` repeats what already repeats. A few dozen characters that almost match hold a processor for hours.",
+            mend,
+        )
     for call in calls(module):
         if not named(call, _REGEX):
             continue
@@ -171,7 +188,11 @@ def _tabled_patterns(module: Module) -> Iterator[ast.Constant]:
     for statement in module.tree.body:
         value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
         if isinstance(value, ast.Tuple | ast.List | ast.Dict | ast.Set):
-            yield from (part for part in inside(value) if isinstance(part, ast.Constant) and isinstance(part.value, str) and is_catastrophic(part.value))
+            yield from (
+                part
+                for part in inside(value)
+                if isinstance(part, ast.Constant) and isinstance(part.value, str) and is_catastrophic(part.value)
+            )
 
 
 def _definition(module: Module, node: ast.expr) -> ast.expr | None:
@@ -192,17 +213,33 @@ def attribute_from_input(module: Module) -> Iterator[Fault]:
                     mend,
                 )
     for subscript in module.walk(ast.Subscript):
-        if isinstance(subscript, ast.Subscript) and _is_namespace(module, subscript.value) and free(module.value(subscript.slice)):
-            yield Fault(subscript, "The client chooses a name of the module. It reaches every function and import in it.", mend)
+        if (
+            isinstance(subscript, ast.Subscript)
+            and _is_namespace(module, subscript.value)
+            and free(module.value(subscript.slice))
+        ):
+            yield Fault(
+                subscript, "The client chooses a name of the module. It reaches every function and import in it.", mend
+            )
     for call in calls(module):
-        if method(call) in {"get", "__getitem__"} and isinstance(call.node.func, ast.Attribute) and _is_namespace(module, call.node.func.value) and call.args and free(call.args[0]):
-            yield Fault(call.node, "The client chooses a name of the module. It reaches every function and import in it.", mend)
+        if (
+            method(call) in {"get", "__getitem__"}
+            and isinstance(call.node.func, ast.Attribute)
+            and _is_namespace(module, call.node.func.value)
+            and call.args
+            and free(call.args[0])
+        ):
+            yield Fault(
+                call.node, "The client chooses a name of the module. It reaches every function and import in it.", mend
+            )
 
 
 def _is_namespace(module: Module, node: ast.expr) -> bool:
     if isinstance(node, ast.Attribute) and node.attr == "__dict__":
         return True
-    return isinstance(node, ast.Call) and bool(module.value(node.func).names & {"builtins.globals", "builtins.locals", "builtins.vars"})
+    return isinstance(node, ast.Call) and bool(
+        module.value(node.func).names & {"builtins.globals", "builtins.locals", "builtins.vars"}
+    )
 
 
 @registry.rule("BW112", "A format string or template from input")
@@ -214,7 +251,11 @@ def template_from_input(module: Module) -> Iterator[Fault]:
             node = argument_node(call, 0, "template", "source", "text")
             if named(call, {"string.Template"}) and _names_what_it_fills_in(module, call):
                 node = None
-        elif method(call) in {"format", "format_map"} and isinstance(call.node.func, ast.Attribute) and not call.functions:
+        elif (
+            method(call) in {"format", "format_map"}
+            and isinstance(call.node.func, ast.Attribute)
+            and not call.functions
+        ):
             node = call.node.func.value
             if not free(module.value(node)) or module.value(node).types - {"builtins.str"}:
                 node = None
@@ -227,7 +268,13 @@ def template_from_input(module: Module) -> Iterator[Fault]:
                 'Keep the template constant and pass the client\'s text as a value: `"Dear {name}".format(name=name)`.',
             )
     for node_ in module.walk(ast.BinOp):
-        if isinstance(node_, ast.BinOp) and isinstance(node_.op, ast.Mod) and "builtins.str" in module.value(node_.left).types and free(module.value(node_.left)) and not module.value(node_.left).composed:
+        if (
+            isinstance(node_, ast.BinOp)
+            and isinstance(node_.op, ast.Mod)
+            and "builtins.str" in module.value(node_.left).types
+            and free(module.value(node_.left))
+            and not module.value(node_.left).composed
+        ):
             yield Fault(
                 node_,
                 "The client writes the format string. Its fields read what was not meant for it, or make the request fail.",
@@ -239,10 +286,22 @@ def _names_what_it_fills_in(module: Module, call: Call) -> bool:
     """Return whether a `string.Template`, which knows plain names only, is filled in from names that are listed, none of them a secret."""
     verbs = [parent for parent in (module.parents.get(call.node),) if isinstance(parent, ast.Attribute)]
     statement = module.statement_of(call.node)
-    if isinstance(statement, ast.Assign) and statement.value is call.node and isinstance(statement.targets[0], ast.Name):
+    if (
+        isinstance(statement, ast.Assign)
+        and statement.value is call.node
+        and isinstance(statement.targets[0], ast.Name)
+    ):
         held = statement.targets[0].id
-        verbs = [part for part in inside(module.function_of(call.node) or module.tree) if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == held]
-    fills = [filled for verb in verbs if isinstance(filled := module.parents.get(verb), ast.Call) and verb.attr in {"substitute", "safe_substitute"}]
+        verbs = [
+            part
+            for part in inside(module.function_of(call.node) or module.tree)
+            if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == held
+        ]
+    fills = [
+        filled
+        for verb in verbs
+        if isinstance(filled := module.parents.get(verb), ast.Call) and verb.attr in {"substitute", "safe_substitute"}
+    ]
     return bool(fills) and len(fills) == len(verbs) and all(_is_listed(module, filled) for filled in fills)
 
 
@@ -251,8 +310,14 @@ def _is_listed(module: Module, filled: ast.Call) -> bool:
     if any(keyword.arg is None for keyword in filled.keywords):
         return False
     for argument in filled.args:
-        shown = (module.given.get((module.function_of(argument), argument.id)) or [argument])[-1] if isinstance(argument, ast.Name) else argument
-        if not isinstance(shown, ast.Dict) or any(key is None or module.value(key).constant is None for key in shown.keys):
+        shown = (
+            (module.given.get((module.function_of(argument), argument.id)) or [argument])[-1]
+            if isinstance(argument, ast.Name)
+            else argument
+        )
+        if not isinstance(shown, ast.Dict) or any(
+            key is None or module.value(key).constant is None for key in shown.keys
+        ):
             return False
         values += shown.values
     return not any(SECRET in module.value(value).all_labels() for value in values)
@@ -265,7 +330,11 @@ def header_from_input(module: Module) -> Iterator[Fault]:
     mend = "Send it in the body; a file name as `quote(name, safe=\"\")` in `filename*=UTF-8''...`."
     yield from (Fault(node, message, mend) for node in (*_assigned_headers(module), *_called_headers(module)))
     for name, node, value in headers_set(module):
-        if name == "content-disposition" and STORED in module.value(value).all_labels() and any(_is_as_stored(module, part, value) for part in inside(value)):
+        if (
+            name == "content-disposition"
+            and STORED in module.value(value).all_labels()
+            and any(_is_as_stored(module, part, value) for part in inside(value))
+        ):
             stored = "A name that somebody gave becomes part of a header as it is. A quote in it ends the name, and a letter that is not Latin makes this a 500."
             yield Fault(node, stored, mend)
 
@@ -274,7 +343,9 @@ def _is_as_stored(module: Module, part: ast.AST, whole: ast.expr) -> bool:
     """Return whether a part of a text is a column of prose as it is: no call has made anything else of it."""
     if isinstance(part, ast.Name):
         given = module.given.get((module.function_of(part), part.id), [])
-        return bool(given) and all(isinstance(each, ast.Attribute) and _is_as_stored(module, each, each) for each in given)
+        return bool(given) and all(
+            isinstance(each, ast.Attribute) and _is_as_stored(module, each, each) for each in given
+        )
     if not isinstance(part, ast.Attribute) or not is_prose(part.attr) or ROW not in module.value(part).all_labels():
         return False
     return not any(isinstance(parent, ast.Call) and is_inside(parent, whole) for parent in module.ancestors(part))
@@ -282,8 +353,18 @@ def _is_as_stored(module: Module, part: ast.AST, whole: ast.expr) -> bool:
 
 def _assigned_headers(module: Module) -> Iterator[ast.AST]:
     for node in module.walk(ast.Assign, ast.AugAssign):
-        places = [target.value for target in node.targets if isinstance(target, ast.Subscript)] if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
-        if isinstance(node, ast.Assign | ast.AugAssign) and any(is_answer_headers(module, place) for place in places) and free(module.value(node.value), "url"):
+        places = (
+            [target.value for target in node.targets if isinstance(target, ast.Subscript)]
+            if isinstance(node, ast.Assign)
+            else [node.target]
+            if isinstance(node, ast.AugAssign)
+            else []
+        )
+        if (
+            isinstance(node, ast.Assign | ast.AugAssign)
+            and any(is_answer_headers(module, place) for place in places)
+            and free(module.value(node.value), "url")
+        ):
             yield node
 
 
@@ -291,13 +372,22 @@ def _called_headers(module: Module) -> Iterator[ast.AST]:
     for call in calls(module):
         if any(name.startswith(("fastapi.responses.", "fastapi.Response")) for name in call.names):
             headers = call.argument(None, "headers")
-            if headers is not None and any(free(value, "url") for value in (*(value for _, value in headers.fields), headers.items)):
+            if headers is not None and any(
+                free(value, "url") for value in (*(value for _, value in headers.fields), headers.items)
+            ):
                 yield argument_node(call, None, "headers") or call.node
-        if method(call) in {"append", "update", "setdefault", "add"} and isinstance(call.node.func, ast.Attribute) and is_answer_headers(module, call.node.func.value) and any(free(value, "url") for value in call.args):
+        if (
+            method(call) in {"append", "update", "setdefault", "add"}
+            and isinstance(call.node.func, ast.Attribute)
+            and is_answer_headers(module, call.node.func.value)
+            and any(free(value, "url") for value in call.args)
+        ):
             yield call.node
 
 
-_WRITERS: Final = frozenset(f"csv.{kind}().{verb}" for kind in ("writer", "DictWriter") for verb in ("writerow", "writerows"))
+_WRITERS: Final = frozenset(
+    f"csv.{kind}().{verb}" for kind in ("writer", "DictWriter") for verb in ("writerow", "writerows")
+)
 
 
 @registry.rule("BW114", "A cell of a spreadsheet that runs")
@@ -307,7 +397,12 @@ def cell_from_text(module: Module) -> Iterator[Fault]:
         if not call.names & _WRITERS:
             continue
         for part in (part for argument in call.node.args for part in inside(argument)):
-            if isinstance(part, ast.Name | ast.Attribute) and is_prose(name_of(part)) and _is_of_others(module, part) and not _goes_through_function(module, part, call.node):
+            if (
+                isinstance(part, ast.Name | ast.Attribute)
+                and is_prose(name_of(part))
+                and _is_of_others(module, part)
+                and not _goes_through_function(module, part, call.node)
+            ):
                 yield Fault(
                     call.node,
                     "Others wrote this text, and it becomes a cell as it is. A spreadsheet computes a cell that begins with `=`, `+`, `-` or `@`: it sends the sheet elsewhere, or starts a program.",
@@ -319,7 +414,11 @@ def cell_from_text(module: Module) -> Iterator[Fault]:
 
 def _is_of_others(module: Module, node: ast.expr) -> bool:
     """Return whether a value is a column of a table that is not the caller's own."""
-    tables = [name for name, info in (*module.classes.items(), *module.tables.items()) if name_of(node) in info.fields and module.is_table(name)]
+    tables = [
+        name
+        for name, info in (*module.classes.items(), *module.tables.items())
+        if name_of(node) in info.fields and module.is_table(name)
+    ]
     return ROW in module.value(node).all_labels() and any(not module.is_owned(name) for name in tables)
 
 
@@ -327,9 +426,17 @@ def _is_written_here(module: Module, node: ast.expr) -> bool:
     """Return whether a handler of this module puts text of its clients into a column of this name; else the staff may have written it."""
     name = name_of(node)
     for call in calls(module):
-        if any(module.is_table(kind) for kind in call.names) and any(keyword.arg == name and free(module.value(keyword.value)) for keyword in call.node.keywords):
+        if any(module.is_table(kind) for kind in call.names) and any(
+            keyword.arg == name and free(module.value(keyword.value)) for keyword in call.node.keywords
+        ):
             return True
-    return any(isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Attribute) and part.targets[0].attr == name and free(module.value(part.value)) for part in module.walk(ast.Assign))
+    return any(
+        isinstance(part, ast.Assign)
+        and isinstance(part.targets[0], ast.Attribute)
+        and part.targets[0].attr == name
+        and free(module.value(part.value))
+        for part in module.walk(ast.Assign)
+    )
 
 
 def _goes_through_function(module: Module, node: ast.AST, end: ast.AST) -> bool:

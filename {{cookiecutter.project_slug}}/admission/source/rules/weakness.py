@@ -100,7 +100,11 @@ def weak_hash(module: Module) -> Iterator[Fault]:
                 "`AESGCM(key).encrypt(nonce, data, None)`.",
             )
     for node in module.walk(ast.keyword):
-        if isinstance(node, ast.keyword) and node.arg in {"digestmod", "hash_name", "digest"} and is_constant(module.value(node.value), "md5", "sha1"):
+        if (
+            isinstance(node, ast.keyword)
+            and node.arg in {"digestmod", "hash_name", "digest"}
+            and is_constant(module.value(node.value), "md5", "sha1")
+        ):
             yield Fault(
                 node.value,
                 "This hash is broken: two different contents with the same result can be made.",
@@ -115,7 +119,11 @@ def _weak(call: Call) -> str | None:
     if named(call, {"hashlib.new", "hmac.new", "hmac.digest", "hashlib.pbkdf2_hmac", "hashlib.file_digest"}):
         position = {"hashlib.new": 0, "hashlib.pbkdf2_hmac": 0, "hashlib.file_digest": 1}.get(min(call.names), 2)
         value = call.argument(position, "name", "digestmod", "digest")
-        if value is not None and value.constant is not None and str(value.constant.value).lower() in {"md5", "sha1", "md4", "sha"}:
+        if (
+            value is not None
+            and value.constant is not None
+            and str(value.constant.value).lower() in {"md5", "sha1", "md4", "sha"}
+        ):
             return f"hashlib.{value.constant.value!s}"
         if value is not None and value.names & {"hashlib.md5", "hashlib.sha1"}:
             return min(value.names & {"hashlib.md5", "hashlib.sha1"})
@@ -131,22 +139,33 @@ def _is_password(module: Module, call: Call) -> bool:
         for other in inside(module.function_of(call.node) or module.tree):
             if isinstance(other, ast.Call) and path_of(other.func) == f"{name}.update":
                 fed += other.args
-    return any(PASSWORD in module.value(node).all_labels() or any(_is_code(module, part) for part in inside(node)) for node in fed)
+    return any(
+        PASSWORD in module.value(node).all_labels() or any(_is_code(module, part) for part in inside(node))
+        for node in fed
+    )
 
 
 def _is_code(module: Module, node: ast.AST) -> bool:
     """Return whether an expression is digits that a person chose, as the client sent them: `wanted.pin`."""
-    return words(name_of(node))[-1:] in {("pin",), ("passcode",)} and bool(module.value(node).all_labels() & {INPUT, SHAPED})
+    return words(name_of(node))[-1:] in {("pin",), ("passcode",)} and bool(
+        module.value(node).all_labels() & {INPUT, SHAPED}
+    )
 
 
 def _proofs_of_nothing(module: Module) -> Iterator[ast.AST]:
     """Yield where a hash without a key, of nothing but what the client sent, is made to be compared with what the client sent."""
     for call in calls(module):
-        if not named(call, {"hmac.compare_digest", "secrets.compare_digest"}) or len(call.node.args) != 2:  # noqa: PLR2004 - two sides
+        if not named(call, {"hmac.compare_digest", "secrets.compare_digest"}) or len(call.node.args) != 2:
             continue
         if not all(module.value(side).all_labels() & {INPUT, SHAPED} for side in call.node.args):
             continue
-        hashes = [part for side in call.node.args for piece in pieces_of(module, side) for part in inside(piece) if isinstance(part, ast.Call) and module.value(part.func).names & _FAST]
+        hashes = [
+            part
+            for side in call.node.args
+            for piece in pieces_of(module, side)
+            for part in inside(piece)
+            if isinstance(part, ast.Call) and module.value(part.func).names & _FAST
+        ]
         if hashes and _keeps_out(module, call) and all(_holds_input_only(module, made) for made in hashes):
             yield call.node
             yield from hashes
@@ -155,16 +174,35 @@ def _proofs_of_nothing(module: Module) -> Iterator[ast.AST]:
 def _keeps_out(module: Module, call: Call) -> bool:
     """Return whether a comparison decides who is let in; a checksum of what came tells only whether it came whole."""
     guard = next((parent for parent in module.ancestors(call.node) if isinstance(parent, ast.If)), None)
-    raised = [part.args[0] for part in inside(guard) if isinstance(part, ast.Call) and "fastapi.HTTPException" in module.value(part.func).names and part.args] if guard is not None else []
-    return guard is None or any(is_constant(module.value(status), 401, 403, 404) or any(name.endswith(("401_UNAUTHORIZED", "403_FORBIDDEN")) for name in module.value(status).names) for status in raised)
+    raised = (
+        [
+            part.args[0]
+            for part in inside(guard)
+            if isinstance(part, ast.Call) and "fastapi.HTTPException" in module.value(part.func).names and part.args
+        ]
+        if guard is not None
+        else []
+    )
+    return guard is None or any(
+        is_constant(module.value(status), 401, 403, 404)
+        or any(name.endswith(("401_UNAUTHORIZED", "403_FORBIDDEN")) for name in module.value(status).names)
+        for status in raised
+    )
 
 
 def _holds_input_only(module: Module, made: ast.Call) -> bool:
     """Return whether a hash is of what the client sent and of constants, and of nothing else that a key might be."""
     if any(keyword.arg == "key" for keyword in made.keywords):
         return False
-    leaves = [part for argument in made.args for part in inside(argument) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)]
-    return bool(leaves) and all(module.value(leaf).labels & {INPUT, SHAPED} or module.value(leaf).constant is not None for leaf in leaves)
+    leaves = [
+        part
+        for argument in made.args
+        for part in inside(argument)
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)
+    ]
+    return bool(leaves) and all(
+        module.value(leaf).labels & {INPUT, SHAPED} or module.value(leaf).constant is not None for leaf in leaves
+    )
 
 
 ALPHABET: Final = 10
@@ -188,7 +226,11 @@ def weak_random(module: Module) -> Iterator[Fault]:
     """Point at `random` where the result must not be guessed."""
     for call in calls(module):
         name = next(
-            (name for name in sorted(call.names) if name.startswith(("random.", "numpy.random.")) or name in {"uuid.uuid1", "uuid.getnode"}),
+            (
+                name
+                for name in sorted(call.names)
+                if name.startswith(("random.", "numpy.random.")) or name in {"uuid.uuid1", "uuid.getnode"}
+            ),
             None,
         )
         if name is None or name.rpartition(".")[2] in {"seed", "Random", "shuffle"}:
@@ -214,13 +256,33 @@ def _must_be_secret(module: Module, call: Call) -> bool:
             key = module.keys.get(child)
             if isinstance(key, ast.Constant) and isinstance(key.value, str) and needs_secrecy(key.value):
                 return True
-        if isinstance(parent, ast.Call) and needs_secrecy(parent.func.attr if isinstance(parent.func, ast.Attribute) else parent.func.id if isinstance(parent.func, ast.Name) else "") and not module.value(parent.func).names & {"asyncio.sleep"}:
+        if (
+            isinstance(parent, ast.Call)
+            and needs_secrecy(
+                parent.func.attr
+                if isinstance(parent.func, ast.Attribute)
+                else parent.func.id
+                if isinstance(parent.func, ast.Name)
+                else ""
+            )
+            and not module.value(parent.func).names & {"asyncio.sleep"}
+        ):
             return True
         if is_function(parent) and not isinstance(parent, ast.Lambda):
             if needs_secrecy(getattr(parent, "name", "")):
                 return True
             break
         child = parent
-    return any(value.names & _ALPHABETS or (value.constant is not None and isinstance(value.constant.value, str) and len(value.constant.value) >= ALPHABET) for value in call.args) or any(
-        isinstance(part, ast.Attribute | ast.Name) and (module.resolve(part) or "") in _ALPHABETS for argument in call.node.args for part in inside(argument)
+    return any(
+        value.names & _ALPHABETS
+        or (
+            value.constant is not None
+            and isinstance(value.constant.value, str)
+            and len(value.constant.value) >= ALPHABET
+        )
+        for value in call.args
+    ) or any(
+        isinstance(part, ast.Attribute | ast.Name) and (module.resolve(part) or "") in _ALPHABETS
+        for argument in call.node.args
+        for part in inside(argument)
     )

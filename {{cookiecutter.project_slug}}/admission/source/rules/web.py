@@ -26,7 +26,9 @@ def cors(module: Module) -> Iterator[Fault]:
     mend = "Take it out: which origins may call is a setting of the service, not of a handler."
     message = "This lets pages of other origins call the service, and read what it answers."
     for call in calls(module):
-        if named(call, {"fastapi.middleware.cors.CORSMiddleware"}) or any("fastapi.middleware.cors.CORSMiddleware" in value.names for value in call.args):
+        if named(call, {"fastapi.middleware.cors.CORSMiddleware"}) or any(
+            "fastapi.middleware.cors.CORSMiddleware" in value.names for value in call.args
+        ):
             yield Fault(call.node, message, mend)
     for name, node, _ in headers_set(module):
         if name.startswith("access-control-"):
@@ -42,7 +44,9 @@ def cookie(module: Module) -> Iterator[Fault]:
             continue
         missing = [name for name in ("httponly", "secure") if not is_constant(call.keywords.get(name), True)]
         same_site = call.keywords.get("samesite")
-        if same_site is not None and (is_constant(same_site, None) or str(getattr(same_site.constant, "value", "lax")).lower() == "none"):
+        if same_site is not None and (
+            is_constant(same_site, None) or str(getattr(same_site.constant, "value", "lax")).lower() == "none"
+        ):
             missing.append("samesite")
         if missing and "**" not in call.keywords:
             yield Fault(
@@ -115,7 +119,11 @@ def _is_as_strict(name: str, told: str) -> bool:
 def _is_of_caller(module: Module, node: ast.AST) -> bool:
     """Return whether an answer is for one caller: its handler asks who is calling, or reads what is somebody's."""
     function = module.function_of(node)
-    homes = [function, *(module.function_of(call.node) for call in module.callers.get(function, []))] if function is not None else []
+    homes = (
+        [function, *(module.function_of(call.node) for call in module.callers.get(function, []))]
+        if function is not None
+        else []
+    )
     for home in homes:
         for part in inside(home) if home is not None else ():
             said = module.value(part).names if isinstance(part, ast.Name | ast.Attribute) else frozenset()
@@ -139,7 +147,11 @@ def debug(module: Module) -> Iterator[Fault]:
     """Point at routes and switches that show or steer the inside."""
     mend = "Take it out. What the service does is in its logs, metrics and traces."
     for route in module.routes:
-        looks = (_DEBUG.search(route.path) and not _HARMLESS.search(route.path) and not re.search(r"profile|config", route.path)) or re.search(r"(^|_)debug(_|$)", route.node.name)
+        looks = (
+            _DEBUG.search(route.path)
+            and not _HARMLESS.search(route.path)
+            and not re.search(r"profile|config", route.path)
+        ) or re.search(r"(^|_)debug(_|$)", route.node.name)
         prefix = prefix_of(module, route)
         if looks or re.search(r"(^|/)_?debug(/|$)", prefix):
             yield Fault(
@@ -157,7 +169,9 @@ def debug(module: Module) -> Iterator[Fault]:
             )
     tasks = any(named(call, {"asyncio.all_tasks", "asyncio.current_task"}) for call in calls(module))
     for call in calls(module):
-        if is_constant(call.keywords.get("debug"), True) and any("fastapi" in name.lower() or "starlette" in name or "flask" in name for name in call.names):
+        if is_constant(call.keywords.get("debug"), True) and any(
+            "fastapi" in name.lower() or "starlette" in name or "flask" in name for name in call.names
+        ):
             yield Fault(
                 argument_node(call, None, "debug") or call.node,
                 "In debug mode an error shows its source and variables to the client.",
@@ -186,9 +200,17 @@ def debug(module: Module) -> Iterator[Fault]:
         ):
             yield Fault(call.node, "A debugger or profiler stops, slows or opens the process for everybody.", mend)
         if named(call, _FRAMES) or (tasks and method(call) in {"get_stack", "print_stack"} and not call.functions):
-            yield Fault(call.node, "This looks at the frames of what is running: at the requests of others, with all that they hold.", mend)
+            yield Fault(
+                call.node,
+                "This looks at the frames of what is running: at the requests of others, with all that they hold.",
+                mend,
+            )
     for node in module.walk(ast.Assign):
-        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Attribute) and target.attr == "debug" for target in node.targets) and is_constant(module.value(node.value), True):
+        if (
+            isinstance(node, ast.Assign)
+            and any(isinstance(target, ast.Attribute) and target.attr == "debug" for target in node.targets)
+            and is_constant(module.value(node.value), True)
+        ):
             yield Fault(node, "In debug mode an error shows its source and variables to the client.", mend)
 
 
@@ -220,8 +242,15 @@ def environment(module: Module) -> Iterator[Fault]:
             seen.add(call.node.lineno)
             yield Fault(call.node, message, mend)
     for node in module.walk(ast.Attribute, ast.Name):
-        if isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load) and module.value(node).names & {"os.environ", "os.environb"} and node.lineno not in seen:
+        if (
+            isinstance(node, ast.Attribute | ast.Name)
+            and isinstance(node.ctx, ast.Load)
+            and module.value(node).names & {"os.environ", "os.environb"}
+            and node.lineno not in seen
+        ):
             yield Fault(node, message, mend)
     for info in module.classes.values():
-        if any(base in {"pydantic_settings.BaseSettings", "pydantic.BaseSettings"} for base in module.bases_of(info.name)):
+        if any(
+            base in {"pydantic_settings.BaseSettings", "pydantic.BaseSettings"} for base in module.bases_of(info.name)
+        ):
             yield Fault(info.node, message, mend)
