@@ -39,7 +39,7 @@ BLOCK = re.compile(r"^ *# example: begin\n.*?^ *# example: end\n\n?", re.MULTILI
 LITTER = (
     ".venv", ".uv", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis",
     ".admission-cache", ".coverage", ".development-issuer.json", ".routes", "app.db*", "build", "dist", "*.egg-info",
-    "**/__pycache__",
+    "**/__pycache__", "deploy/secrets",
 )  # fmt: skip
 
 IDENTITIES = ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT")

@@ -131,6 +131,7 @@ def test_what_work_in_the_template_leaves_behind_is_not_baked(template: Path, tm
     for litter in (
         ".venv/bin/python", ".uv/0/bin/uv", ".ruff_cache/0", ".mypy_cache/0", ".development-issuer.json",
         "app/__pycache__/main.pyc", "tests/handlers/__pycache__/test.pyc", "a.egg-info/PKG-INFO",
+        "deploy/secrets/app_database_url",
     ):  # fmt: skip
         path = dirty / SERVICE / litter
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,6 @@ OF_THE_SERVICE = (
 
 # tools of others, which a page uses as it likes
 KNOWN = frozenset({".", "cd", "cookiecutter", "cruft", "curl", "docker", "git", "kubectl"})
-WRITTEN = frozenset({"deploy/.env"})  # by a command of the page, and in no repository
 UNDECIDED = "nobody has decided what checks this command: run it in a test, or teach this one"
 
 SPAN = re.compile(r"(?<!`)`((?:uv run )?app [^`\n]+)`(?!`)")
@@ -91,7 +90,7 @@ def absent(commands: list[str], folder: Path) -> list[str]:
     """Return the paths in commands that begin with a folder of a service's and are not there."""
     words = {word for command in commands for word in shlex.split(command, comments=True)}
     inside = [word for word in words if "/" in word and (folder / word.partition("/")[0]).is_dir()]
-    return sorted(word for word in inside if word not in WRITTEN and not (folder / word).exists())
+    return sorted(word for word in inside if not (folder / word).exists())
 
 
 def problem_of_make(words: list[str], targets: dict[str, set[str]]) -> str | None:
@@ -158,9 +157,7 @@ def test_every_command_of_a_page_of_the_service_s_can_be_typed(service: Path, pa
 def test_a_path_that_is_not_there_is_named(service: Path) -> None:
     there = ["kubectl apply --kustomize deploy/kubernetes/overlays/production", "app check app/handlers/orders.py"]
     assert absent(there, service) == []
-    assert absent(["docker compose --file deploy/compose.yml --env-file deploy/.env up"], service) == [
-        "deploy/compose.yml"
-    ]
+    assert absent(["docker compose --file deploy/compose.yml up"], service) == ["deploy/compose.yml"]
 
 
 def test_every_page_whose_commands_are_run_is_run(template: Path) -> None:

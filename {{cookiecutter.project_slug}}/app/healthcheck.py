@@ -10,7 +10,7 @@ import time
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,8 @@ def why_unwell(url: str, timeout: float) -> str | None:
     if not url.startswith(("http://", "https://")):
         return f"{url}: write http:// or https://"
     try:
-        with urlopen(url, timeout=timeout):  # noqa: S310 - looked at above
+        # Straight: a proxy that the environment names for calls that leave knows nothing of this host's loopback.
+        with build_opener(ProxyHandler({})).open(url, timeout=timeout):
             return None
     except HTTPError as error:
         error.close()

@@ -1,27 +1,32 @@
-"""Writes deploy/.env once: passwords for deploy/compose.yaml, made up here and known to nobody else."""
+"""Writes deploy/secrets/ once: passwords for deploy/compose.yaml, made up here and known to nobody else."""
 
 import secrets
 import sys
 from pathlib import Path
 
-FILE = Path(__file__).with_name(".env")
+FOLDER = Path(__file__).with_name("secrets")
 
 
 def main() -> int:
-    """Write the file, unless it is there."""
-    if FILE.exists():
+    """Write the files, unless they are there."""
+    if FOLDER.exists():
         return 0
     owner, service, grafana = (secrets.token_urlsafe(24) for _ in range(3))
-    lines = (
-        f"POSTGRES_PASSWORD={owner}",
-        f"SERVICE_PASSWORD={service}",
-        f"GRAFANA_PASSWORD={grafana}",
-        f"APP_DATABASE_URL=postgresql://service:{service}@postgres:5432/service",
-        f"APP_DATABASE_OWNER_URL=postgresql://owner:{owner}@postgres:5432/service",
-    )
-    FILE.touch(mode=0o600)
-    FILE.write_text("\n".join(lines) + "\n", "utf-8")
-    sys.stdout.write(f"{FILE}: passwords written; it is yours alone, and Git ignores it\n")
+    files = {
+        "postgres_password": owner,
+        "service_password": service,
+        "grafana_password": grafana,
+        "app_database_url": f"postgresql://service:{service}@postgres:5432/service",
+        "app_database_owner_url": f"postgresql://owner:{owner}@postgres:5432/service",
+    }
+    # Nobody else gets into the folder. The files are for everybody: each is mounted alone, into containers whose users
+    # are nobody of this machine.
+    FOLDER.mkdir(mode=0o700)
+    for name, text in files.items():
+        path = FOLDER / name
+        path.write_text(text, "utf-8")
+        path.chmod(0o444)
+    sys.stdout.write(f"{FOLDER}: passwords written; they are yours alone, and Git ignores them\n")
     return 0
 
 

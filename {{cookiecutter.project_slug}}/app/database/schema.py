@@ -111,13 +111,15 @@ def ancestors(revision: str | None) -> set[str]:
 def is_up_to_date(settings: Settings) -> bool:
     """Tell whether there is nothing to migrate; if so, see to the serving role, whose settings may have changed.
 
+    Who was given the URL of a role that may serve, and no owner's, can see to nothing: it has its rights already.
+
     Raises:
         sqlalchemy.exc.SQLAlchemyError: the database is away.
     """
     with as_owner(settings) as connection:
         if current(connection) != head():
             return False
-        if connection.dialect.name == "postgresql":
+        if connection.dialect.name == "postgresql" and row_security.service_role_problems(connection):
             prepare_service_role(connection, settings)
     return True
 

@@ -277,18 +277,29 @@ def test_all_parts_of_compose_are_there() -> None:
             assert secret in compose()["secrets"], name
 
 
+def test_a_secret_of_a_service_whose_root_is_read_only_is_a_file() -> None:
+    """Compose mounts a file; what it has from a variable it would have to copy into the container."""
+    found = compose()
+    used = {secret for service in found["services"].values() for secret in service.get("secrets", [])}
+    assert used == found["secrets"].keys()
+    for name, secret in found["secrets"].items():
+        assert secret == {"file": f"secrets/{name}"}
+
+
 def test_passwords_are_written_once_for_every_secret_and_for_nobody_else(tmp_path: Path) -> None:
     script = tmp_path / "passwords.py"
     script.write_text((DEPLOY / "passwords.py").read_text())
     for _ in range(2):
         subprocess.run([sys.executable, script], check=True, stdout=subprocess.PIPE)
-    path = tmp_path / ".env"
-    assert path.stat().st_mode & 0o777 == 0o600
-    written = dict(line.split("=", 1) for line in path.read_text().splitlines())
-    assert written.keys() == {secret["environment"] for secret in compose()["secrets"].values()}
-    assert all(len(value) >= 32 for value in written.values())
-    ignored = subprocess.run(["git", "check-ignore", "--no-index", "-q", "deploy/.env"], cwd=ROOT, check=False)
-    assert ignored.returncode == 0
+        written = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in tmp_path.glob("secrets/*")}
+        assert written.keys() == {secret["file"] for secret in compose()["secrets"].values()}
+        assert all(len(text) >= 32 for text in written.values())
+        assert len(set(written.values())) == len(written)
+    # Nobody else reaches the files; the users of the containers, who have them mounted one by one, can read them.
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("secrets/*")} == {0o444}
+    ignored = ["git", "check-ignore", "--no-index", "-q", "deploy/secrets/app_database_url"]
+    assert subprocess.run(ignored, cwd=ROOT, check=False).returncode == 0
 
 
 # --- the image ------------------------------------------------------------------------------------------------------

@@ -14,9 +14,10 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import create_engine, make_url
 
 from tests.deploy.manifests import DEPLOY, ROOT, compose
 from tests.support.ports import free_port
@@ -25,6 +26,8 @@ from tests.support.service import PATIENCE, Service, environment
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.support.postgres_server import PostgresServer
 
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")
 
@@ -72,12 +75,14 @@ def settings(data: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def started(image: Path, data: Path, *arguments: str, port: int = 0) -> Iterator[Service]:
+def started(
+    image: Path, data: Path, *arguments: str, port: int = 0, variables: dict[str, str] | None = None
+) -> Iterator[Service]:
     """Run one command of the image until the block ends."""
     process = subprocess.Popen(
         [image / ".venv" / "bin" / "app", *arguments],
         cwd=image,
-        env=environment(settings(data) | compiled_beside(image)),
+        env=environment((settings(data) if variables is None else variables) | compiled_beside(image)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
@@ -94,9 +99,9 @@ def started(image: Path, data: Path, *arguments: str, port: int = 0) -> Iterator
         process.stdout.close()
 
 
-def healthcheck(image: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def healthcheck(image: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [str(image / ".venv" / "bin" / "app"), "healthcheck", *arguments]
-    env = environment(compiled_beside(image))
+    env = environment(compiled_beside(image) | variables)
     return subprocess.run(command, cwd=image, env=env, capture_output=True, text=True, check=False)
 
 
@@ -128,6 +133,86 @@ def test_its_worker_beats_while_it_works(image: Path, tmp_path: Path) -> None:
     os.utime(beat, (1, 1))
     assert re.fullmatch(r".*: touched \d+ s ago\n", healthcheck(image, "--heartbeat", str(beat)).stderr)
     assert written(image) == before
+
+
+def set_by_compose(name: str, data: Path, postgres: PostgresServer, database: str) -> dict[str, str]:
+    """Return the variables of a service of compose, with its secrets in a folder and without what is not there."""
+    service, folder = compose()["services"][name], data / name
+    urls = {
+        "app_database_url": postgres.url(database).replace("//owner:", f"//{database}_role:"),
+        "app_database_owner_url": postgres.url(database),
+    }
+    folder.mkdir()
+    for secret in service["secrets"]:
+        (folder / secret).write_text(urls[secret])
+    found: dict[str, str] = service["environment"] | UNWRITTEN | {"APP_SECRETS_DIR": str(folder)}
+    found |= {"APP_DEVELOPMENT_KEY_PATH": str(data / "issuer.json"), "APP_ROUTES_PATH": str(data / "routes")}
+    return {name: text for name, text in found.items() if name not in {"APP_REDIS_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"}}
+
+
+def test_it_serves_on_postgresql_as_compose_sets_it(
+    image: Path, tmp_path: Path, postgres: PostgresServer, postgres_database: str
+) -> None:
+    """After the migration, with the URL of a role that owns nothing and may make none."""
+    role = re.findall(r"^create role service (.*)$", (DEPLOY / "postgres" / "roles.sh").read_text(), re.MULTILINE)[0]
+    password = make_url(postgres.url(postgres_database)).password
+    engine = create_engine(postgres.superuser_url(postgres_database), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        made = f"create role {postgres_database}_role {role}".replace(":'password'", f"'{password}'")
+        connection.exec_driver_sql(made)
+    command = [image / ".venv" / "bin" / "app", *compose()["services"]["migrate"]["command"]]
+    variables = set_by_compose("migrate", tmp_path, postgres, postgres_database)
+    done = subprocess.run(command, cwd=image, env=environment(variables), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    port, variables = free_port(), set_by_compose("service", tmp_path, postgres, postgres_database)
+    command = ["run", "--host", "127.0.0.1", "--port", str(port)]
+    try:
+        with started(image, tmp_path, *command, port=port, variables=variables) as service:
+            service.wait_for_output("listening on ")
+            assert healthcheck(image, "--url", f"http://127.0.0.1:{port}/readyz").stderr == ""
+    finally:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"drop owned by {postgres_database}_role")
+            connection.exec_driver_sql(f"drop role {postgres_database}_role")
+        engine.dispose()
+
+
+def test_its_healthcheck_asks_no_proxy_of_the_environment(image: Path, tmp_path: Path) -> None:
+    port, nowhere = free_port(), f"http://127.0.0.1:{free_port()}"
+    with started(image, tmp_path, "run", "--host", "127.0.0.1", "--port", str(port), port=port) as service:
+        service.wait_for_output("listening on ")
+        asked = f"http://127.0.0.1:{port}/livez"
+        assert healthcheck(image, "--url", asked, http_proxy=nowhere, no_proxy="").stderr == ""
+
+
+def simulators() -> list[dict[str, Any]]:
+    """Return the services of compose that stand in for others; none without the example."""
+    return [each for each in compose()["services"].values() if each.get("command", [""])[0] == "simulate"]
+
+
+def test_its_simulators_are_well_by_their_own_check_and_stop_when_they_are_told_to(image: Path) -> None:
+    """As a container's first process, for which the kernel has no default: a signal that nobody handles is lost."""
+    for service in simulators():
+        first = "import os; os.getpid = lambda: 1; from app.cli import main; main()"
+        command = [word if word != service["command"][-1] else "0" for word in service["command"]]
+        process = subprocess.Popen(
+            [image / ".venv" / "bin" / "python", "-c", first, *command],
+            cwd=image,
+            env=environment(UNWRITTEN),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().rpartition(" ")[2].strip().replace("0.0.0.0", "127.0.0.1")
+            (asked,) = [word for word in service["healthcheck"]["test"] if word.startswith("http")]
+            asked = url + asked.removeprefix(f"http://127.0.0.1:{service['command'][-1]}")
+            assert healthcheck(image, "--url", asked).stderr == ""
+            process.terminate()
+            assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+            process.communicate()
 
 
 def test_a_url_that_is_none_is_said(image: Path) -> None:
