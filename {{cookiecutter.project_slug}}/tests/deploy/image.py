@@ -14,28 +14,49 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from packaging.markers import Marker
+
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1024 * 1024
 
 
+IMAGE = {
+    "implementation_name": "cpython",
+    "os_name": "posix",
+    "platform_python_implementation": "CPython",
+    "platform_system": "Linux",
+    "python_full_version": "3.13.0",
+    "python_version": "3.13",
+    "sys_platform": "linux",
+}
+"""What markers ask about, as it is in the image."""
+
+
 def packages() -> dict[str, dict[str, Any]]:
-    """Return the packages of the image by name: what the project depends on, without its groups."""
+    """Return the packages of the image by name: what the project depends on there, without its groups."""
     lock = tomllib.loads((ROOT / "uv.lock").read_text("utf-8"))
-    known = {package["name"]: package for package in lock["package"]}
+    known: dict[str, list[dict[str, Any]]] = {}
+    for package in lock["package"]:
+        known.setdefault(package["name"], []).append(package)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["name"]
     found: dict[str, dict[str, Any]] = {}
-    pending: list[tuple[str, tuple[str, ...]]] = [(project, ())]
-    seen: set[tuple[str, tuple[str, ...]]] = set()
+    pending: list[tuple[str, str | None, tuple[str, ...]]] = [(project, None, ())]
+    seen = set()
     while pending:
-        name, extras = pending.pop()
-        if (name, extras) in seen:
+        name, version, extras = wanted_now = pending.pop()
+        if wanted_now in seen:
             continue
-        seen.add((name, extras))
-        package = found[name] = known[name]
+        seen.add(wanted_now)
+        # A name has two entries, and its dependants say which, where no one version runs on every Python.
+        package = found[name] = next(each for each in known[name] if version in {None, each["version"]})
         wanted = [*package.get("dependencies", [])]
         for extra in extras:
             wanted += package.get("optional-dependencies", {}).get(extra, [])
-        pending += [(each["name"], tuple(each.get("extra", ()))) for each in wanted]
+        pending += [
+            (each["name"], each.get("version"), tuple(each.get("extra", ())))
+            for each in wanted
+            if "marker" not in each or Marker(each["marker"]).evaluate(IMAGE)
+        ]
     del found[project]
     return found
 

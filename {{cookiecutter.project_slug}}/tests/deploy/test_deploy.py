@@ -32,6 +32,7 @@ from tests.deploy.manifests import (
 
 TOOLS = Path(sys.executable).parent
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")
+GUIDE = (DEPLOY / "README.md").read_text("utf-8")
 IMAGE = r"[\w./-]+(?::[\w.-]+)?@sha256:[0-9a-f]{64}"
 WORKLOADS = [key for key in base() if key[0] in {"Deployment", "Job"}]
 NAME = WORKLOADS[0][1]
@@ -322,6 +323,59 @@ def test_the_image_is_built_by_the_uv_that_is_used_everywhere() -> None:
     assert re.findall(r"\buv==([\d.]+)", DOCKERFILE) == [pinned]
 
 
+def trim(root: Path) -> subprocess.CompletedProcess[str]:
+    """Run what the Dockerfile does to uv's Python and to the service before the image gets them, in another place."""
+    build = DOCKERFILE.partition("\nFROM ")[2].partition("\nFROM ")[0].replace("\\\n", " ")
+    ran = [step.strip() for line in re.findall(r"^RUN (.*)$", build, re.MULTILINE) for step in line.split("&&")]
+    kept = [step for step in ran if step.startswith(("rm ", "test "))]
+    assert len(kept) == 3
+    # Both paths begin after a blank here, and the working folder is /service.
+    script = re.sub(r" /(?=python|service)", f" {root}/", " && ".join(kept))
+    command = ["/bin/sh", "-eu", "-c", script]
+    return subprocess.run(command, cwd=root / "service", capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def brought(tmp_path: Path) -> Path:
+    """What uv's Python and its environment bring, in a word for each."""
+    library = "python/cpython-3.13.9-linux-x86_64-gnu/lib/python3.13"
+    files = (
+        *(f"{library}/../../bin/{name}" for name in ("idle3", "pip", "pip3.13", "pydoc3", "python3.13")),
+        *(f"{library}/{name}" for name in ("json/decoder.py", "test/support.py", "idlelib/help.py")),
+        *(f"{library}/{name}" for name in ("ensurepip/__init__.py", "site-packages/pip/__main__.py")),
+        f"{library}/../../include/python3.13/Python.h",
+        "python/.lock", "service/.venv/.lock", "service/.venv/bin/app", "service/app/main.py",
+    )  # fmt: skip
+    for name in files:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        path.chmod(0o666 if path.name == ".lock" else 0o644)
+    (tmp_path / "python" / "cpython-3.13-linux-x86_64-gnu").symlink_to("cpython-3.13.9-linux-x86_64-gnu")
+    return tmp_path
+
+
+def test_the_image_gets_no_package_manager_and_nothing_that_anybody_may_write(brought: Path) -> None:
+    assert trim(brought).returncode == 0
+    python = brought / "python" / "cpython-3.13.9-linux-x86_64-gnu"
+    left = {path.relative_to(brought).as_posix() for path in brought.rglob("*") if path.is_file()}
+    assert left == {
+        f"{python.relative_to(brought)}/bin/python3.13",
+        f"{python.relative_to(brought)}/lib/python3.13/json/decoder.py",
+        "service/.venv/bin/app",
+        "service/app/main.py",
+    }
+
+
+@pytest.mark.parametrize("name", ["service/app/main.py", "service/.venv/lib/pip/__init__.py"])
+def test_a_build_fails_that_would_leave_one_of_them(brought: Path, name: str) -> None:
+    path = brought / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    path.chmod(0o646 if path.name == "main.py" else 0o644)
+    assert trim(brought).returncode != 0
+
+
 def test_what_is_copied_into_the_image_is_there_and_let_into_its_context() -> None:
     let_in = {
         line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")
@@ -344,6 +398,7 @@ def test_the_image_holds_runtime_dependencies_only() -> None:
     assert not (tools | {"pip", "setuptools", "hatchling", "playwright"}) & inside
     assert {"fastapi", "uvicorn", "sqlalchemy", "greenlet", "psycopg-binary", "alembic"} <= inside
     assert "--no-default-groups" in DOCKERFILE
+    assert f"the image holds {len(inside)}," in GUIDE
     for package in packages().values():  # a wheel for every one of them: nothing has to be compiled
         assert [wheel for wheel in package["wheels"] if _runs_in_the_image(wheel["url"])], package["name"]
 
