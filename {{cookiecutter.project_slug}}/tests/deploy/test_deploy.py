@@ -29,6 +29,7 @@ from tests.deploy.manifests import (
     overlaid,
     pod,
 )
+from tests.support.service import run_to_end
 
 TOOLS = Path(sys.executable).parent
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")
@@ -174,8 +175,23 @@ def test_the_image_sets_nothing_that_would_hide_a_secret() -> None:
     assert not secret & {*settings}
 
 
+def documented_secrets(name: str) -> dict[str, str]:
+    """Return what deploy/README.md puts into a secret of the cluster, with something in the place of its dots."""
+    (command,) = re.findall(rf"create secret generic {name} \\\n((?: +--from-literal=.*\n)+)", GUIDE)
+    return {key: text.replace("...", "x") for key, text in re.findall(r"--from-literal=(\w+)=(\S+)", command)}
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
-def test_what_an_overlay_says_would_start(overlay: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_overlay_and_the_documented_secrets_say_would_start(overlay: Path, tmp_path: Path) -> None:
+    for name, text in documented_secrets(NAME).items():
+        (tmp_path / name).write_text(text)
+    settings = overlaid(overlay)["ConfigMap", NAME]["data"] | {"APP_SECRETS_DIR": str(tmp_path)}
+    done = run_to_end(ROOT, "check", "--layer", "boot", "--no-cache", environ=settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
+def test_what_an_overlay_says_is_for_production(overlay: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from app.settings import load_settings
 
     settings = overlaid(overlay)["ConfigMap", NAME]["data"]
