@@ -164,12 +164,14 @@ class Stages:
         try:
             while True:
                 await self._reach(self.obey())
-                if self._clock() - reported >= REPORT_SECONDS:
+                # A report of nothing asks for nothing, and says nothing of what is away.
+                if self._reachable and self._clock() - reported >= REPORT_SECONDS:
                     reported = self._clock()
                     await self._reach(self.report())
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
-            await self._reach(self.report())
+            if self._reachable:
+                await self._reach(self.report())
 
     async def _reach(self, work: Any) -> None:
         try:

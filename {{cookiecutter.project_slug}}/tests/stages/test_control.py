@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, cast
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
-from app.stages import control
+from app.stages import control, service
 from app.stages.control import Act, Control, ControlUnavailable, FolderControl, Order, RedisControl
 from app.stages.evidence import BOUNDS, Evidence, verdict
 
@@ -160,3 +164,29 @@ def test_the_verdict_names_what_speaks_against() -> None:
     for words, found in against.items():
         assert not found.speaks_for_it
         assert words in str(found.against)
+
+
+class Away:
+    """Cannot be reached, and ends the watch at the fourth look."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    async def orders(self) -> dict[str, Order]:
+        self.looks += 1
+        if self.looks > 3:
+            raise asyncio.CancelledError
+        raise ControlUnavailable("away")
+
+
+async def test_what_is_away_is_said_once_and_stays_away_until_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report is due at each look, and there is nothing to report."""
+    monkeypatch.setattr(service, "LOOK_SECONDS", 0)
+    now = count(0, service.REPORT_SECONDS)
+    with capture_logs() as lines:
+        log = structlog.get_logger()
+        stages = service.Stages(cast("Control", Away()), log, limit=lambda: 10.0, clock=lambda: next(now))
+        with pytest.raises(asyncio.CancelledError):
+            await stages.watch()
+    assert [line["state"] for line in lines] == ["unavailable"]
+    assert stages.check()["control"] == "unavailable"
