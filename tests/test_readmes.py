@@ -286,7 +286,7 @@ def test_make_stack_has_docker_run_the_stack_with_passwords_of_its_own(
     docker.chmod(0o755)
     wrote, stack = calls_of("make stack", service, (env, calls))
     assert wrote == ["run", "--no-project", "python", "deploy/passwords.py"]
-    assert stack == ["compose", "--file", "deploy/compose.yaml", "--env-file", "deploy/.env", "up", "--build"]
+    assert stack == ["compose", "--file", "deploy/compose.yaml", "up", "--build"]
 
 
 def test_make_dashboards_says_what_it_lacks(begun: Begun, tmp_path: Path) -> None:

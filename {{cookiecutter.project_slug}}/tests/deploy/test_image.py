@@ -145,7 +145,7 @@ def set_by_compose(name: str, data: Path, postgres: PostgresServer, database: st
     folder.mkdir()
     for secret in service["secrets"]:
         (folder / secret).write_text(urls[secret])
-    found: dict[str, str] = service["environment"] | UNWRITTEN | {"APP_SECRETS_DIR": str(folder)}
+    found: dict[str, str] = service["environment"] | {"APP_SECRETS_DIR": str(folder)}
     found |= {"APP_DEVELOPMENT_KEY_PATH": str(data / "issuer.json"), "APP_ROUTES_PATH": str(data / "routes")}
     return {name: text for name, text in found.items() if name not in {"APP_REDIS_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"}}
 
@@ -162,7 +162,8 @@ def test_it_serves_on_postgresql_as_compose_sets_it(
         connection.exec_driver_sql(made)
     command = [image / ".venv" / "bin" / "app", *compose()["services"]["migrate"]["command"]]
     variables = set_by_compose("migrate", tmp_path, postgres, postgres_database)
-    done = subprocess.run(command, cwd=image, env=environment(variables), capture_output=True, text=True, check=False)
+    env = environment(variables | compiled_beside(image))
+    done = subprocess.run(command, cwd=image, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     port, variables = free_port(), set_by_compose("service", tmp_path, postgres, postgres_database)
     command = ["run", "--host", "127.0.0.1", "--port", str(port)]
@@ -198,7 +199,7 @@ def test_its_simulators_are_well_by_their_own_check_and_stop_when_they_are_told_
         process = subprocess.Popen(
             [image / ".venv" / "bin" / "python", "-c", first, *command],
             cwd=image,
-            env=environment(UNWRITTEN),
+            env=environment(compiled_beside(image)),
             stdout=subprocess.PIPE,
             text=True,
         )
