@@ -36,7 +36,7 @@ test: | $(UV_READY)  ## run every test: the template's, and beside them those of
 	@"$(MAKE)" --no-print-directory -j3 test-template test-service test-bare-service demo
 
 test-template: | $(UV_READY)  ## bake, refuse, boot, update: the template's own tests; ARGS goes to pytest
-	@$(RUN) pytest $(ARGS)
+	@$(RUN) pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 test-service: | $(UV_READY)  ## run `make check` and `make test` in a service fresh from the template
 	@$(RUN) python -m tests.support.fresh with-example
