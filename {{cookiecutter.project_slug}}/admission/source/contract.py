@@ -17,7 +17,7 @@ from admission.source.validators import may_bound, pattern_bounds, text_said
 from admission.source.values import INPUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from admission.source.module import Call, Module
     from admission.source.values import Value
@@ -109,9 +109,11 @@ def _is_made_inside(module: Module, name: str, field: str, declared: ast.AnnAssi
 
 
 def input_parameters(module: Module) -> Iterator[tuple[ast.AST, Parameter]]:
-    """Yield the parameters of route handlers and of the functions they depend on."""
+    """Yield the parameters of route handlers and of the functions they depend on, those that a router lists too."""
     seen: set[ast.AST] = set()
     waiting: list[tuple[ast.AST, tuple[Parameter, ...]]] = [(route.node, route.parameters) for route in module.routes]
+    for node in dict.fromkeys(node for route in module.routes for node in listed_dependencies(module, route.options)):
+        waiting += _provided_by(module, module.value(node))
     while waiting:
         owner, parameters = waiting.pop()
         if owner in seen:
@@ -125,7 +127,14 @@ def input_parameters(module: Module) -> Iterator[tuple[ast.AST, Parameter]]:
 
 def _provider_parameters(module: Module, parameter: Parameter) -> Iterator[tuple[ast.AST, tuple[Parameter, ...]]]:
     """Yield the functions that provide a dependency, those of objects that are called among them, each with its own parameters."""
-    provider = module.value(parameter.depends)
+    names = None if parameter.depends is not None else parameter.annotation.types
+    yield from _provided_by(module, module.value(parameter.depends), names)
+
+
+def _provided_by(
+    module: Module, provider: Value, names: Iterable[str] | None = None
+) -> Iterator[tuple[ast.AST, tuple[Parameter, ...]]]:
+    """Yield what FastAPI calls of what stands in ``Depends(...)``; without that, the constructors of the classes that are named."""
     for function in provider.functions:
         if is_definition(function.node):
             yield function.node, parameters_of(module, function.node)[len(function.bound) :]
@@ -133,7 +142,7 @@ def _provider_parameters(module: Module, parameter: Parameter) -> Iterator[tuple
         called = module.method_of(kind, "__call__")
         if called is not None:
             yield called, parameters_of(module, called, skip_self=True)
-    for name in provider.names if parameter.depends is not None else parameter.annotation.types:
+    for name in provider.names if names is None else names:
         made = module.method_of(name, "__init__")
         if made is not None:
             yield made, parameters_of(module, made, skip_self=True)

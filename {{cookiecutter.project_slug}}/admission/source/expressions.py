@@ -404,11 +404,12 @@ class Expressions(State):
         if (inert and not isinstance(operator, ast.Mod)) or (inert and self.is_inert(right.types)):
             return Value(types=left.types | right.types, labels=(left.labels | right.labels) - {INPUT})
         if isinstance(operator, ast.Add | ast.Mod):
-            if isinstance(operator, ast.Mod) and right.fields:
+            filled = [value for _, value in right.fields] if isinstance(operator, ast.Mod) else []
+            if filled:
                 right = Value(labels=right.all_labels(), composed=right.composed, bare=right.bare)
             if left.items is not None or (right.items is not None and isinstance(operator, ast.Add)):
                 return join(left, right)
-            return self.compose(node, (left, right))
+            return self.compose(node, (left, right, *filled))
         both = join(left, right)
         return both if isinstance(operator, ast.BitOr | ast.Mult) else Value(types=both.types, labels=both.labels)
 

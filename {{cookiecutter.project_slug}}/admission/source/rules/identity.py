@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from admission.source.contract import input_parameters
 from admission.source.declare import Fault, Registry
-from admission.source.match import argument_node, calls, method, named
+from admission.source.match import argument_node, calls, method, name_of, named
 from admission.source.rules.rows import is_query, is_session_call
 from admission.source.rules.sizes import pieces_of
 from admission.source.tree import inside
@@ -254,6 +254,14 @@ _CREDENTIALS: Final = re.compile(
     r"^(authorization|x[-_]api[-_]key|api[-_]key|x[-_]auth[-_]token|x[-_]user[-_]id|x[-_]user|x[-_]role|x[-_]roles|x[-_]user[-_]roles?|x[-_]admin[-_]token|x[-_]token|x[-_]access[-_]token|x[-_]internal[-_]token|proxy[-_]authorization|x[-_]forwarded[-_]user|x[-_]admin|x[-_]admin[-_]key|x[-_]session|access[-_]token|session|session[-_]id|sessionid|auth[-_]token|x[-_]tenant[-_]id|x[-_]tenant)$",
     re.IGNORECASE,
 )
+_CALLERS: Final = frozenset(
+    {
+        *("user", "role", "roles", "tenant", "org", "organisation", "organization", "admin", "account", "customer"),
+        *("member", "employee", "staff", "subject", "principal", "actor", "owner", "permissions", "scopes"),
+    }
+)
+_ABOUT_CALLERS: Final = frozenset({"x", "id", "uuid", "name", "email", "is", "current", "acting", "active", "level"})
+"""Words beside those for who is calling: a header of these alone, `X-Org-Id`, says nothing but who that is."""
 _MEND: Final = (
     "Take this out, and ask for the caller by a parameter: `caller: Caller` (`from app.dependencies import Caller`). `caller.subject`, `caller.tenant`, `caller.roles` and "
     "`caller.permissions` were verified before the handler runs; who has no valid token never gets here, so no 401 is raised either. Who may call stands in `allow` in "
@@ -285,7 +293,7 @@ def own_authentication(module: Module) -> Iterator[Fault]:
                 and BODY in call.receiver.labels
                 and call.args
                 and call.args[0].constant is not None
-                and _CREDENTIALS.match(str(call.args[0].constant.value))
+                and _is_credential(call.node.func, str(call.args[0].constant.value))
             )
             or (
                 named(call, {"fastapi.HTTPException"})
@@ -298,20 +306,32 @@ def own_authentication(module: Module) -> Iterator[Fault]:
         if (
             isinstance(node, ast.Subscript)
             and isinstance(node.slice, ast.Constant)
-            and _CREDENTIALS.match(str(node.slice.value))
+            and _is_credential(node, str(node.slice.value))
             and BODY in module.value(node.value).labels
         ):
             yield Fault(node, _MESSAGE, _MEND)
     for _, parameter in input_parameters(module):
         if parameter.source not in {"header", "cookie"}:
             continue
-        if _CREDENTIALS.match(_alias(parameter.markers()) or parameter.name):
+        if _is_of_caller(_alias(parameter.markers()) or parameter.name):
             yield Fault(parameter.node, _MESSAGE, _MEND)
         for kind in sorted(parameter.annotation.types & module.classes.keys()):
             for base in module.bases_of(kind):
                 info = module.classes.get(base)
                 fields = info.fields.items() if info is not None else ()
-                yield from (Fault(declared, _MESSAGE, _MEND) for field, declared in fields if _CREDENTIALS.match(field))
+                yield from (Fault(declared, _MESSAGE, _MEND) for field, declared in fields if _is_of_caller(field))
+
+
+def _is_credential(node: ast.expr, name: str) -> bool:
+    """Return whether what is read by this name tells who is calling; of a body only what can be nothing else."""
+    source = name_of(node.value) if isinstance(node, ast.Attribute | ast.Subscript) else ""
+    return _is_of_caller(name) if source in {"headers", "cookies"} else bool(_CREDENTIALS.match(name))
+
+
+def _is_of_caller(name: str) -> bool:
+    """Return whether a header or cookie of this name says who is calling, or what that one may do."""
+    said = set(words(name))
+    return bool(_CREDENTIALS.match(name)) or (bool(said & _CALLERS) and said <= _CALLERS | _ABOUT_CALLERS)
 
 
 def _alias(markers: Iterator[ast.Call]) -> str | None:

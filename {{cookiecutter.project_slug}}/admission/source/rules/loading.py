@@ -89,6 +89,39 @@ def unasked(module: Module) -> Iterator[Fault]:
                 and any(_only_tells(module, function) for function in _providers(module.value(parameter.depends)))
             ):
                 yield _unread(parameter.node)
+    for node in _never_awaited(module):
+        yield Fault(
+            node,
+            "Nobody awaits this, and a coroutine is always true: whatever it would answer, it is never asked.",
+            "`if not await may_edit(...):`, with `await` before the call.",
+        )
+
+
+def _never_awaited(module: Module) -> Iterator[ast.expr]:
+    """Yield coroutines that stand where a yes or no is asked for: each is true, whatever it would answer."""
+    for node in module.walk(ast.If, ast.While, ast.IfExp, ast.Assert, ast.BoolOp, ast.UnaryOp, ast.comprehension):
+        asked: list[ast.expr] = []
+        if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
+            asked = [node.test]
+        elif isinstance(node, ast.BoolOp):
+            asked = node.values[:-1]  # the last is what it gives, whoever asks that
+        elif isinstance(node, ast.UnaryOp):
+            asked = [node.operand] if isinstance(node.op, ast.Not) else []
+        elif isinstance(node, ast.comprehension):
+            asked = node.ifs
+        for each in asked:
+            last = each.values[-1] if isinstance(each, ast.BoolOp) else each
+            call = module.calls.get(last) if isinstance(last, ast.Call) else None
+            if (
+                call is not None
+                and call.functions
+                and all(isinstance(made, ast.AsyncFunctionDef) and not _is_generator(made) for made in call.functions)
+            ):
+                yield last
+
+
+def _is_generator(function: ast.AsyncFunctionDef) -> bool:
+    return any(isinstance(part, ast.Yield) for part in inside(function))
 
 
 def _unread(node: ast.AST) -> Fault:

@@ -184,7 +184,8 @@ def _sorts(module: Module, node: ast.AST) -> bool:
 
 def _next_numbers(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Fault]:
     """Point at `max(number) + 1` that becomes a column, where no constraint refuses the second of two."""
-    made = {name for call in calls_in(module, function) for name in call.names if module.is_table(name)}
+    homes = {function, *(home for call in module.callers.get(function, []) if (home := module.function_of(call.node)))}
+    made = {name for home in homes for call in calls_in(module, home) for name in call.names if module.is_table(name)}
     for node in _own_nodes(module, function, ast.BinOp):
         if (
             not isinstance(node, ast.BinOp)

@@ -75,6 +75,11 @@ _UPSTREAM: Final = frozenset(
 )
 """Errors of declared services that the service answers itself; `UpstreamRefused` is an answer, which a handler may read."""
 
+_DATABASE: Final = frozenset(
+    f"sqlalchemy.exc.{name}" for name in ("SQLAlchemyError", "DBAPIError", "DatabaseError", "OperationalError")
+)
+"""What may be any failure of the database; `IntegrityError` is an answer, which a handler may read."""
+
 _FALLING_BACK: Final = ("app.dependencies.Fallback", "app.dependencies.Outbox", "app.upstreams.RequestFallback")
 _FAILURE: Final = 400
 """The lowest status that tells a client of a failure."""
@@ -256,6 +261,17 @@ def swallowed(module: Module) -> Iterator[Fault]:
                 node,
                 "Another service failed, and nobody learns of it: the client gets an answer that looks like a good one.",
                 "Leave it to the service, which answers 502, 503 or 504; or `raise HTTPException(503, ...) from error`, or `await fallback.stale(...)`, whose answer says that it is one.",
+            )
+        elif (
+            isinstance(node, ast.ExceptHandler)
+            and node.type is not None
+            and kinds_of(module, [node.type]) & _DATABASE
+            and _hides(module, node)
+        ):
+            yield Fault(
+                node,
+                "This is any failure of the database, one that is away too, and the client gets an answer that looks like a good one.",
+                "Catch the one that is meant, `except IntegrityError:`, and leave the rest to the service, which rolls back and answers 500.",
             )
     for node in module.walk(ast.Try, ast.TryStar):
         for part in _own_of(getattr(node, "finalbody", [])):

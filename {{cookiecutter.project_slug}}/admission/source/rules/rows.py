@@ -420,4 +420,24 @@ def _is_data(module: Module, node: ast.expr) -> bool:
             return False
         if "builtins.range" in names:
             return not all(_is_fixed_number(module, argument) for argument in node.args) and len(node.args) < 3
-    return not (isinstance(node, ast.List | ast.Tuple | ast.Set) or value.fixed)
+    return not (_is_written_out(node) or value.fixed or _is_name_of_few(module, node))
+
+
+def _is_written_out(node: ast.expr) -> bool:
+    return isinstance(node, ast.List | ast.Tuple | ast.Set)
+
+
+def _is_name_of_few(module: Module, node: ast.expr) -> bool:
+    """Return whether a name of a function holds a list that is written out there, in whichever order, and nothing changes it."""
+    function = module.function_of(node)
+    given = module.given.get((function, node.id), []) if isinstance(node, ast.Name) else []
+    if function is None or len(given) != 1 or not _is_written_out(listed := unwrapped(module, given[0])):
+        return False
+    if any(isinstance(part, ast.Starred) for part in ast.iter_child_nodes(listed)):
+        return False
+    return not any(
+        isinstance(part, ast.Name)
+        and part.id == name_of(node)
+        and isinstance(module.parents.get(part), ast.Attribute | ast.AugAssign | ast.Call)
+        for part in inside(function)
+    )

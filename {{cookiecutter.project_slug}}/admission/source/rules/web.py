@@ -133,9 +133,11 @@ def _is_of_caller(module: Module, node: ast.AST) -> bool:
 
 
 _DEBUG: Final = re.compile(
-    r"(^|[/_-])(debug|_debug|internal[_-]?state|dump|env|environ|environment|config|configuration|phpinfo|stacktrace|traceback|heap|threads|profiler|profiling|shell|pdb|backdoor|__\w+|sysinfo|system-info|server-info|vars|_?console|repl)($|[/_-])",
+    r"(^|[/_-])(debug|_debug|internal[_-]?state|dump|env|environ|environment|config|configuration|phpinfo|stacktrace|traceback|heap|profiler|profiling|shell|pdb|backdoor|__\w+|sysinfo|system-info|server-info|vars|_?console|repl)($|[/_-])",
     re.IGNORECASE,
 )
+_THREADS: Final = re.compile(r"(^|[/_-])threads($|[/_-])", re.IGNORECASE)
+"""A door where the module looks at threads of the process; else a forum's."""
 _HARMLESS: Final = re.compile(
     r"(^|/)(users?|me|accounts?|customers?|members?|employees?|companies|v\d+)/.*(profile|config|configuration|dump)|^/?(v\d+/)?(me/)?profiles?(/|$)|notification",
     re.IGNORECASE,
@@ -146,9 +148,10 @@ _HARMLESS: Final = re.compile(
 def debug(module: Module) -> Iterator[Fault]:
     """Point at routes and switches that show or steer the inside."""
     mend = "Take it out. What the service does is in its logs, metrics and traces."
+    of_process = any(name.partition(".")[0] in {"sys", "threading", "traceback"} for name in module.imports.values())
     for route in module.routes:
         looks = (
-            _DEBUG.search(route.path)
+            (_DEBUG.search(route.path) or (of_process and _THREADS.search(route.path)))
             and not _HARMLESS.search(route.path)
             and not re.search(r"profile|config", route.path)
         ) or re.search(r"(^|_)debug(_|$)", route.node.name)
