@@ -30,6 +30,7 @@ from admission.source.values import (
     SECRET,
     SHAPED,
     STORED,
+    TABLE,
     WHOLE,
     Function,
     FunctionNode,
@@ -370,10 +371,22 @@ class Expressions(State):
         """Return whether an attribute holds text that somebody wrote: by its column, or else by its name."""
         for dotted in part.names | part.types:
             said = _attribute(dotted)
-            types = {kind for column in self.module.columns.get(said, ()) for kind in self._column_types(column)}
+            types = {kind for column in self._columns_called(said, part) for kind in self._column_types(column)}
             if types & TEXT or (not types and is_prose(said)):
                 return not is_markup(said)
         return False
+
+    def _columns_called(self, name: str, part: Value) -> list[ast.AnnAssign]:
+        """Return the columns that a value of this name may be of: its own table's, if that is known; else any table's."""
+        tables = [
+            info
+            for label in part.labels
+            if label.startswith(TABLE)
+            for base in self.module.bases_of(label.removeprefix(TABLE))
+            if (info := self.module.class_of(base)) is not None
+        ]
+        own = [info.fields[name] for info in tables if name in info.fields]
+        return own or self.module.columns.get(name, [])
 
     def _column_types(self, column: ast.AnnAssign) -> frozenset[str]:
         annotation = self.module.annotation(column.annotation)
