@@ -21,6 +21,30 @@ MISSED: Final = {
     " that `ok: False` means a failure, and is no answer, nobody can tell",
     "666_csv_from_text_attendees_csv_formula": "a remark (BW114): the table is shared,"
     " and nothing in the module says who writes into it",
+    "703_client_decides_chat_post_message": "admitted: `author` is a column of nobody's table, and of books too;"
+    " that it is who writes, the name alone does not say",
+    "710_client_decides_subscription_checkout": "admitted: an amount that the client chooses may be what is meant,"
+    " as in a donation; this one is a price",
+    "714_module_state_sensor_ingest": "admitted: the list that grows is a value of the dictionary under another name,"
+    " and the object that holds it is made once in the module",
+    "716_pii_in_log_salary_change": "admitted: what a decorator is called with, `**kwargs`, is not followed from the"
+    " handlers that it wraps",
+    "720_csv_from_text_contact_export": "admitted: the table is the caller's own, and no handler of the module says"
+    " that others write into it",
+    "722_shared_between_callers_dashboard_cache": "names the cache where it is written, as one that grows (BW504): that"
+    " its key leaves out the caller, while the rows are the caller's, is not seen",
+    "733_failure_told_as_success_seat_upgrade": "admitted: that an answer with `error` in it means a failure nobody can"
+    " tell, as in 662",
+    "740_effect_not_once_gift_card_issue": "admitted: an id that is drawn is in the body of a `post`, and which of its"
+    " fields the other service takes for its key is that service's",
+    "742_code_from_input_order_book_filter": "a remark (BW507): the name that the client sends has a pattern, and that"
+    " this one lets every column through is not asked of it",
+    "749_call_without_bound_category_breadcrumb": "admitted: whether rows that point at one another form a ring is in"
+    " the rows, and not in the source",
+    "756_client_decides_leave_approval": "admitted: which states an owner may set, and which only others, is a rule of"
+    " this table; most states are the owner's to set",
+    "758_unbounded_number_availability_calendar": "admitted: the number of days is the difference of two dates, each of"
+    " which is as good as any",
 }
 """Faulty handlers of outsiders that the gate does not name rightly, and what it does instead."""
 
@@ -113,8 +137,8 @@ def test_every_class_has_three_guises_and_one_that_was_held_out() -> None:
 
 def test_what_outsiders_wrote_is_of_a_class_that_is_listed() -> None:
     assert {case.fault for case in OUTSIDE_BAD} <= RULES.keys() | ONLY_OUTSIDE.keys()
-    assert len(OUTSIDE_BAD) == 242
-    assert len(OUTSIDE_GOOD) == 165
+    assert len(OUTSIDE_BAD) == 302
+    assert len(OUTSIDE_GOOD) == 205
     assert not [case.name for case in OUTSIDE_GOOD if case.fault is not None]
     assert set(MISSED) <= {case.name for case in OUTSIDE_BAD}
     assert set(REFUSED) <= {case.name for case in OUTSIDE_GOOD}
