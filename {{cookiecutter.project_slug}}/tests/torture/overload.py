@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import resource
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -199,43 +199,30 @@ async def curve(path: str, peak: float, *, without: str | None, seconds: float) 
 
 async def slow_clients(*, silent: int, bodies: int, seconds: float) -> dict[str, Any]:
     """Hold connections open that say nothing, or send a body a byte at a time; measure honest clients meanwhile."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     with unruly({"APP_MAX_CONNECTIONS": "3000"}) as service:
         await closed(service, "/unruly/fine", clients=4, seconds=2)
         idle = await offered(service, "/unruly/fine", rate=100, seconds=10)
-        held: list[asyncio.StreamWriter] = []
-        token = service.token("writer")
-        head = f"POST /probe/echo HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}"
-        body = f"{head}\r\ncontent-length: 900\r\n\r\n".encode()
-
-        async def hold(start: bytes) -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    _, writer = await asyncio.open_connection("127.0.0.1", service.port)
-                    held.append(writer)
-                    writer.write(start)
-                    for _ in range(900):
-                        await asyncio.sleep(4)  # within the time that a body has, and far too slow
-                        writer.write(b"x")
-                        await writer.drain()
-
-        holding = [asyncio.create_task(hold(b"GET / HTTP/1.1\r\nx-")) for _ in range(silent // 2)]
-        holding += [asyncio.create_task(hold(b"")) for _ in range(silent - silent // 2)]
-        holding += [asyncio.create_task(hold(body)) for _ in range(bodies)]
-        await asyncio.sleep(3)
+        holder = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.torture.holder",
+            str(service.port),
+            service.token("writer"),
+            str(silent),
+            str(bodies),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert holder.stdout is not None
+        await holder.stdout.readline()
         loaded = await offered(service, "/unruly/fine", rate=100, seconds=seconds)
-        for task in holding:
-            task.cancel()
-        await asyncio.gather(*holding, return_exceptions=True)
-        for writer in held:
-            writer.close()
+        said, _ = await holder.communicate(b"")
     ratio = round(quantile(loaded.well, 0.99) / max(quantile(idle.well, 0.99), 0.1), 2)
     return {
         "honest clients, idle, ms (median, p99)": (quantile(idle.well, 0.5), quantile(idle.well, 0.99)),
         "meanwhile, ms (median, p99)": (quantile(loaded.well, 0.5), quantile(loaded.well, 0.99)),
         "p99 ratio": ratio,
-        "connections opened in all": len(held),
+        "connections opened in all": int(said),
         "answers": dict(loaded.statuses),
         "faults": [f"{loaded.statuses} of honest clients"] if set(loaded.statuses) != {200} else [],
     }
