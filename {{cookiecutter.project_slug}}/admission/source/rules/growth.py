@@ -261,16 +261,18 @@ def _takes_arguments(function: ast.AST) -> bool:
     )
 
 
+def _bound(node: ast.AST) -> tuple[list[ast.expr], ast.expr | None]:
+    """Return what an assignment binds, and to what; of anything else nothing."""
+    if isinstance(node, ast.Assign):
+        return node.targets, node.value
+    if isinstance(node, ast.AnnAssign):
+        return [node.target], node.value
+    return [], None
+
+
 def _module_containers(module: Module) -> Iterator[tuple[str, ast.expr]]:
     for statement in module.tree.body:
-        targets = (
-            statement.targets
-            if isinstance(statement, ast.Assign)
-            else [statement.target]
-            if isinstance(statement, ast.AnnAssign)
-            else []
-        )
-        value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
+        targets, value = _bound(statement)
         for target in targets:
             if isinstance(target, ast.Name) and value is not None and _is_container(module, value):
                 yield target.id, value
@@ -433,14 +435,7 @@ def _attributes(module: Module, info: ClassInfo) -> Iterator[tuple[str, ast.expr
     for function in info.methods.values():
         if function.name in {"__init__", "__post_init__"}:
             for part in inside(function):
-                targets = (
-                    part.targets
-                    if isinstance(part, ast.Assign)
-                    else [part.target]
-                    if isinstance(part, ast.AnnAssign)
-                    else []
-                )
-                made = part.value if isinstance(part, ast.Assign | ast.AnnAssign) else None
+                targets, made = _bound(part)
                 for target in targets:
                     if (
                         isinstance(target, ast.Attribute)

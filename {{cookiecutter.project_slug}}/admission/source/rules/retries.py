@@ -80,6 +80,20 @@ _DATABASE: Final = frozenset(
 )
 """What may be any failure of the database; `IntegrityError` is an answer, which a handler may read."""
 
+_HIDDEN: Final = (
+    (
+        _UPSTREAM,
+        "Another service failed, and nobody learns of it: the client gets an answer that looks like a good one.",
+        "Leave it to the service, which answers 502, 503 or 504; or `raise HTTPException(503, ...) from error`, or `await fallback.stale(...)`, whose answer says that it is one.",
+    ),
+    (
+        _DATABASE,
+        "This is any failure of the database, one that is away too, and the client gets an answer that looks like a good one.",
+        "Catch the one that is meant, `except IntegrityError:`, and leave the rest to the service, which rolls back and answers 500.",
+    ),
+)
+"""What a handler may not hide behind an answer: the errors, what to say, and the mend."""
+
 _FALLING_BACK: Final = ("app.dependencies.Fallback", "app.dependencies.Outbox", "app.upstreams.RequestFallback")
 _FAILURE: Final = 400
 """The lowest status that tells a client of a failure."""
@@ -251,28 +265,11 @@ def swallowed(module: Module) -> Iterator[Fault]:
                 "Whatever fails here vanishes. The client gets a success that is none, the transaction commits half of the work, and nobody is told.",
                 'Catch the one error that you can handle, and answer it: `except IntegrityError as error: raise HTTPException(409, "Exists already.") from error`; let the rest pass: the service answers 500 and logs it.',
             )
-        elif (
-            isinstance(node, ast.ExceptHandler)
-            and node.type is not None
-            and kinds_of(module, [node.type]) & _UPSTREAM
-            and _hides(module, node)
-        ):
-            yield Fault(
-                node,
-                "Another service failed, and nobody learns of it: the client gets an answer that looks like a good one.",
-                "Leave it to the service, which answers 502, 503 or 504; or `raise HTTPException(503, ...) from error`, or `await fallback.stale(...)`, whose answer says that it is one.",
-            )
-        elif (
-            isinstance(node, ast.ExceptHandler)
-            and node.type is not None
-            and kinds_of(module, [node.type]) & _DATABASE
-            and _hides(module, node)
-        ):
-            yield Fault(
-                node,
-                "This is any failure of the database, one that is away too, and the client gets an answer that looks like a good one.",
-                "Catch the one that is meant, `except IntegrityError:`, and leave the rest to the service, which rolls back and answers 500.",
-            )
+        elif isinstance(node, ast.ExceptHandler) and node.type is not None:
+            caught = kinds_of(module, [node.type])
+            told = next(((message, mend) for kinds, message, mend in _HIDDEN if caught & kinds), None)
+            if told is not None and _hides(module, node):
+                yield Fault(node, *told)
     for node in module.walk(ast.Try, ast.TryStar):
         for part in _own_of(getattr(node, "finalbody", [])):
             if isinstance(part, ast.Return):
