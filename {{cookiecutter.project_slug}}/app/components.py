@@ -34,6 +34,7 @@ from app.patterns.loop_watchdog import Block, LoopWatchdog
 from app.patterns.memory_limit import Memory, MemoryLimit, MemoryLimitConfig, container_limit, read_memory
 from app.patterns.metrics import EventCounter, observe_states
 from app.patterns.problem_details import Problem, ProblemDetails
+from app.patterns.process_locks import ProcessLocks
 from app.patterns.rate_limit import AsyncLimiter, FailedAttempts, InvalidRate, RateLimitConfig, parse_rate
 from app.patterns.redaction import Redactor
 from app.patterns.structured_logging import Logging, LoggingConfig, configure_logging
@@ -91,6 +92,7 @@ class Components:
         stages: what each route has earned.
         operations: what the operator's page shows.
         loads: the load shedding of the edge, once it is composed.
+        locks: names that are held by one request of all workers at a time.
         limiter: rates per caller, shared by Redis where there is one.
         flood_limiter: rates per address, always in this process.
         attempts: bounds failed authentications per address.
@@ -118,6 +120,7 @@ class Components:
     stages: Stages
     operations: Operations
     loads: list[LoadShedding]
+    locks: ProcessLocks
     limiter: AsyncLimiter
     flood_limiter: AsyncLimiter
     attempts: FailedAttempts
@@ -133,7 +136,10 @@ class Components:
 
 
 def build_components(
-    settings: Settings, lifecycle: Lifecycle | None = None, http_guard: HttpGuard | None = None
+    settings: Settings,
+    lifecycle: Lifecycle | None = None,
+    http_guard: HttpGuard | None = None,
+    locks: ProcessLocks | None = None,
 ) -> Components:
     """Make the parts of one process; nothing is connected to yet.
 
@@ -141,6 +147,7 @@ def build_components(
         settings: of this process.
         lifecycle: the phase of the server that runs it; a new one by default.
         http_guard: the server's own guard, whose refusals are counted with the others.
+        locks: what the workers share; by default this process is alone.
 
     Raises:
         BootRefused: a part cannot be made from these settings.
@@ -229,6 +236,7 @@ def build_components(
         stages=stages,
         operations=operations,
         loads=loads,
+        locks=locks or ProcessLocks(),
         limiter=limiter,
         flood_limiter=flood_limiter,
         # In memory it counts on its own, so that made-up addresses cannot push callers' counts out.

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from app.background import Background
     from app.database import RequestSession
     from app.patterns.guarded_http import HttpGuard
+    from app.patterns.process_locks import ProcessLocks
 
 HANDLERS_FOLDER = ROOT / "app" / "handlers"
 JOBS_FOLDER = ROOT / "app" / "jobs"
@@ -392,6 +393,7 @@ def _idempotency(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: 
         principal=principal,
         store=store,
         now=time.time,
+        running=parts.locks,
         refuse=parts.problems.refuse,
     )
 
@@ -507,6 +509,7 @@ def create_app(
     *,
     lifecycle: Lifecycle | None = None,
     http_guard: HttpGuard | None = None,
+    locks: ProcessLocks | None = None,
     edge: tuple[Layer, ...] = EDGE,
     guards: tuple[Guard, ...] = GUARDS,
 ) -> ASGIApp:
@@ -516,6 +519,7 @@ def create_app(
         settings: of this process; read from the environment by default.
         lifecycle: shared with the server that runs the service.
         http_guard: the server's own guard, whose refusals are counted with the others.
+        locks: names that are held by one request of all workers at a time.
         edge: layers that every request passes, outermost first.
         guards: guards round each route, outermost first.
 
@@ -524,7 +528,7 @@ def create_app(
     """
     settings = settings or load_settings()
     definition = read_definition(settings)
-    parts = build_components(settings, lifecycle, http_guard)
+    parts = build_components(settings, lifecycle, http_guard, locks)
 
     @contextlib.asynccontextmanager
     async def lifespan(_service: FastAPI) -> AsyncIterator[None]:
@@ -587,13 +591,13 @@ async def outbox_of_commands(settings: Settings) -> AsyncIterator[Background]:
         await parts.database.aclose()
 
 
-def create(*, lifecycle: Lifecycle, http_guard: HttpGuard) -> ASGIApp:
-    """Compose the service for the server, which hands over its phase and its own refusals.
+def create(*, lifecycle: Lifecycle, http_guard: HttpGuard, locks: ProcessLocks) -> ASGIApp:
+    """Compose the service for the server, which hands over its phase, its own refusals, and what its workers share.
 
     Raises:
         BootRefused: with everything that keeps the service from starting.
     """
-    return create_app(lifecycle=lifecycle, http_guard=http_guard)
+    return create_app(lifecycle=lifecycle, http_guard=http_guard, locks=locks)
 
 
 def compose(

@@ -7,7 +7,7 @@ returns an exit code: 0 after an orderly stop, ``RETIRED`` after one that the se
 
 The factory that the import string names is called with keywords: ``lifecycle`` (its ``phase`` is for the readiness
 check, its ``retire`` for who wants this process replaced), ``http_guard`` (its ``refusals`` and ``open_connections``
-are for metrics) and whatever ``arguments`` says.
+are for metrics), ``locks`` (which all workers share) and whatever ``arguments`` says.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import uvicorn
 
 from app.patterns.graceful_shutdown import GracefulServer, Lifecycle, ShutdownConfig, StartupFailed
 from app.patterns.guarded_http import HttpGuard, HttpLimits
+from app.patterns.process_locks import ProcessLocks
 from app.patterns.worker_processes import Supervisor, SupervisorConfig, SupervisorLink
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ Refusals = tuple[type[BaseException], ...]
 class AppFactory(Protocol):
     """What the import string names."""
 
-    def __call__(self, *, lifecycle: Lifecycle, http_guard: HttpGuard, **arguments: object) -> ASGIApp:
+    def __call__(
+        self, *, lifecycle: Lifecycle, http_guard: HttpGuard, locks: ProcessLocks, **arguments: object
+    ) -> ASGIApp:
         """Build the application."""
 
 
@@ -98,6 +101,7 @@ def serve(
     arguments: Mapping[str, object] | None = None,
     config: ServerConfig | None = None,
     refusals: Refusals = (),
+    locks: ProcessLocks | None = None,
 ) -> int:
     """Serve until a signal comes. Needs the main thread.
 
@@ -109,6 +113,7 @@ def serve(
         arguments: further keywords for the factory; picklable.
         config: see ``ServerConfig``.
         refusals: see ``Refusals``; ``StartupFailed`` is one anyway.
+        locks: what a single process shares with others that somebody else started; workers share their own.
 
     Returns:
         The exit code for ``sys.exit``.
@@ -123,10 +128,9 @@ def serve(
     task = _Task(app, dict(arguments or {}), config, (*refusals, StartupFailed), workers)
     with listener:
         if workers > 1:
-            return Supervisor(
-                _work, (listener, task), workers=workers, config=config.supervisor, on_stop=listener.close
-            ).run()
-        return _work(None, listener, task)
+            shared = (listener, ProcessLocks.shared(), task)
+            return Supervisor(_work, shared, workers=workers, config=config.supervisor, on_stop=listener.close).run()
+        return _work(None, listener, locks or ProcessLocks(), task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +144,10 @@ class _Task:
     workers: int
 
 
-def _work(link: SupervisorLink | None, listener: socket.socket, task: _Task) -> int:
+def _work(link: SupervisorLink | None, listener: socket.socket, locks: ProcessLocks, task: _Task) -> int:
     """Serve in this process; ``link`` leads to the supervisor if there is one."""
     try:
-        server = _build(link, task)
+        server = _build(link, locks, task)
         server.run([listener])
     except Exception as error:  # noqa: BLE001 - whatever the application raises at boot ends here, as a message
         message = _explain(error, task.refusals)
@@ -157,7 +161,7 @@ def _work(link: SupervisorLink | None, listener: socket.socket, task: _Task) -> 
     return server.exit_code
 
 
-def _build(link: SupervisorLink | None, task: _Task) -> GracefulServer:
+def _build(link: SupervisorLink | None, locks: ProcessLocks, task: _Task) -> GracefulServer:
     config = task.config
     lifecycle, guard = Lifecycle(task.workers), HttpGuard(config.http)
     factory = _import(task.app)
@@ -175,7 +179,7 @@ def _build(link: SupervisorLink | None, task: _Task) -> GracefulServer:
 
     server = GracefulServer(
         uvicorn.Config(
-            factory(lifecycle=lifecycle, http_guard=guard, **task.arguments),
+            factory(lifecycle=lifecycle, http_guard=guard, locks=locks, **task.arguments),
             http=guard.protocol_class(),
             loop="uvloop",
             ws="none",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -94,6 +98,45 @@ def test_a_worker_that_dies_is_replaced(project: Path) -> None:
         service.lines(event="composed", count=3)
         assert service.lines(logger="app.patterns.worker_processes")  # the supervisor's own lines are JSON too
         assert httpx2.get(f"{service.url}/livez", timeout=PATIENCE).status_code == 200
+
+
+def writes_are_held(folder: Path) -> bool:
+    """Tell whether somebody is writing to the database of the service."""
+    database = sqlite3.connect(folder / "app.db", timeout=0, isolation_level=None)
+    try:
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("ROLLBACK")
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        database.close()
+    return False
+
+
+def test_a_copy_that_reaches_another_worker_is_told_at_once_and_a_dead_one_holds_nothing(project: Path) -> None:
+    with running(project, workers=2) as service, ThreadPoolExecutor() as pool:
+        service.lines(logger="app.server", count=2)  # both listen
+
+        def write(then: str) -> httpx2.Response:
+            headers = {**service.bearer("writer"), "idempotency-key": "k-1"}
+            return httpx2.post(f"{service.url}/probe/notes?then={then}", headers=headers, timeout=PATIENCE)
+
+        def first() -> None:
+            with contextlib.suppress(httpx2.HTTPError):  # its worker is killed under it
+                write("wait")
+
+        other, holder = service.worker_pids()
+        os.kill(other, signal.SIGSTOP)  # so that it is not this one that accepts
+        held = pool.submit(first)
+        while not writes_are_held(service.folder):
+            time.sleep(0.01)
+        os.kill(holder, signal.SIGSTOP)
+        os.kill(other, signal.SIGCONT)
+        copy = write("wait")
+        assert (copy.status_code, copy.json()["code"]) == (409, "idempotency_key_in_use")
+        os.kill(holder, signal.SIGKILL)
+        held.result(PATIENCE)
+        assert write("ok").status_code == 201
 
 
 def forwarded(service: Service, address: str, times: int) -> list[int]:

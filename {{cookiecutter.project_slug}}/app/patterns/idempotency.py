@@ -251,6 +251,32 @@ class Store(Protocol):
         """Let an external claim go, whose request has failed. Its fingerprint stays, because its effect may."""
 
 
+class Running(Protocol):
+    """Which requests run; ``process_locks.py`` has one that several workers share."""
+
+    def acquire(self, name: bytes, /) -> bool:
+        """Note that a request runs, and tell whether it did not already."""
+
+    def release(self, name: bytes, /) -> None:
+        """Note that it has ended."""
+
+
+class _RunningHere:
+    """The requests that run in this process: as many as are in flight."""
+
+    def __init__(self) -> None:
+        self._names: set[bytes] = set()
+
+    def acquire(self, name: bytes, /) -> bool:
+        if name in self._names:
+            return False
+        self._names.add(name)
+        return True
+
+    def release(self, name: bytes, /) -> None:
+        self._names.discard(name)
+
+
 Refuse = Callable[["Scope", "Receive", "Send", IdempotencyError], Awaitable[None]]
 
 
@@ -296,6 +322,7 @@ class Idempotency:
         principal: names the caller of a request.
         store: gives the store for a request.
         now: the clock; seconds since 1970.
+        running: which requests run, asked before the store; by default those of this process.
         refuse: answers what is refused; default is a bare problem document.
     """
 
@@ -308,6 +335,7 @@ class Idempotency:
         principal: Callable[[Scope], str],
         store: Callable[[Scope], Store],
         now: Callable[[], float],
+        running: Running | None = None,
         refuse: Refuse | None = None,
     ) -> None:
         self.app = app
@@ -317,7 +345,7 @@ class Idempotency:
         self.store = store
         self.now = now
         self.refuse = refuse or _refuse
-        self._running: set[bytes] = set()  # bounded by the requests that are in flight
+        self._running = running or _RunningHere()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the request if it is new, or answer it as before."""
@@ -370,13 +398,12 @@ class Idempotency:
         )
 
     async def _once(self, claim: Claim, scope: Scope, receive: Receive, send: Send) -> None:
-        if claim.id in self._running:
+        if not self._running.acquire(claim.id):
             raise KeyInUse  # said without asking the database: duplicates cost no connection
-        self._running.add(claim.id)
         try:
             await (self._external if self.config.external else self._local)(claim, scope, receive, send)
         finally:
-            self._running.discard(claim.id)
+            self._running.release(claim.id)
 
     async def _local(self, claim: Claim, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the request in a transaction that holds its effects and its answer alike."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from app.main import Grants, Guard
     from app.patterns.graceful_shutdown import Lifecycle
     from app.patterns.guarded_http import HttpGuard
+    from app.patterns.process_locks import ProcessLocks
     from app.policy import RoutePolicy
     from app.settings import Settings
 
@@ -171,7 +172,13 @@ async def _within_reach(scope: Scope) -> dict[str, Any]:
 
 
 def create(
-    *, lifecycle: Lifecycle, http_guard: HttpGuard, without: str | None, candidates: str | None, facts: str
+    *,
+    lifecycle: Lifecycle,
+    http_guard: HttpGuard,
+    locks: ProcessLocks,
+    without: str | None,
+    candidates: str | None,
+    facts: str,
 ) -> ASGIApp:
     """Compose the service with the switches, and write down what its routes are."""
     import app.handlers
@@ -190,7 +197,9 @@ def create(
     guards.insert(place, Guard("outage", lambda inner, *_: Outage(inner, secret)))
     guards.append(Guard("sabotage", lambda inner, *_: Sabotage(inner, secret)))
     settings = load_settings()
-    composed = create_app(settings, lifecycle=lifecycle, http_guard=http_guard, edge=edge, guards=tuple(guards))
+    composed = create_app(
+        settings, lifecycle=lifecycle, http_guard=http_guard, locks=locks, edge=edge, guards=tuple(guards)
+    )
     if candidates is not None:
         create_missing_tables(settings)
     Path(facts).write_text(json.dumps(describe(settings)), "utf-8")

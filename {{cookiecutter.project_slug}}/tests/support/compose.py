@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     from app.patterns.graceful_shutdown import Lifecycle
     from app.patterns.guarded_http import HttpGuard
+    from app.patterns.process_locks import ProcessLocks
 
 
-def create(*, lifecycle: Lifecycle, http_guard: HttpGuard, without: str) -> ASGIApp:
+def create(*, lifecycle: Lifecycle, http_guard: HttpGuard, locks: ProcessLocks, without: str) -> ASGIApp:
     from app.main import EDGE, GUARDS, create_app
 
     names = set(without.split(","))
@@ -24,7 +25,7 @@ def create(*, lifecycle: Lifecycle, http_guard: HttpGuard, without: str) -> ASGI
     guards = tuple(guard for guard in GUARDS if guard.name not in names)
     if len(edge) + len(guards) != len(EDGE) + len(GUARDS) - len(names):
         raise SystemExit(f"there is no layer or guard named {without!r}")
-    return create_app(lifecycle=lifecycle, http_guard=http_guard, edge=edge, guards=guards)
+    return create_app(lifecycle=lifecycle, http_guard=http_guard, locks=locks, edge=edge, guards=guards)
 
 
 def main(without: str, port: int) -> int:

@@ -75,17 +75,22 @@ def kills(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def duplicates(arguments: argparse.Namespace) -> dict[str, Any]:
-    with databases("postgresql") as (url, audit_url, _server):
-        done = asyncio.run(storm(url, audit_url, keys=arguments.keys, copies=arguments.copies, processes=4))
-    return {
-        "postgresql": {
+    report: dict[str, Any] = {}
+    for where, one_machine in (("four workers", True), ("four machines", False)):
+        with databases("postgresql") as (url, audit_url, _server):
+            done = asyncio.run(
+                storm(
+                    url, audit_url, keys=arguments.keys, copies=arguments.copies, processes=4, one_machine=one_machine
+                )
+            )
+        report[where] = {
             "answers": dict(done.answers),
             "unrelated request, idle, ms (median, p99)": done.idle,
             "unrelated request, under the storm, ms (median, p99)": done.loaded,
             "p99 ratio": round(done.loaded[1] / done.idle[1], 2),
             "faults": done.faults,
         }
-    }
+    return report
 
 
 def away(_arguments: argparse.Namespace) -> dict[str, Any]:

@@ -33,10 +33,12 @@ class Outcome:
     faults: list[str]
 
 
-async def storm(database_url: str, audit_url: str, *, keys: int, copies: int, processes: int) -> Outcome:
+async def storm(
+    database_url: str, audit_url: str, *, keys: int, copies: int, processes: int, one_machine: bool
+) -> Outcome:
     """Send ``keys`` orders, each ``copies`` times at once, to ``processes`` processes."""
     ledger, answers = Ledger(), Counter[str]()
-    async with Fleet(database_url, processes) as fleet:
+    async with Fleet(database_url, processes, one_machine=one_machine) as fleet:
         before = read_stock(audit_url)
         probe = await _probe(fleet)
         await asyncio.sleep(IDLE_SECONDS)

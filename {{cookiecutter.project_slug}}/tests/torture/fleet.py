@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from app.cli import migrate_in_development
 from app.patterns.development_issuer import DevelopmentIssuer
+from app.patterns.process_locks import ProcessLocks
 from app.settings import Settings
 from tests.support.ports import free_port
 from tests.support.service import environment
@@ -61,12 +62,14 @@ class Fleet:
         database_url: whose database; migrated when the fleet starts.
         size: processes.
         environ: further settings.
+        one_machine: the processes are to each other what workers of one supervisor are; else as if on several machines.
         external: orders are charged. Without, they are what the numbers about the database are about: one transaction.
     """
 
     database_url: str
     size: int = 3
     environ: Mapping[str, str] = field(default_factory=dict)
+    one_machine: bool = False
     external: bool = False
 
     def __post_init__(self) -> None:
@@ -78,6 +81,7 @@ class Fleet:
         self._key = self.folder / "issuer.json"
         self._issuer = DevelopmentIssuer(self._key, audience="api")
         self._log = (self.folder / "log").open("wb")
+        self._locks = ProcessLocks.shared() if self.one_machine else ProcessLocks()
         policy = Path("policy.toml").read_text("utf-8").replace('"10/minute"', '"1000000/hour"')
         if self.external:
             policy += STEPS
@@ -125,11 +129,14 @@ class Fleet:
 
     async def start(self, process: Process) -> None:
         """Start one process and wait until it serves."""
+        shared = [self._locks.file] if self._locks.file is not None else []
         process.running = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "tests.torture.serve",
             str(process.port),
+            *map(str, shared),
+            pass_fds=shared,
             env={
                 **environment(self._environ),
                 "PYTHONDONTWRITEBYTECODE": "",

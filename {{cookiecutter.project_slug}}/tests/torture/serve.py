@@ -1,8 +1,9 @@
 """The service as it is, with five places where it can be told to die.
 
-``python -m tests.torture.serve PORT``. A place is asked for by a file in the folder ``TORTURE_TICKETS``, named after
-it; the process that reaches the place first takes the file away and kills itself with signal 9, so that nothing runs
-any more: no ``finally``, no ``atexit``, no rollback of its own.
+``python -m tests.torture.serve PORT [FILE]``: those that are given the descriptor of one file share locks. A place is
+asked for by a file in the folder ``TORTURE_TICKETS``, named after it; the process that reaches the place first takes
+the file away and kills itself with signal 9, so that nothing runs any more: no ``finally``, no ``atexit``, no rollback
+of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from app.patterns.graceful_shutdown import Lifecycle
     from app.patterns.guarded_http import HttpGuard
+    from app.patterns.process_locks import ProcessLocks
 
 POINTS = ("after-claim", "before-effect", "after-effect", "before-commit", "after-commit")
 
@@ -52,7 +54,7 @@ class AfterClaim:
         await self.app(scope, receive, send)
 
 
-def create(*, lifecycle: Lifecycle, http_guard: HttpGuard) -> ASGIApp:
+def create(*, lifecycle: Lifecycle, http_guard: HttpGuard, locks: ProcessLocks) -> ASGIApp:
     import app.handlers
     import app.jobs
     from app.database.service import RequestSyncSession
@@ -67,15 +69,16 @@ def create(*, lifecycle: Lifecycle, http_guard: HttpGuard) -> ASGIApp:
     event.listen(RequestSyncSession, "before_commit", lambda *_: die_if_asked("before-commit"))
     event.listen(RequestSyncSession, "after_commit", lambda *_: die_if_asked("after-commit"))
     last = Guard("after_claim", lambda app, _policy, _parts, _grants: AfterClaim(app))
-    return create_app(lifecycle=lifecycle, http_guard=http_guard, guards=(*GUARDS, last))
+    return create_app(lifecycle=lifecycle, http_guard=http_guard, locks=locks, guards=(*GUARDS, last))
 
 
-def main(port: int) -> int:
+def main(port: int, file: int | None = None) -> int:
+    from app.patterns.process_locks import ProcessLocks
     from app.server import config_of, serve
     from app.settings import load_settings
 
-    return serve("tests.torture.serve:create", port=port, config=config_of(load_settings()))
+    return serve("tests.torture.serve:create", port=port, config=config_of(load_settings()), locks=ProcessLocks(file))
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(*map(int, sys.argv[1:])))
