@@ -456,6 +456,9 @@ def _import(inside: _Inside, event: str, args: tuple[Any, ...]) -> None:
         inside.refuse("native", event, path)
 
 
+_NO_FILES: Final = frozenset({"<unknown>", "<string>"})
+"""Source that came from no file; the interpreter looks there all the same for the line of a syntax error."""
+
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -464,6 +467,8 @@ def _open(inside: _Inside, event: str, args: tuple[Any, ...]) -> None:
     if isinstance(path, int):
         return  # it is open already
     writes = bool(flags & _WRITES) if isinstance(flags, int) else any(letter in str(mode) for letter in "wax+")
+    if isinstance(path, str) and path in _NO_FILES and not writes:
+        return
     _file(inside, event, path, writes=writes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import ast
 import asyncio
 import collections
 import concurrent.futures
@@ -673,6 +674,16 @@ def tell_of_an_error(_yard: Yard) -> bool:
     except ValueError:
         linecache.clearcache()
         return "ValueError" in traceback.format_exc()
+    return False
+
+
+@honest
+def parse_what_is_no_python(_yard: Yard) -> bool:
+    """The interpreter opens "<unknown>" to show the line; Python 3.13 so in each traceback that points at a raise."""
+    try:
+        ast.parse("(raise x)")
+    except SyntaxError as error:
+        return error.lineno == 1
     return False
 
 

@@ -80,7 +80,13 @@ class Service:
 
 
 def create(
-    *, lifecycle: Lifecycle, http_guard: object, boot: str = "", stop: str = "", refuse_if: str | None = None
+    *,
+    lifecycle: Lifecycle,
+    http_guard: object,
+    locks: object,
+    boot: str = "",
+    stop: str = "",
+    refuse_if: str | None = None,
 ) -> Service:
     """Build the application; ``refuse_if`` names a file that keeps it from booting while it exists."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
