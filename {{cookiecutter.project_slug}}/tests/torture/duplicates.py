@@ -14,7 +14,7 @@ from tests.torture.fleet import Fleet
 from tests.torture.flood import Answer
 from tests.torture.ledger import Ledger, audit, read_stock
 
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
