@@ -71,7 +71,7 @@ async def campaign(
     plan = ["random"] * at_random + [point for point in POINTS for _ in range(at_points)]
     chance.shuffle(plan)
     environ = {} if payments is None else {"APP_PAYMENTS_URL": payments}
-    async with Fleet(database_url, environ=environ, external=payments is not None) as fleet:
+    async with Fleet(database_url, environ=environ, one_machine=True, external=payments is not None) as fleet:
         before = read_stock(audit_url)
         keeper = asyncio.create_task(fleet.keep_alive())
         clients = [
