@@ -67,7 +67,7 @@ async def campaign(
         payments: URL of the payments service, if orders are charged; then what follows from them is compared too.
     """
     chance = random.Random(20261127)
-    ledger, kills, stop = Ledger(), Counter[str](), asyncio.Event()
+    ledger, kills, stop, told = Ledger(), Counter[str](), asyncio.Event(), 0
     plan = ["random"] * at_random + [point for point in POINTS for _ in range(at_points)]
     chance.shuffle(plan)
     environ = {} if payments is None else {"APP_PAYMENTS_URL": payments}
@@ -89,9 +89,10 @@ async def campaign(
                     await (_kill_at_random(fleet, chance) if point == "random" else _kill_at(fleet, point))
                 kills[point] += 1
                 if number % 25 == 0:
-                    tell(
-                        f"{number} of {len(plan)} kills, {len(ledger.acknowledged)} orders, {len(ledger.faults)} faults"
-                    )
+                    tell(f"{number} of {len(plan)} kills, {len(ledger.acknowledged)} orders")
+                for fault in ledger.faults[told:]:
+                    tell(f"FAULT {fault}")
+                told = len(ledger.faults)
                 if keeper.done():
                     await keeper
         finally:
