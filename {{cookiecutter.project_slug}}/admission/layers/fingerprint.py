@@ -45,6 +45,8 @@ _PASSING: Final = frozenset(
             "path_importer_cache",
         ),
         *("modules", "__spec__", "__loader__", "_abc_registry", "_abc_cache", "__static_attributes__"),
+        # From Python 3.14 on annotations are evaluated when somebody asks for them, and kept in the class (PEP 649).
+        *("__annotate__", "__annotate_func__", "__annotations_cache__", "__conditional_annotations__"),
     }
 )
 """Names that Python and pydantic fill in by themselves."""
