@@ -7,8 +7,9 @@ for a thread that hangs.
 
 What it does: ``threads`` run at a time, at most ``per_key`` of them for one key (a route); a place is given back when
 the function has returned, and not when its caller has left. Who finds no place waits for ``max_wait``, at most
-``queue`` of them, and is then told :class:`ThreadsBusy`. The function runs in its caller's context (PEP 567). Threads
-are daemons: the end of the process does not wait for one that hangs.
+``queue`` of them, and is then told :class:`ThreadsBusy`; so is who needs a thread that the system does not give. The
+function runs in its caller's context (PEP 567). Threads are daemons: the end of the process does not wait for one that
+hangs.
 
 Defaults: 40 threads, as AnyIO and Starlette have; 10 for one key, so that three routes may hang and the fourth still
 has some; 100 that wait for a second.
@@ -62,7 +63,7 @@ class ThreadsBusy(Exception):
 
     Attributes:
         key: whose call it was.
-        reason: ``queue_full``, or ``waited``.
+        reason: ``queue_full``, ``waited``, or ``no_thread`` (the system gives no further one).
         retry_after: seconds after which to try again.
     """
 
@@ -130,8 +131,12 @@ class ThreadPool:
             await self._wait(key)
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._threads < self.running:  # whoever is idle takes it; a thread more only where nobody is
+            try:
+                _start(self._serve)
+            except (RuntimeError, MemoryError) as error:  # no memory for its stack, or no more tasks in this container
+                self._give_back(key)
+                raise ThreadsBusy(key, "no_thread", self.config.max_wait) from error
             self._threads += 1
-            _start(self._serve)
         self._calls.put(_Call(key, functools.partial(function, *args, **kwargs), done))
         return await done
 

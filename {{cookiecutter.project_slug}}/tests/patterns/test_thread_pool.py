@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.patterns import thread_pool
 from app.patterns.thread_pool import ThreadPool, ThreadPoolConfig, ThreadsBusy
 
 WORD: contextvars.ContextVar[str] = contextvars.ContextVar("word", default="")
@@ -136,6 +137,21 @@ async def test_a_place_that_comes_as_its_caller_leaves_is_not_lost() -> None:
     stuck.set()
     await hanging
     assert pool.running == 0
+    pool.close()
+
+
+async def test_a_thread_that_cannot_be_had_costs_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = ThreadPool(ThreadPoolConfig(threads=2, per_key=1, queue=0))
+
+    def no_thread(_serve: object) -> None:
+        raise RuntimeError("can't start new thread")  # as Python says it
+
+    with monkeypatch.context() as patched:
+        patched.setattr(thread_pool, "_start", no_thread)
+        with pytest.raises(ThreadsBusy) as caught:
+            await pool.run("k", threading.get_ident)
+    assert (caught.value.reason, pool.running) == ("no_thread", 0)
+    assert await pool.run("k", threading.get_ident) != threading.get_ident()
     pool.close()
 
 
