@@ -172,7 +172,12 @@ def test_a_job_calls_a_service_with_a_key_of_its_message(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "mode", "error"), [("letter.written", "fail", "RuntimeError"), ("letter.lost", "well", "TimeoutError")]
+    ("job", "mode", "error"),
+    [
+        ("letter.written", "fail", "RuntimeError"),
+        ("letter.written", "cancel", "CancelledByItself"),
+        ("letter.lost", "well", "TimeoutError"),
+    ],
 )
 def test_a_job_that_fails_leaves_nothing_and_is_tried_again(bench: Bench, job: str, mode: str, error: str) -> None:
     request_id = bench.post("half", job=job, mode=mode, subject="erin").headers["x-request-id"]

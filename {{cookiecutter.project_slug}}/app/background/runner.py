@@ -22,7 +22,7 @@ from app.settings import ROOT
 from app.upstreams import CallContext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from contextlib import AbstractContextManager
 
     from opentelemetry.trace import Tracer
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from app.upstreams import Upstreams
 
 _TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+class CancelledByItself(Exception):
+    """A job raised ``CancelledError``, and nobody had cancelled it."""
 
 
 class Runner:
@@ -132,7 +136,7 @@ class Runner:
                 context = JobContext(session, calls, self._upstreams, lambda: self._outbox(session, cause))
                 asked = {name: provide(context) for name, provide in job.providers.items()}
                 with self._containment(job):
-                    await job.declared.function(**{signature.payload: payload}, **asked)
+                    await _done(job.declared.function(**{signature.payload: payload}, **asked))
                 if session.in_transaction():
                     await self._database.verify(session)
             commit = True
@@ -163,6 +167,17 @@ class Runner:
             record_exception=False,
             set_status_on_exception=False,
         )
+
+
+async def _done(job: Awaitable[None]) -> None:
+    """Wait for a job. A cancellation that nobody asked for is a failure like any other, and no end of the worker."""
+    try:
+        await job
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise CancelledByItself("the job awaited what was cancelled, and let that out") from error
 
 
 def _found(name: str, jobs: Mapping[str, Job]) -> Job:

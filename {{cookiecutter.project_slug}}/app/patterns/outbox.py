@@ -15,7 +15,7 @@ function:
 * **In order, where asked.** Messages with the same ``key`` are done one after the other, as they were added; a failed
   one holds back those behind it, until it succeeds or is dead. Others pass by.
 * **Retries** with a delay that doubles, with jitter, from a second to five minutes. After ``attempts`` the message is
-  dead: it is kept, can be listed, and replayed by a person.
+  dead: it is kept, can be listed, and replayed by a person. An attempt that its worker did not survive is one too.
 
 Defaults stand with their reasons in :class:`OutboxConfig`.
 
@@ -71,6 +71,9 @@ MAX_CONTEXT: Final = 4096
 
 MAX_ERROR: Final = 200
 """Characters of what is kept about a failure."""
+
+LOST: Final = "WorkerLost"
+"""What is kept about a message whose last worker died, or could not write down the end."""
 
 WAITING: Final = "todo"
 DOING: Final = "doing"
@@ -196,10 +199,11 @@ class OutboxStore:
             .order_by(table.c.due_at, table.c.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
+            .cte("due")  # evaluated once: as a subquery PostgreSQL may ask it again for each row, and take them all
         )
         take = (
             update(table)
-            .where(table.c.id.in_(due))
+            .where(table.c.id.in_(select(due.c.id)))
             .values(status=DOING, token=token, attempts=table.c.attempts + 1, due_at=now + round(lease * 1000))
             .returning(table)
         )
@@ -434,12 +438,17 @@ class OutboxWorker:
     async def _outcome(self, message: Message) -> tuple[str, str, bool]:
         """Return what became of a message, why, and whether it was still this worker's."""
         reason, finally_ = "", False
+        if message.attempt > self.config.attempts:  # who made the last one wrote down no end of it
+            return "dead", LOST, await self.store.bury(message, error=LOST)
         try:
             async with asyncio.timeout(self.config.timeout):
                 await self.deliver(message)
-        except asyncio.CancelledError:
-            own = await asyncio.shield(self.store.again(message, delay=0.0, counted=False))
-            return "returned", "", own
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                own = await asyncio.shield(self.store.again(message, delay=0.0, counted=False))
+                return "returned", "", own
+            reason = type(error).__name__  # nobody has cancelled this: the function let a cancellation of its own out
         except Discard as error:
             reason, finally_ = f"Discard: {error}", True
         except Exception as error:  # noqa: BLE001 - whatever it is, the message is kept and tried again

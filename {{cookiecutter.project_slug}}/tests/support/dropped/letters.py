@@ -25,6 +25,10 @@ async def deliver(letter: Letter, session: Session, outbox: Outbox, payments: Pa
     if letter.mode == "fail":
         await session.flush()
         raise RuntimeError("secret of the job")
+    if letter.mode == "cancel":
+        waiting = asyncio.create_task(asyncio.Event().wait())
+        waiting.cancel()
+        await waiting
 
 
 @jobs.on("letter.sent.inside")
