@@ -295,8 +295,8 @@ class Supervisor:
         for slot in self._slots:
             if slot.process is not None and not slot.ready and self._stop_by is None:
                 limit = self._config.boot_timeout
-                if slot.failure is None and now >= slot.started + limit:
-                    slot.failure = (f"worker {slot.process.pid} was not ready within {limit:g} s", 1)
+                if now >= slot.started + limit:  # also one that said why it cannot serve, and then did not end
+                    slot.failure = slot.failure or (f"worker {slot.process.pid} was not ready within {limit:g} s", 1)
                     slot.process.kill()
 
     def _heed_signals(self) -> None:

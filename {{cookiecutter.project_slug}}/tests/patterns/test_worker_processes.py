@@ -31,6 +31,9 @@ def work(link: SupervisorLink, news: Connection, behaviour: str) -> int:
     if behaviour == "cannot boot":
         link.failed("no database", 7)
         return 7
+    if behaviour == "fails and hangs":
+        link.failed("no database", 7)
+        threading.Event().wait()
     if behaviour == "ends":
         return 5
     if behaviour == "answers":
@@ -184,6 +187,13 @@ def test_a_worker_that_is_not_ready_in_time_ends_the_whole() -> None:
     assert fleet.run() == 1
     [message] = fleet.messages
     assert message.endswith(" was not ready within 0.5 s")
+
+
+def test_a_worker_that_says_why_it_fails_and_does_not_end_is_killed() -> None:
+    fleet = Fleet("fails and hangs", workers=1, config=SupervisorConfig(boot_timeout=5.0))
+
+    assert fleet.run() == 7
+    assert fleet.messages == ["no database"]
 
 
 def test_a_worker_that_does_not_stop_in_time_is_killed() -> None:
