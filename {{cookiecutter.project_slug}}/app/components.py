@@ -10,7 +10,8 @@ import contextlib
 import hashlib
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import attrgetter
@@ -56,6 +57,12 @@ KEY_REFRESH_SECONDS = 60.0
 
 TELEMETRY_SHUTDOWN_SECONDS = 2.0
 """For the last spans and metrics to leave; a dead collector may not hold up the end."""
+
+BEGIN_AGAIN_SECONDS = 5.0
+"""Before a background loop that failed begins again: what it lacked (a thread, memory, a file) may be there then."""
+
+FAILED_LATELY_SECONDS = 60.0
+"""For which a failure stays in the readiness report: as long as it takes to be seen, and to be collected once."""
 
 SHARE_OF_CONTAINER = 0.9
 """Of a container's memory, for the processes that serve in it; the rest is for the supervisor, and files in memory."""
@@ -105,6 +112,7 @@ class Components:
         health: the report of /readyz.
         closing: what the end of the process closes, in order.
         background: loops that run as long as the process serves.
+        failed: loops that failed, and when (seconds, monotonic).
     """
 
     settings: Settings
@@ -131,6 +139,7 @@ class Components:
     fallbacks: Fallbacks
     outbox: Background
     health: Health
+    failed: dict[str, float]
     background: tuple[Callable[[], Any], ...] = ()
     closing: tuple[Callable[[], Any], ...] = field(default=())
 
@@ -207,8 +216,10 @@ def build_components(
         description="1 where a part works in a degraded mode.",
     )
     watchdog = _watchdog(telemetry, log)
-    checks["routes"] = stages.check
-    checks["event_loop"] = watchdog_check(watchdog)
+    failed: dict[str, float] = {}
+    checks |= {
+        "routes": stages.check, "event_loop": watchdog_check(watchdog), "background": background_check(failed)
+    }  # fmt: skip
     memory = _memory(settings, lifecycle, log)
     if memory is not None:
         checks["memory"] = memory_check(memory)
@@ -250,6 +261,7 @@ def build_components(
         fallbacks=fallbacks,
         outbox=outbox,
         health=Health(phase=lambda: lifecycle.phase, checks=checks),
+        failed=failed,
         background=(
             *background,
             database.watch,
@@ -325,7 +337,9 @@ async def running(components: Components, *more: Callable[[], Any]) -> AsyncIter
         BootRefused: the database is not what this code needs.
     """
     await components.database.start()
-    tasks = [asyncio.create_task(loop()) for loop in (*components.background, *more)]
+    log = structlog.get_logger("app")
+    loops = (*components.background, *more)
+    tasks = [asyncio.create_task(keep_running(loop, components.failed, log)) for loop in loops]
     try:
         yield
     finally:
@@ -336,6 +350,44 @@ async def running(components: Components, *more: Callable[[], Any]) -> AsyncIter
             await close()
         await asyncio.to_thread(components.telemetry.shutdown, TELEMETRY_SHUTDOWN_SECONDS)
         components.logging.writer.flush()
+
+
+async def keep_running(
+    loop: Callable[[], Coroutine[Any, Any, None]],
+    failed: dict[str, float],
+    log: Any,
+    *,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Run a background loop, and begin it again after a failure: what nobody waits for must not end unheard.
+
+    Args:
+        loop: makes the coroutine; one that returns is done.
+        failed: takes its name, and when it failed.
+        log: gets a line for each failure.
+        sleep: waits before it begins again.
+    """
+    while True:
+        work = loop()
+        try:
+            await work
+        except Exception as error:
+            name = getattr(work, "__qualname__", "a loop")
+            failed[name] = time.monotonic()
+            log.exception("background_failed", loop=name, exc_info=error)
+            await sleep(BEGIN_AGAIN_SECONDS)
+        else:
+            return
+
+
+def background_check(failed: dict[str, float], clock: Callable[[], float] = time.monotonic) -> Check:
+    """Return the readiness check of the background loops: one that fails is a guard, or a watch, that is off."""
+
+    def check() -> Mapping[str, object]:
+        lately = sorted(name for name, at in failed.copy().items() if clock() - at < FAILED_LATELY_SECONDS)
+        return {"state": "degraded" if lately else "ok", "failed": lately}
+
+    return check
 
 
 def issue_development_token(

@@ -174,7 +174,7 @@ class FolderControl:
             return None
         except OSError as error:
             raise ControlUnavailable(f"{path}: {error.strerror}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ControlUnavailable(f"{path}: not JSON; move it away") from error
 
     def _write(self, name: str, value: object) -> None:

@@ -97,7 +97,7 @@ def test_orders_given_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
 
 async def test_a_file_that_somebody_spoilt_is_named_and_not_lost(tmp_path: Path) -> None:
     path = tmp_path / "acts.json"
-    for text in ("{", "x" * (control.MAX_FILE + 1)):
+    for text in ("{", "[" * 100_000, "x" * (control.MAX_FILE + 1)):
         path.write_text(text)
         with pytest.raises(ControlUnavailable, match=r"acts\.json"):
             await FolderControl(tmp_path).give(ORDER)
