@@ -490,7 +490,9 @@ class Service(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document with what the guards add."""
-        return complete(super().openapi(), self.state.policies)
+        if self.openapi_schema is None:  # made once: it is completed in place, and a second time is one too many
+            self.openapi_schema = complete(super().openapi(), self.state.policies)
+        return self.openapi_schema
 
     async def _problem(self, request: Request, error: Exception) -> Response:
         """Render what a handler raised to refuse a request, inside of its guards."""

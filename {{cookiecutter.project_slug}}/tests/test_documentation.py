@@ -28,6 +28,7 @@ def test_the_document_says_who_may_call_and_how_a_refusal_looks(service: Service
     assert {"408", "413", "422"} <= take["responses"].keys()
     assert "security" not in document["paths"]["/livez"]["get"]
     assert "HTTPValidationError" not in document["components"]["schemas"]
+    assert httpx2.get(f"{service.url}/openapi.json").json() == document  # and it says the same each time
 
 
 def test_development_documentation_works_without_a_cdn(service: Service) -> None:
