@@ -8,10 +8,10 @@ What it does: an audit hook (PEP 578) that looks at a context variable. Inside o
 with :class:`ContainmentError`: processes and signals; code made from text; files outside of the declared roots, reading
 and writing apart, after links are resolved; sockets and names outside of the declared hosts; native libraries;
 unpickling; and, where the database driver asks :func:`check_sql`, SQL that holds what the client sent. Where CPython
-raises no event (uvloop's sockets and processes, ``_posixsubprocess``, FIFOs, dbm files), the function itself is
-replaced by one that asks. Threads that a handler starts, and what it hands to an executor, are inside too; so are its
-tasks, which copy its context. A request in which something was refused is answered 500 even if the handler swallowed
-the refusal.
+raises no event (uvloop's sockets and processes, ``_posixsubprocess``, further interpreters, FIFOs, dbm files), the
+function itself is replaced by one that asks. Threads that a handler starts, and what it hands to an executor, are
+inside too; so are its tasks, which copy its context. A request in which something was refused is answered 500 even if
+the handler swallowed the refusal.
 
 Whoever composes the service puts its own doors inside of :func:`trusted`: a driver that connects, the client of a
 declared service.
@@ -212,6 +212,7 @@ class _Doors:
         if inside.size < MAX_BODY:
             inside.body.append(part[: MAX_BODY - inside.size])
             inside.size += len(part)
+            inside.sent = None  # a statement that came before this part was compared without it
         return message
 
     def answer(self, message: Message) -> Awaitable[None]:  # no coroutine of its own: it would cost as much as the rest
@@ -587,6 +588,7 @@ _CHECKS: Final[dict[str, Callable[[_Inside, str, tuple[Any, ...]], None]]] = {
             "resource.setrlimit",
             "signal.pthread_kill",
             "subprocess.Popen",
+            "sys.remote_exec",
         ),
         _process,
     ),
@@ -599,6 +601,7 @@ _CHECKS: Final[dict[str, Callable[[_Inside, str, tuple[Any, ...]], None]]] = {
             "ctypes.dlopen",
             "ctypes.dlsym",
             "ctypes.dlsym/handle",
+            "ctypes.memoryview_at",
             "ctypes.string_at",
             "ctypes.wstring_at",
             "sqlite3.enable_load_extension",
@@ -743,7 +746,13 @@ def _replace_functions() -> None:
             database: Any = __import__(name)
             database.open = _asking(database.open, _make, f"{name}.open")
     socket.getaddrinfo = _remembering(socket.getaddrinfo)
-    _thread.start_new_thread = _thread_inside(_thread.start_new_thread)
+    for name in ("start_new_thread", "start_new", "start_joinable_thread"):  # the last from Python 3.13 on
+        if hasattr(_thread, name):
+            setattr(_thread, name, _thread_inside(getattr(_thread, name)))
+    for name in ("_interpreters", "_xxsubinterpreters"):  # from Python 3.13 on, and before; an audit hook is one's own
+        with contextlib.suppress(ImportError):
+            interpreters: Any = __import__(name)
+            interpreters.create = _asking(interpreters.create, _process, f"{name}.create")
     threading.Thread.start = _start_inside(threading.Thread.start)  # type: ignore[method-assign,assignment]
     ThreadPoolExecutor.submit = _submit_inside(ThreadPoolExecutor.submit)  # type: ignore[method-assign]
 
@@ -780,13 +789,13 @@ def _start_inside(start: Callable[[threading.Thread], None]) -> Callable[[thread
     return start_inside
 
 
-def _thread_inside(start: Callable[..., int]) -> Callable[..., int]:
+def _thread_inside(start: Callable[..., Any]) -> Callable[..., Any]:
     """Have a thread that is started below :mod:`threading` run inside."""
 
     @functools.wraps(start)
-    def start_new_thread(function: Callable[..., Any], *args: Any) -> int:
+    def start_new_thread(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         inside = _INSIDE.get()
-        return start(function if inside is None else _within(inside, function), *args)
+        return start(function if inside is None else _within(inside, function), *args, **options)
 
     return start_new_thread
 

@@ -252,8 +252,7 @@ def read_in_a_thread(yard: Yard) -> bool:
     return found == [SECRET]
 
 
-@exploit("file_read")
-def read_in_a_bare_thread(yard: Yard) -> bool:
+def _read_in_a_thread_of(start: Callable[[Callable[[], None]], Any], yard: Yard) -> bool:
     found: list[str] = []
     done = threading.Event()
 
@@ -265,9 +264,30 @@ def read_in_a_bare_thread(yard: Yard) -> bool:
         finally:
             done.set()
 
-    _thread.start_new_thread(read, ())
+    start(read)
     done.wait(10)
     return found == [SECRET]
+
+
+@exploit("file_read")
+def read_in_a_bare_thread(yard: Yard) -> bool:
+    return _read_in_a_thread_of(lambda read: _thread.start_new_thread(read, ()), yard)
+
+
+@exploit("file_read")
+def read_in_a_bare_thread_by_another_name(yard: Yard) -> bool:
+    joinable = getattr(_thread, "start_joinable_thread", None)  # from Python 3.13 on
+    return _read_in_a_thread_of(joinable or (lambda read: _thread.start_new(read, ())), yard)
+
+
+@exploit("process")
+def run_another_interpreter(yard: Yard) -> bool:
+    name = "_interpreters" if importlib.util.find_spec("_interpreters") else "_xxsubinterpreters"
+    interpreters: Any = importlib.import_module(name)
+    number = interpreters.create()
+    interpreters.run_string(number, f"open({str(yard.evidence)!r}, 'w').close()")
+    interpreters.destroy(number)
+    return yard.evidence.exists()
 
 
 @exploit("file_read")
@@ -860,6 +880,26 @@ async def test_what_was_sent_is_not_run(where: str) -> None:
     scope, body, text = SENT[where]
     assert not await _request(scope, body, f"SELECT * FROM t WHERE {text} AND x")
     assert await _request(scope, body, "SELECT * FROM t WHERE name = :name")
+
+
+async def test_what_is_sent_after_a_first_statement_is_looked_for_too() -> None:
+    async def handler(_scope: Scope, receive: Receive, _send: Send) -> None:
+        check_sql("SELECT 1")
+        for name in ("first", "last"):
+            await receive()
+            with pytest.raises(ContainmentError):
+                check_sql(f"SELECT * FROM t WHERE {name}=1")
+
+    parts = [b"a=first%3D1&", b"b=last%3D1"]
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    async def send(_message: Any) -> None:
+        raise AssertionError
+
+    await Containment(handler, name="r")({"type": "http"}, receive, send)
+    assert not parts
 
 
 @pytest.mark.parametrize(
