@@ -109,3 +109,10 @@ def test_who_is_turned_away_at_the_edge_is_counted_by_route(project: Path) -> No
 def test_the_load_is_exported(service: Service, receiver: OtlpReceiver) -> None:
     assert httpx2.get(f"{service.url}/livez").status_code == 200
     assert {"breakwater.load", "breakwater.threads"} <= set(receiver.metrics_from_now())
+
+
+def test_a_cancellation_that_nobody_asked_for_is_the_handlers_failure(service: Service) -> None:
+    answer = httpx2.get(f"{service.url}/unruly/stray")
+    is_problem(answer, 500, "internal_error")  # without it: 503 shutting_down, which no budget counts
+    (line,) = service.lines(event="unhandled_exception", request_id=answer.headers["x-request-id"])
+    assert "StrayCancellation" in str(line["exception"])

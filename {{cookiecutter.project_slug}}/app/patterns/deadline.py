@@ -10,7 +10,9 @@ only shorten the route's timeout, never lengthen it; what does not parse is igno
 
 When time is up the handler is cancelled and the caller gets 504. A handler that does not end on cancellation
 (it swallowed it, or sits in a thread, which cannot be cancelled) is left behind after a short grace: the 504
-goes out all the same, and whatever the handler sends later is dropped.
+goes out all the same, and whatever the handler sends later is dropped. A cancellation that nobody asked for (the
+handler awaited a task that was cancelled) becomes :class:`StrayCancellation`: it is the handler's failure, and servers
+would take it for their own end.
 
 What it does not do: stop a handler that blocks the event loop, or undo what it already did: that is the
 transaction's work. Once the response has begun, time running out can only end the connection, and
@@ -56,6 +58,13 @@ class DeadlineExceeded(Exception):
     def __init__(self, timeout: float) -> None:
         super().__init__(f"the request had {timeout:g} s and did not end in time")
         self.timeout = timeout
+
+
+class StrayCancellation(Exception):
+    """The application raised ``CancelledError``, and nobody had cancelled it: a failure, and no end of the server."""
+
+    def __init__(self) -> None:
+        super().__init__("the application awaited what was cancelled, and let that out")
 
 
 Refuse = Callable[["Scope", "Receive", "Send", DeadlineExceeded], Awaitable[None]]
@@ -116,9 +125,9 @@ class Deadline:
         slot = self._slots.add(countdown)
         try:
             await self.app(scope, receive, countdown.send)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if not countdown.takes_back():
-                raise
+                raise countdown.told(error)  # noqa: B904 - it has its cause
         except Exception:
             # A handler that turns its cancellation into another error is still late, and not broken.
             if not countdown.expired or countdown.started:
@@ -142,7 +151,7 @@ class Deadline:
             timeout = requested
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._loop, self._slots = loop, _slots.setdefault(loop, _Slots(loop))
+            self._loop, self._slots = loop, _slots.setdefault(loop, _Slots())
         countdown = _Countdown(self, scope, receive, send, asyncio.current_task(loop))
         countdown.timeout = timeout
         countdown.at = scope.setdefault("state", {})["deadline"] = loop.time() + timeout
@@ -152,8 +161,7 @@ class Deadline:
 class _Slots:
     """The deadlines of one event loop, gathered into slots of :data:`SLOT` seconds with one timer each."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._slots: dict[int, set[_Countdown]] = {}
 
     def add(self, countdown: _Countdown) -> set[_Countdown]:
@@ -162,7 +170,7 @@ class _Slots:
         slot = self._slots.get(number)
         if slot is None:
             slot = self._slots[number] = set()
-            self._loop.call_at(number * SLOT, self._end, number)
+            asyncio.get_running_loop().call_at(number * SLOT, self._end, number)
         slot.add(countdown)
         return slot
 
@@ -198,6 +206,14 @@ class _Countdown:
         2. We did, and nobody else: uncancel() says so, and the task lives on to answer.
         """
         return self.expired and self._task is not None and self._task.uncancel() == 0
+
+    def told(self, error: asyncio.CancelledError) -> BaseException:
+        """Return a cancellation that is not this guard's as what it is: somebody else's, or nobody's."""
+        if self.expired or self._task is None or self._task.cancelling():
+            return error
+        stray = StrayCancellation()
+        stray.__cause__ = error
+        return stray
 
     def forgive(self) -> None:
         """Take back a cancellation that the application swallowed, so that it does not hit what comes after."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import time
+import weakref
 from typing import Any
 
 import httpx2
@@ -12,7 +14,7 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
-from app.patterns.deadline import Deadline, DeadlineExceeded, remaining, requested_timeout
+from app.patterns.deadline import Deadline, DeadlineExceeded, StrayCancellation, remaining, requested_timeout
 from tests.support.live import serve
 
 FOREVER = 30.0
@@ -236,3 +238,25 @@ async def test_a_request_that_has_ended_is_not_held_until_its_deadline() -> None
     guard = Deadline(nothing, timeout=FOREVER)
     await guard({"type": "http", "headers": []}, nothing, nothing)
     assert [slot for slot in guard._slots._slots.values() if slot] == []
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_a_failure_of_the_application() -> None:
+    async def strays(_scope: Any, _receive: Any, _send: Any) -> None:
+        other = asyncio.create_task(asyncio.sleep(FOREVER))
+        other.cancel()
+        await other
+
+    with pytest.raises(StrayCancellation) as caught:
+        await Deadline(strays, timeout=FOREVER)({"type": "http", "headers": []}, nothing, nothing)
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+
+
+def test_a_loop_that_is_gone_takes_its_slots_along() -> None:
+    guard = Deadline(nothing, timeout=0.01)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(guard({"type": "http", "headers": []}, nothing, nothing))
+    loop.close()
+    gone = weakref.ref(loop)
+    del guard, loop
+    gc.collect()
+    assert gone() is None

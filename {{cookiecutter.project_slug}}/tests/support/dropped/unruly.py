@@ -33,6 +33,13 @@ async def sleep(seconds: float):
     return {"done": True}
 
 
+@app.get("/unruly/stray")
+async def stray():
+    waiting = asyncio.create_task(asyncio.sleep(60))
+    waiting.cancel()
+    await waiting
+
+
 @app.get("/unruly/stuck")
 def stuck():
     LET_GO.wait()
