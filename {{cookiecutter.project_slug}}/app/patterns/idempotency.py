@@ -49,6 +49,9 @@ HEADER: Final = b"idempotency-key"
 KEPT_HEADERS: Final = frozenset({b"content-type", b"content-language", b"location", b"etag", b"last-modified", b"link"})
 """Headers of the stored answer. An allowlist: a cookie, or a header that tells of one request, must not come twice."""
 
+MAX_REFUSAL: Final = 1024 * 1024
+"""Bytes of an answer of 400 or more, which is held to its end and not stored; as many as a unit of work holds."""
+
 MAX_KEPT_HEADERS: Final = 4096
 """Bytes of the stored headers; a Location and a Content-Type have some hundred."""
 
@@ -171,7 +174,7 @@ class ClaimLost(IdempotencyError):
 
 
 class ResponseNotStorable(Exception):
-    """The answer is larger than ``limit`` bytes, so it could not be given again: the handler's fault."""
+    """The answer is larger than ``limit`` bytes, so it could not be given again, or held: the handler's fault."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the answer to a request with an Idempotency-Key may have at most {limit} bytes")
@@ -502,8 +505,9 @@ class Idempotency:
                 return
             chunk = message.get("body", b"")
             size += len(chunk)
-            if start["status"] < _FAILED and size > self.config.max_response:
-                raise ResponseNotStorable(self.config.max_response)
+            most = self.config.max_response if start["status"] < _FAILED else MAX_REFUSAL
+            if size > most:
+                raise ResponseNotStorable(most)
             chunks.append(chunk)
             if message.get("more_body", False):
                 return

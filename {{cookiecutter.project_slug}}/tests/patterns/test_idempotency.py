@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 from sqlalchemy import Column, Integer, MetaData, Table, Text, event, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from app.patterns.idempotency import (
+    MAX_REFUSAL,
     Claim,
     Idempotency,
     IdempotencyConfig,
@@ -382,6 +383,23 @@ def test_an_answer_that_is_too_large_to_keep_fails_and_leaves_nothing(start: Sta
 
     assert send(f"{url}/large").status_code == status
     assert effects(url) == (status == 201)
+
+
+def test_a_refusal_without_an_end_is_not_held_without_one(start: Start) -> None:
+    bench, url = start()
+    taken: list[int] = []
+
+    @bench.app.post("/endless")
+    async def endless() -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            for number in range(200):
+                taken.append(number)
+                yield b"x" * (MAX_REFUSAL // 10)
+
+        return StreamingResponse(parts(), 422)
+
+    assert send(f"{url}/endless").status_code == 500
+    assert len(taken) <= 12
 
 
 @pytest.mark.parametrize(("size", "status"), [(100, 201), (101, 413)])
