@@ -260,12 +260,8 @@ class Settings(BaseSettings):
         return self
 
     def _malformed(self) -> list[str]:
-        problems = []
-        for network in self.trusted_proxies:
-            try:
-                ipaddress.ip_network(network, strict=False)
-            except ValueError:
-                problems.append(f"APP_TRUSTED_PROXIES: {network!r} is not a network; write for example 10.0.0.0/8")
+        found = map(trusted_proxy_problem, self.trusted_proxies)
+        problems = [f"APP_TRUSTED_PROXIES: {problem}" for problem in found if problem is not None]
         for origin in self.cors_origins:
             parts = urlsplit(origin)
             if origin != "*" and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.path):
@@ -302,19 +298,20 @@ class Settings(BaseSettings):
             problems.append("APP_LOG_LEVEL: debug lines may carry what callers sent; use info")
         if self.flood_rate == "unlimited":
             problems.append("APP_FLOOD_RATE: 'unlimited' leaves the door to authentication open; name a rate")
-        if any(ipaddress.ip_network(network, strict=False).prefixlen == 0 for network in self._networks()):
-            problems.append("APP_TRUSTED_PROXIES: a network of everyone lets any caller choose its address")
         return problems
 
-    def _networks(self) -> list[str]:
-        def parses(network: str) -> bool:
-            try:
-                ipaddress.ip_network(network, strict=False)
-            except ValueError:
-                return False
-            return True
 
-        return [network for network in self.trusted_proxies if parses(network)]
+def trusted_proxy_problem(network: str) -> str | None:
+    """Return what is wrong with a network whose word about addresses is believed."""
+    try:
+        whole = ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return f"{network!r} is not a network; write for example 10.0.0.0/8"
+    if whole.prefixlen == 0:
+        return "a network of everyone lets any caller choose its address"
+    if whole.network_address != ipaddress.ip_address(network.partition("/")[0]):
+        return f"{network!r} is an address in a network; write {str(whole)!r}"
+    return None
 
 
 def database_url_problem(url: SecretStr | None) -> str | None:
