@@ -130,12 +130,13 @@ class PaymentsSimulator:
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection, until it ends or has to be broken."""
-        # A client that leaves in the middle is what this is for.
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
+        # A client that leaves in the middle is what this is for; and who cancels this ends the simulator.
+        gone = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, asyncio.CancelledError)
+        with contextlib.suppress(*gone):
             while await self._request(reader, writer):
                 pass
         writer.close()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, asyncio.CancelledError):
             await writer.wait_closed()
 
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -264,5 +265,7 @@ async def run(port: int = DEFAULT_PORT, *, host: str = HOST, ready: Callable[[st
     """
     server = await PaymentsSimulator().serve(port, host)
     ready(f"http://{host}:{server.sockets[0].getsockname()[1]}")
-    async with server:
-        await server.serve_forever()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        server.close()  # and no wait for clients, which `async with` has since Python 3.12: they end with the loop

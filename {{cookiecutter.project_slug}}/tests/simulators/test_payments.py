@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -181,6 +182,24 @@ async def test_what_is_too_large_or_no_request_ends_the_connection(request_bytes
                 assert await reader.read() == b""
         writer.close()
     assert simulator.requests == 0
+
+
+def test_the_command_ends_though_a_client_is_still_connected() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app", "simulate", "payments", "--port", "0"],
+        cwd=ROOT, env=environment({}), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rstrip().rpartition(":")[2])
+        with socket.create_connection((HOST, port)) as client:
+            client.sendall(b"GET /behaviour HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.1 200"
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=20)  # it would wait until the client has idled for thirty
+    finally:
+        process.kill()
+    assert (process.returncode, said) == (0, "")
 
 
 def test_the_command_says_that_its_port_is_taken() -> None:
