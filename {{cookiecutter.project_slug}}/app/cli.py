@@ -203,13 +203,21 @@ def _said(settings: Settings, policy: Policy) -> dict[str, Said]:
         return {}
 
 
+def who_says_so() -> str:
+    """Return who is logged in: by name, or by number where the system has no name for it, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the one before Python 3.13, the other from then on
+        return f"uid {os.getuid()}"
+
+
 def _order(act: str, summary: str) -> None:
     """Add the command ``app routes ACT ROUTE``."""
 
     @routes.command(act, help=summary)
     @click.argument("route")
     @click.option("--why", required=True, help="The reason; it is logged, and shown to whoever looks.")
-    @click.option("--by", default=getpass.getuser, show_default="who is logged in", help="Who says so.")
+    @click.option("--by", default=who_says_so, show_default="who is logged in", help="Who says so.")
     @_refuses
     def command(route: str, why: str, by: str) -> None:
         import asyncio  # noqa: PLC0415

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+import pwd
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from app.cli import who_says_so
 from tests.support.service import copy_project, run_to_end
 
 if TYPE_CHECKING:
@@ -128,3 +131,13 @@ def test_an_unknown_command_ends_with_two(project: Path) -> None:
 def test_a_file_of_settings_is_read(project: Path) -> None:
     (project / ".env").write_text("APP_ENVIRONMENT=production\n")
     assert run_to_end(project, *BOOT).returncode == 1
+
+
+def test_who_has_no_name_on_this_system_is_told_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(uid: int) -> NoReturn:
+        raise KeyError(uid)  # as `pwd` says it; from Python 3.13 on `getpass` makes an OSError of it
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert who_says_so() == f"uid {os.getuid()}"

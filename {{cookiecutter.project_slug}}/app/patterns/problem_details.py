@@ -118,7 +118,8 @@ def problem_of_status(error: HTTPException) -> Problem:
         elif said != title_of(status):
             detail = said
     headers = tuple(
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        # A handler may write a number, `{"Retry-After": 5}`, or a character that no header holds: no reason for a 500.
+        (name.lower().encode("latin-1"), str(value).encode("latin-1", "replace"))
         for name, value in (error.headers or {}).items()
         if name.lower() not in {"content-type", "content-length"}
     )

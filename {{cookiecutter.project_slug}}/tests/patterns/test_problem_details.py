@@ -32,6 +32,8 @@ def application() -> Any:
             raise SoldOutError
         if path == "/http":
             raise HTTPException(404, "No such order.", headers={"X-Hint": "look elsewhere"})
+        if path == "/http-number":
+            raise HTTPException(429, headers={"Retry-After": 5, "X-Hint": "in \u20ac"})  # type: ignore[dict-item]
         if path == "/http-500":
             raise HTTPException(502, SECRET)
         if path == "/http-object":
@@ -98,6 +100,12 @@ def test_a_handlers_own_refusal_keeps_its_text_and_headers() -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert answer.json()["detail"] == "No such order."
     assert answer.headers["x-hint"] == "look elsewhere"
+
+
+def test_a_header_that_is_a_number_or_cannot_be_written_keeps_the_refusal() -> None:
+    answer = get("/http-number")
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")
+    assert (answer.headers["retry-after"], answer.headers["x-hint"]) == ("5", "in ?")
 
 
 def test_a_handlers_own_fault_does_not_keep_its_text() -> None:
