@@ -67,7 +67,7 @@ class ServerConfig:
     spare_files: int = 256
     """Open files that are not connections: database pools, upstreams, logs."""
     gc_threshold: int | None = 20_000
-    """Objects between two young collections instead of Python's 700 (2000 from 3.12 on). What is alive when the
+    """Objects between two young collections instead of Python's 700 (2000 from 3.13 on). What is alive when the
     service is ready (modules, routes, models) is frozen as well: a full collection, which walks all of it and lets
     no request move meanwhile, took 33 ms and takes none then; the throughput gains 1 %. None leaves the collector
     as it is."""

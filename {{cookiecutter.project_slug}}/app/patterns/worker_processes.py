@@ -237,12 +237,27 @@ class Supervisor:
         return min(bounds)
 
     def _start(self, slot: _Slot) -> None:
-        ours, theirs = _spawn.Pipe()
-        arguments = (self._work, self._arguments, theirs, self._config.orphan_timeout)
-        slot.process = _spawn.Process(target=_run_worker, args=arguments, name="worker")
-        slot.process.start()
+        """Start a process; where the system has none to give, try again later, as long as others serve."""
+        try:
+            ours, theirs = _spawn.Pipe()
+            arguments = (self._work, self._arguments, theirs, self._config.orphan_timeout)
+            process = _spawn.Process(target=_run_worker, args=arguments, name="worker")
+            process.start()
+        except OSError as error:
+            if not any(other.ready for other in self._slots):
+                raise
+            slot.deaths += 1
+            logger.error("cannot start a worker (%s); trying again in %.1f s", error, self._later(slot))  # noqa: TRY400
+            return
         theirs.close()
-        slot.connection, slot.ready, slot.failure, slot.started = ours, False, None, time.monotonic()
+        slot.process, slot.connection = process, ours
+        slot.ready, slot.failure, slot.started = False, None, time.monotonic()
+
+    def _later(self, slot: _Slot) -> float:
+        """Put off the next process of a slot, longer with each death in a row; return for how many seconds."""
+        delay: float = min(self._config.restart_delay * 2 ** min(slot.deaths - 1, 16), self._config.max_restart_delay)
+        slot.due = time.monotonic() + delay
+        return delay
 
     def _listen(self, slot: _Slot) -> None:
         connection = slot.connection
@@ -281,8 +296,7 @@ class Supervisor:
             return
         was_ready, slot.ready = slot.ready, False
         slot.deaths = 1 if was_ready and lived >= self._config.stable_after else slot.deaths + 1
-        delay = min(self._config.restart_delay * 2 ** min(slot.deaths - 1, 16), self._config.max_restart_delay)
-        slot.due = time.monotonic() + delay
+        delay = self._later(slot)
         what = f"ended with {code}" if was_ready else f"could not boot: {message}"
         logger.error("worker %d %s; starting another in %.1f s", pid, what, delay)
 

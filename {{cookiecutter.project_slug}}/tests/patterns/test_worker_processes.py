@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import select
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -164,6 +166,28 @@ def test_a_worker_that_dies_is_replaced_each_time_a_little_later(caplog: pytest.
     assert fleet.run(act) == 0
     delays = [str(record.args[2]) for record in caplog.records if isinstance(record.args, tuple)]
     assert delays == ["0.05", "0.1", "0.1"]
+
+
+def test_a_process_that_the_system_does_not_give_is_asked_for_again_while_others_serve(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet, starts, start = Fleet(workers=2), [0], SpawnProcess.start
+
+    def refuse_the_third(process: SpawnProcess) -> None:
+        starts[0] += 1
+        if starts[0] == 3:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")  # what fork says
+        start(process)
+
+    def act() -> None:
+        os.kill(fleet.until_ready(2)[0], signal.SIGKILL)
+        fleet.until_ready(1)
+        terminate()
+
+    monkeypatch.setattr(SpawnProcess, "start", refuse_the_third)
+    assert fleet.run(act) == 0
+    assert starts == [4]
+    assert "cannot start a worker" in caplog.text
 
 
 def test_workers_that_cannot_boot_end_the_whole_with_one_message() -> None:
