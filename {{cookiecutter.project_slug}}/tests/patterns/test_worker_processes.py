@@ -43,18 +43,19 @@ def work(link: SupervisorLink, news: Connection, behaviour: str) -> int:
         news.send(0)
     if behaviour in {"hangs", "answers"}:
         threading.Event().wait()
-    stop = threading.Event()
+    stop: list[int] = []  # no event: a handler that sets one waits for ever where it meets the wait's own lock
     if behaviour == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     elif behaviour == "fails to stop":
         signal.signal(signal.SIGTERM, lambda *_: os._exit(9))
     else:
-        signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        signal.signal(signal.SIGTERM, lambda number, _frame: stop.append(number))
     link.on_orphaned(lambda: os._exit(0))
     link.ready()
     news.send(-os.getpid())  # negative: ready
-    while not stop.wait(0.01):
-        pass
+    pause = threading.Event()
+    while not stop:
+        pause.wait(0.01)
     return 0
 
 
