@@ -134,6 +134,15 @@ def test_on_a_public_route_a_key_belongs_to_the_address_that_sent_it(service: Se
         "SET statement_timeout = 0",
         "RESET ALL",
         "PREPARE TRANSACTION 'x'",
+        ";ATTACH ':memory:' AS other",
+        "\ufeffATTACH ':memory:' AS other",
+        ";PRAGMA query_only=ON",
+        "--x\rSET search_path = nowhere",
+        "/* /* */ */ SET search_path = nowhere",
+        "SELECT 1; COMMIT",
+        "SELECT ';' -- '\n; SET search_path = nowhere -- '",
+        "CREATE TEMP TABLE shared (id int)",
+        "DO $$ BEGIN EXECUTE 'SET search_path = nowhere'; END $$",
     ],
 )
 def test_sql_that_ends_the_transaction_or_changes_the_connection_is_refused(service: Service, statement: str) -> None:
@@ -141,6 +150,22 @@ def test_sql_that_ends_the_transaction_or_changes_the_connection_is_refused(serv
     is_problem(answer, 500, "internal_error")
     (line,) = service.lines(request_id=answer.headers["x-request-id"], event="unhandled_exception")
     assert "TransactionOwned" in str(line)
+
+
+def test_what_raw_sql_leaves_on_a_connection_is_gone_for_whoever_gets_it_next(on_postgres: Service) -> None:
+    def asked(statement: str, subject: str) -> list[list[str]]:
+        rows: list[list[str]] = sql(on_postgres, statement, subject).json()["rows"]
+        return rows
+
+    state = (
+        "SELECT pg_backend_pid(), current_setting('search_path'),"
+        " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())"
+    )
+    for _ in range(7):  # more often than psycopg needs to prepare what it sees again and again
+        before = asked(state, "ned")
+    left = "SELECT pg_backend_pid(), set_config('search_path', 'nowhere', false), pg_advisory_lock(7)::text"
+    assert asked(left, "mallory") == [[before[0][0], "nowhere", ""]]
+    assert asked(state, "ned") == before
 
 
 def test_raw_sql_of_a_handler_reaches_only_its_callers_rows(on_postgres: Service) -> None:

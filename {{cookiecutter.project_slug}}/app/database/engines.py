@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection
     from sqlalchemy.engine import ExecutionContext
+    from sqlalchemy.pool import PoolResetState
 
     from app.settings import Settings
 
@@ -49,13 +50,24 @@ LONGEST: Final = 300_000
 OF_A_REQUEST: Final = "of_a_request"
 """Execution option of the connection that a request's session uses."""
 
-_CONTROL: Final = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*+"
-    r"(commit|end|abort|begin|start|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|prepare\s+transaction|"
-    r"set|reset|discard|listen|attach|detach|vacuum|pragma)\b",
+_TOUCHED: Final = "touched_by_text"
+"""Note on a connection over which a request has run text: it is cleaned before anybody else gets it."""
+
+_PERMITTED: Final = re.compile(
+    r"(?:[ \t\r\n\f\v(]|--[^\r\n]*+(?:\r?\n|\Z)|/\*(?:(?!/\*|\*/).)*+\*/)*+"
+    r"(?:select|insert|update|delete|merge|replace|with|values|table|explain|show|lock|call|notify|savepoint|release|"
+    r"rollback\s+(?:(?:work|transaction)\s+)?to)\b",
     re.IGNORECASE | re.DOTALL,
 )
-"""What ends the transaction, or changes the connection for whoever gets it next."""
+"""What a request may run: rows, and savepoints. Anything else ends the transaction, or changes the connection or the
+schema for whoever comes next. Of what comes before the first word only that passes which both databases read alike:
+to PostgreSQL a comment in a comment is one, and a line's comment ends with a carriage return; SQLite takes an empty
+statement and a byte order mark for nothing."""
+
+_WORD: Final = re.compile(r"\w+")
+
+_SINGLE: Final = re.compile(r"(?:[^;'\"$\\/-]|-(?!-)|/(?!\*)|'[^'\\]*+'|\"[^\"]*+\")*+[;\s]*")
+"""One statement, certainly: of a text with a semicolon this is asked. PostgreSQL runs all that stand in one text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,21 +152,61 @@ def _watch(engine: AsyncEngine) -> None:
     def before(
         connection: Connection, cursor: Any, statement: str, _values: Any, context: ExecutionContext | None, *_: object
     ) -> None:
-        found = _CONTROL.match(statement)
-        if found is not None and context is not None and context.execution_options.get(OF_A_REQUEST):
-            raise TransactionOwned(
-                found[1].lower(), "Remove the statement: it would end the transaction or outlive the request."
-            )
-        if written_as_text(context):
+        textual = written_as_text(context)
+        options = context.execution_options if context is not None else {}
+        if options.get(OF_A_REQUEST) and not options.get(ownership.TRUSTED):
+            _check_request(statement, textual=textual)
+            if textual:
+                connection.info[_TOUCHED] = True
+        if textual:
             check_sql(statement)
         allowance: Allowance | None = connection.info.get("allowance")
         if allowance is not None:
             allowance.shorten(cursor)
 
+    @event.listens_for(engine.sync_engine, "reset")
+    def reset(connection: Any, record: Any, state: PoolResetState) -> None:
+        if record.info.pop(_TOUCHED, False) and state.asyncio_safe and engine.dialect.name == "postgresql":
+            _clean(connection)  # if it fails, the pool drops the connection
+
     @event.listens_for(engine.sync_engine, "do_connect")
     def connect(dialect: Any, _record: object, arguments: Any, options: Any) -> Any:
         with trusted():  # whoever needs the connection: where it leads is for the settings to say
             return dialect.connect(*arguments, **options)
+
+
+def _check_request(statement: str, *, textual: bool = True) -> None:
+    """Refuse a statement, or several in one text, that does more than one request's transaction may.
+
+    Raises:
+        TransactionOwned: with what to do instead.
+    """
+    if _PERMITTED.match(statement) is None:
+        first = _WORD.search(statement)
+        raise TransactionOwned(
+            first[0].lower()[:40] if first else "execute",
+            "Remove the statement: it would end the transaction or outlive the request. A statement begins with "
+            "SELECT, INSERT, UPDATE, DELETE, MERGE, WITH or VALUES; tables are made by migrations.",
+        )
+    if textual and ";" in statement and _SINGLE.fullmatch(statement) is None:
+        raise TransactionOwned("execute", "Send one statement at a time, and texts with a semicolon as parameters.")
+
+
+def _clean(connection: Any) -> None:
+    """Take back what outlives a transaction on PostgreSQL: settings, locks, cursors, whichever function made them."""
+    connection.rollback()
+    connection.autocommit = True  # one round trip, and no transaction that would have to be ended
+    cursor = connection.cursor()
+    cursor.execute(_CLEANED)
+    cursor.close()
+    connection.autocommit = False
+
+
+_CLEANED: Final = (
+    "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all();"
+    " DISCARD SEQUENCES; DISCARD TEMP"
+)
+"""What DISCARD ALL does but for prepared statements, which are the driver's: it would not notice that they are gone."""
 
 
 _TEXTS: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()

@@ -135,7 +135,8 @@ def problems(connection: Connection, *, production: bool) -> list[str]:
         found.append(f"APP_DATABASE_URL: {what}; {todo}")
     if connection.dialect.name == "postgresql":
         if production:
-            found += [f"APP_DATABASE_URL: {problem}" for problem in row_security.service_role_problems(connection)]
+            judged = row_security.service_role_problems(connection) or row_security.temporary_table_problems(connection)
+            found += [f"APP_DATABASE_URL: {problem}" for problem in judged]
         if at == newest:
             bare = row_security.unprotected_tables(connection, sorted(protected_tables()))
             found += [

@@ -179,7 +179,7 @@ class Database:
             statement_timeout_ms=allowance.tell(),
             read_only=read_only,
         )
-        connection.execute(statement, values)
+        connection.execute(statement, values, execution_options={ownership.TRUSTED: True})
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -205,7 +205,7 @@ class Database:
         introduce: Callable[[Connection], None] = session.sync_session.info["begin"]
         connection = await session.connection()
         statement, values = self._proof.reach("service")
-        await connection.execute(statement, values)
+        await connection.execute(statement, values, execution_options={ownership.TRUSTED: True})
         try:
             yield connection
         finally:

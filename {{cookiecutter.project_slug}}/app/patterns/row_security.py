@@ -14,7 +14,8 @@ row.
 * A new row has to carry the caller's name and tenant, whatever it may see. Nobody may change them afterwards: the
   serving role has no right to update these columns.
 * The serving role owns nothing, so it can neither switch a policy off nor drop a table, make a function or read the
-key.
+key. Nor may it make temporary tables: one of the name of a real table would be taken for it by whoever gets the
+connection next, and a trigger on it would run as whoever writes, the service included.
 
 What it does not do: hide that a row exists from a foreign key that points at it, or from a unique constraint; bind a
 superuser, or a role with BYPASSRLS: :func:`service_role_problems` finds these. A proof of who calls has no end of its
@@ -239,10 +240,12 @@ def grant(connection: Connection, role: str, *, schema: str = "public") -> None:
     """
     quote = connection.dialect.identifier_preparer.quote
     who, where = quote(role), quote(schema)
+    database = quote(str(connection.scalar(text("SELECT current_database()"))))
     tables = connection.execute(_TABLES, {"schema": schema}).all()
     for sql in (
         f"GRANT USAGE ON SCHEMA {where}, {SCHEMA} TO {who}",
         f"REVOKE CREATE ON SCHEMA {where} FROM PUBLIC",
+        f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC, {who}",  # only a warning, if it is not the owner's
         f"REVOKE ALL ON ALL TABLES IN SCHEMA {where} FROM {who}",
         f"GRANT SELECT, INSERT, DELETE ON ALL TABLES IN SCHEMA {where} TO {who}",
         f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {where} TO {who}",
@@ -271,6 +274,20 @@ def service_role_problems(connection: Connection) -> list[str]:
     return [f"{problem}; serve with a role that `app migrate` has granted its rights" for problem in problems]
 
 
+def temporary_table_problems(connection: Connection) -> list[str]:
+    """Return why the role of a connection could put a table of its own in front of a real one."""
+    found = connection.execute(_TEMPORARY).one()
+    if not found.allowed:
+        return []
+    database = connection.dialect.identifier_preparer.quote(found.database)
+    return [
+        (
+            f"the role {found.role} may make temporary tables, which stand before the real ones for whoever gets its "
+            f"connection next; as the owner of the database: REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"
+        ),
+    ]
+
+
 def unprotected_tables(connection: Connection, names: list[str], *, schema: str = "public") -> list[str]:
     """Return which of these tables row security does not guard by force."""
     guarded = connection.scalars(_GUARDED, {"schema": schema}).all()
@@ -288,6 +305,10 @@ _ROLE: Final = text(
     " AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)"
     " AND pg_has_role(current_user, c.relowner, 'MEMBER')) AS owns"
     " FROM pg_roles WHERE rolname = current_user"
+)
+_TEMPORARY: Final = text(
+    "SELECT current_user AS role, current_database() AS database,"
+    " has_database_privilege(current_database(), 'TEMPORARY') AS allowed"
 )
 _GUARDED: Final = text(
     "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(:schema) AND relrowsecurity"

@@ -18,6 +18,7 @@ from app.patterns.row_security import (
     principal,
     service_role_problems,
     set_key,
+    temporary_table_problems,
     uninstall_statements,
     unprotected_tables,
 )
@@ -288,6 +289,29 @@ def test_a_role_that_row_security_does_not_bind_is_named(
     with superuser.connect() as connection:
         assert "superuser" in service_role_problems(connection)[0]
     superuser.dispose()
+
+
+def test_the_serving_role_makes_nothing_that_stands_in_the_way_of_a_table(serving: Engine) -> None:
+    """A temporary table is found before the real one by whoever gets the connection next, the service included."""
+    with serving.connect() as connection:
+        assert temporary_table_problems(connection) == []
+    for statement in (
+        "CREATE TEMP TABLE notes (LIKE public.notes)",
+        "SELECT * INTO TEMP notes FROM public.notes",
+        "CREATE TEMP VIEW notes AS SELECT 1 AS id",
+        "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    ):
+        with asking(serving) as connection, pytest.raises(DBAPIError, match="permission denied"):
+            connection.exec_driver_sql(statement)
+
+
+def test_a_role_that_may_make_temporary_tables_is_named(engines: tuple[Engine, Engine]) -> None:
+    owner, serving = engines
+    with owner.begin() as connection:
+        connection.exec_driver_sql(f"GRANT TEMPORARY ON DATABASE {owner.url.database} TO PUBLIC")
+    with serving.connect() as connection:
+        (problem,) = temporary_table_problems(connection)
+    assert f"REVOKE TEMPORARY ON DATABASE {owner.url.database} FROM PUBLIC" in problem
 
 
 def test_a_table_without_forced_row_security_is_named(engines: tuple[Engine, Engine]) -> None:
