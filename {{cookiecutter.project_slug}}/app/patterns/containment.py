@@ -86,8 +86,8 @@ EVALUATORS: Final = _IMPORT | {
 MAX_BODY: Final = 256 * 1024
 """Bytes of a body that are kept to compare SQL with: four times what a policy allows by default."""
 
-MAX_TEXTS: Final = 1000
-"""Values of one request that SQL is compared with: a form has dozens. Further ones are not looked at."""
+MAX_FIELDS: Final = 1000
+"""Fields of a form; Starlette refuses a form with more."""
 
 MIN_TEXT: Final = 3
 """Characters of a value that is looked for: ``1=1`` is the shortest that changes what a condition means."""
@@ -337,9 +337,9 @@ def check_sql(statement: str) -> None:
         return
     if inside.sent is None:
         inside.sent = tuple(_texts_sent(inside.scope, b"".join(inside.body)))
-    lowered = statement.lower()
+    folded = statement.casefold()
     for text in inside.sent:
-        if text in lowered:
+        if text in folded:
             inside.refuse("sql", "sql.execute", text)
 
 
@@ -347,47 +347,65 @@ _WORD: Final = re.compile(r"\w*")
 
 
 def _texts_sent(scope: Mapping[str, Any], body: bytes) -> Iterator[str]:
-    """Yield what the client sent, in lower case and bounded, without what cannot change a statement."""
-    count = 0
+    """Yield what the client sent, once and without regard to case, but for what cannot change a statement.
+
+    All of it, for who fills a request up must not hide something in it: there are no more texts than bytes are kept.
+    """
+    seen: set[str] = set()
     for text in _values(scope, body):
-        text = text.strip().lower()  # noqa: PLW2901 - as it is compared
-        if len(text) >= MIN_TEXT and _WORD.fullmatch(text) is None:
+        text = text.strip().casefold()  # noqa: PLW2901 - as it is compared; lower() looks at what a letter stands before
+        if len(text) >= MIN_TEXT and text not in seen and _WORD.fullmatch(text) is None:
+            seen.add(text)
             yield text
-            count += 1
-            if count >= MAX_TEXTS:
-                return
 
 
 def _values(scope: Mapping[str, Any], body: bytes) -> Iterator[str]:
     yield from (str(value) for value in (scope.get("path_params") or {}).values())
-    query = scope.get("query_string", b"").decode("latin-1")
-    with contextlib.suppress(ValueError):  # more fields than anybody sends: what can be read of them was refused before
-        for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_TEXTS):
-            yield from (name, value)
+    for pair in parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True):
+        yield from pair
     for name, value in scope.get("headers", ()):
         if name not in _CREDENTIALS:
             yield value.decode("latin-1")
             if name == b"cookie":
-                yield from (pair.partition("=")[2] for pair in value.decode("latin-1").split(";"))
+                for cookie in value.decode("latin-1").split(";"):
+                    first, _, second = map(str.strip, cookie.partition("="))
+                    yield from (first, second, _ESCAPED.sub(_unescaped, second.strip('"')))
     if body:
         yield from _body_values(scope, body)
 
 
 _SEPARATORS: Final = re.compile(r"&&+")
-_BOUNDARY: Final = re.compile(rb"""boundary\s*=\s*(?:"([^"]*)|([^;\s]*))""", re.IGNORECASE)
-_QUOTED: Final = re.compile(rb'="([^"]*)"')
+_ESCAPED: Final = re.compile(r"\\([0-3][0-7][0-7]|.)", re.DOTALL)
+_PARAMETER: Final = re.compile(rb""";([^=;"]*)=\s*("(?:[^"\\]|\\.)*+"|[^;]*)""", re.DOTALL)
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    """Return what an escape in a quoted cookie stands for, as Python and so Starlette reads it."""
+    return chr(int(escape[1], 8)) if len(escape[1]) > 1 else escape[1]
+
+
+def _parameters(header: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the parameters of a header; a quoted value without its quotes, and with its escapes resolved."""
+    for name, value in _PARAMETER.findall(header):
+        quoted = value.startswith(b'"')
+        yield name.strip().lower(), re.sub(rb'\\(["\\])', rb"\1", value[1:-1]) if quoted else value.strip()
 
 
 def _parts(scope: Mapping[str, Any], body: bytes) -> Iterator[str]:
-    """Yield the texts of a multipart form: what its parts hold, and the names that stand in their heads."""
-    for name, value in scope.get("headers", ()):
-        found = _BOUNDARY.search(value) if name == b"content-type" else None
-        boundary = (found[1] or found[2] or b"") if found is not None else b""
-        for part in body.split(b"--" + boundary)[1:] if boundary else ():
+    """Yield the texts of a multipart form: what its parts hold, and the names that stand in their heads.
+
+    Of several boundaries one parser takes the first, another the last: whichever it is, its parts are among these.
+    """
+    types = b";".join(value for name, value in scope.get("headers", ()) if name == b"content-type")
+    for boundary in {value for name, value in _parameters(types) if name == b"boundary" and value}:
+        for part in body.split(b"--" + boundary)[1:]:
             head, _, content = part.partition(b"\r\n\r\n")
             yield from _decoded(content.removesuffix(b"\r\n"))
-            for quoted in _QUOTED.findall(head):
-                yield from _decoded(quoted)
+            for line in head.splitlines():
+                yield from _decoded(line.partition(b":")[2])
+                for _, value in _parameters(line):
+                    yield from _decoded(value)
+                    yield from _decoded(value.rpartition(b"\\")[2])  # of a file's path, its name
 
 
 def _decoded(value: bytes) -> Iterator[str]:
@@ -409,7 +427,7 @@ def _body_values(scope: Mapping[str, Any], body: bytes) -> Iterator[str]:
         # left out, for they would count as fields.
         text = _SEPARATORS.sub("&", body.decode("latin-1")).strip("&")
         with contextlib.suppress(ValueError):
-            for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_TEXTS):
+            for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS):
                 yield from (name, value)
         yield from _parts(scope, body)
         yield body.decode("utf-8", "replace")
