@@ -8,10 +8,10 @@ What it does: an audit hook (PEP 578) that looks at a context variable. Inside o
 with :class:`ContainmentError`: processes and signals; code made from text; files outside of the declared roots, reading
 and writing apart, after links are resolved; sockets and names outside of the declared hosts; native libraries;
 unpickling; and, where the database driver asks :func:`check_sql`, SQL that holds what the client sent. Where CPython
-raises no event (uvloop's sockets and processes, ``_posixsubprocess``, further interpreters, FIFOs, dbm files), the
-function itself is replaced by one that asks. Threads that a handler starts, and what it hands to an executor, are
-inside too; so are its tasks, which copy its context. A request in which something was refused is answered 500 even if
-the handler swallowed the refusal.
+raises no event (uvloop's sockets and processes, ``_posixsubprocess``, further interpreters, signals to itself, FIFOs,
+dbm files, what SQLite opens by SQL), the function itself is replaced by one that asks. Threads that a handler starts,
+and what it hands to an executor, are inside too; so are its tasks, which copy its context. A request in which something
+was refused is answered 500 even if the handler swallowed the refusal.
 
 Whoever composes the service puts its own doors inside of :func:`trusted`: a driver that connects, the client of a
 declared service.
@@ -707,17 +707,26 @@ def _connection(inside: _Inside, event: str, args: tuple[Any, ...]) -> None:
         _host(inside, event, host)
 
 
+def _datagrams(inside: _Inside, event: str, args: tuple[Any, ...]) -> None:
+    """For an endpoint of datagrams: one that is connected to nobody sends to anybody, and nobody is asked then."""
+    _connection(inside, event, args)
+    if not any(isinstance(argument, tuple) and argument for argument in args):
+        inside.refuse("socket", event, "datagrams to anybody")
+
+
 def _make(inside: _Inside, event: str, args: tuple[Any, ...]) -> None:
     _file(inside, event, args[0], writes=True)
 
 
 _LOOP: Final = {
+    "add_signal_handler": lambda inside, event, args: _process(inside, event, args[:1]),
     "create_connection": _connection,
-    "create_datagram_endpoint": _connection,
+    "create_datagram_endpoint": _datagrams,
     "create_server": _connection,
     "create_unix_connection": _connection,
     "create_unix_server": _connection,
     "getaddrinfo": _connection,
+    "getnameinfo": _connection,
     "subprocess_exec": lambda inside, event, args: _process(inside, event, args[1:]),
     "subprocess_shell": lambda inside, event, args: _process(inside, event, args[1:]),
 }
@@ -750,6 +759,7 @@ def _replace_methods(kind: Any, checks: Mapping[str, Callable[[_Inside, str, tup
 
 def _replace_functions() -> None:
     import _posixsubprocess  # noqa: PLC0415 - not on every platform, and private to CPython
+    import signal  # noqa: PLC0415
     import socket  # noqa: PLC0415
     import subprocess  # noqa: PLC0415 - to be refused
 
@@ -757,12 +767,24 @@ def _replace_functions() -> None:
     for module, attribute in ((_posixsubprocess, "fork_exec"), (subprocess, "_fork_exec")):
         if hasattr(module, attribute):
             setattr(module, attribute, forking)
+    for module, names in (
+        (os, ("_exit", "abort")),
+        (signal, ("alarm", "pidfd_send_signal", "raise_signal", "setitimer", "signal")),
+    ):
+        for attribute in names:
+            if hasattr(module, attribute):
+                function = getattr(module, attribute)
+                setattr(module, attribute, _asking(function, _process, f"{module.__name__}.{attribute}"))
     for attribute in ("mkfifo", "mknod"):
         setattr(os, attribute, _asking(getattr(os, attribute), _make, f"os.{attribute}"))
     for name in ("_dbm", "_gdbm"):
         with contextlib.suppress(ImportError):
             database: Any = __import__(name)
             database.open = _asking(database.open, _make, f"{name}.open")
+    with contextlib.suppress(ImportError):
+        import sqlite3  # noqa: PLC0415 - not in every build of Python
+
+        sqlite3.connect = sqlite3.dbapi2.connect = _authorizing(sqlite3.connect)
     socket.getaddrinfo = _remembering(socket.getaddrinfo)
     for name in ("start_new_thread", "start_new", "start_joinable_thread"):  # the last from Python 3.13 on
         if hasattr(_thread, name):
@@ -788,6 +810,34 @@ def _remembering(resolve: F) -> F:
         return found
 
     return getaddrinfo  # type: ignore[return-value]
+
+
+_SQLITE_OK, _SQLITE_DENY, _SQLITE_ATTACH = 0, 1, 24  # sqlite3.h
+
+
+def _authorizing(connect: F) -> F:
+    """Have a SQLite database that is opened inside ask for each file that its SQL opens: ATTACH and VACUUM INTO do."""
+
+    @functools.wraps(connect)
+    def connect_asking(*args: Any, **kwargs: Any) -> Any:
+        connection, inside = connect(*args, **kwargs), _INSIDE.get()
+        if inside is not None:
+            connection.set_authorizer(functools.partial(_authorize, inside))
+        return connection
+
+    return connect_asking  # type: ignore[return-value]
+
+
+def _authorize(inside: _Inside, action: int, path: str | None, *_: object) -> int:
+    if action != _SQLITE_ATTACH:
+        return _SQLITE_OK
+    try:
+        if path is None:  # a value that is bound later
+            inside.refuse("file_write", "sqlite3.attach", "")
+        _database_file(inside, "sqlite3.attach", (path,))
+    except ContainmentError:  # is noted; SQLite has no use for it
+        return _SQLITE_DENY
+    return _SQLITE_OK
 
 
 _POOLED: Final = frozenset({"anyio._backends._asyncio", "concurrent.futures.thread"})

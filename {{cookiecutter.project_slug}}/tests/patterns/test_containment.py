@@ -20,6 +20,7 @@ import os
 import pickle
 import runpy
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -139,6 +140,18 @@ def below_subprocess(yard: Yard) -> bool:
 @exploit("process")
 def signal_a_process(_yard: Yard) -> bool:
     os.kill(os.getpid(), 0)
+    return True
+
+
+@exploit("process")
+def signal_itself(_yard: Yard) -> bool:
+    signal.raise_signal(signal.SIGURG)  # which is ignored
+    return True
+
+
+@exploit("process")
+def be_signalled_later(_yard: Yard) -> bool:
+    signal.alarm(0)
     return True
 
 
@@ -385,6 +398,26 @@ def make_a_database(yard: Yard) -> bool:
     return True
 
 
+@exploit("file_write")
+def make_a_database_by_sql(yard: Yard) -> bool:
+    database = sqlite3.connect(":memory:")
+    database.execute(f"ATTACH '{yard.evidence}' AS other").execute("CREATE TABLE other.t (a)")
+    return yard.evidence.exists()
+
+
+@exploit("file_write")
+def make_a_database_by_a_bound_name(yard: Yard) -> bool:
+    database = sqlite3.connect(":memory:")
+    database.execute("ATTACH ? AS other", (str(yard.evidence),)).execute("CREATE TABLE other.t (a)")
+    return yard.evidence.exists()
+
+
+@exploit("file_write")
+def copy_a_database_by_sql(yard: Yard) -> bool:
+    sqlite3.connect(":memory:", isolation_level=None).execute(f"VACUUM INTO '{yard.evidence}'")
+    return yard.evidence.exists()
+
+
 # Sockets. On uvloop none of these raises an event.
 
 
@@ -441,6 +474,21 @@ async def datagrams_of_the_loop(yard: Yard) -> bool:
     )
     transport.close()
     return True
+
+
+@exploit("socket")
+async def datagrams_of_the_loop_to_anybody(yard: Yard) -> bool:
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        asyncio.DatagramProtocol, family=socket.AF_INET
+    )
+    transport.sendto(b"secret", ("127.0.0.1", yard.port))
+    transport.close()
+    return True
+
+
+@exploit("socket")
+async def ask_the_loop_whose_address_it_is(yard: Yard) -> bool:
+    return bool(await asyncio.get_running_loop().getnameinfo(("127.0.0.1", yard.port), socket.NI_NUMERICHOST))
 
 
 @exploit("socket")
