@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from starlette.datastructures import Headers
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from app.background import Background
@@ -159,11 +160,32 @@ def _security_headers(app: ASGIApp, parts: Components) -> ASGIApp:
     return SecurityHeaders(app, config=config)
 
 
+class _Cors(CORSMiddleware):
+    """Starlette's, whose refusals are problems like all others."""
+
+    def __init__(self, app: ASGIApp, parts: Components, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._refuse = parts.problems.refuse
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Return the answer to a preflight request."""
+        answer = super().preflight_response(request_headers)
+        if answer.status_code < 400:  # noqa: PLR2004 - RFC 9110, section 15.5
+            return answer
+        error = HTTPException(answer.status_code, bytes(answer.body).decode())
+
+        async def refused(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._refuse(scope, receive, send, error)
+
+        return refused  # type: ignore[return-value]  # it is only called as an application
+
+
 def _cors(app: ASGIApp, parts: Components) -> ASGIApp:
     if not parts.settings.cors_origins:
         return app
-    return CORSMiddleware(
+    return _Cors(
         app,
+        parts,
         allow_origins=parts.settings.cors_origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["authorization", "content-type", "idempotency-key", "traceparent", "x-request-id"],
@@ -338,7 +360,10 @@ def _rate_limit(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: G
     def caller(scope: Scope) -> str:
         # A public route knows no caller, so its callers are told apart by address.
         principal = scope["state"].get("principal")
-        return f"sub:{principal.subject}" if principal is not None else f"addr:{parts.client(scope)}"
+        if principal is None:
+            return f"addr:{parts.client(scope)}"
+        # A subject of another tenant is somebody else, here as for rows and idempotency keys.
+        return f"sub:{row_principal(principal.subject, principal.tenant or '')}"
 
     # The rate is part of the name: a reload may change it, and then the old counts mean nothing.
     name = f"{policy.method} {policy.path} {policy.rate}"

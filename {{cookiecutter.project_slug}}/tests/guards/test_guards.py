@@ -59,6 +59,28 @@ def test_the_flood_limit_fires(project: Path) -> None:
         probes.flood_limit(flooded)
 
 
+def test_the_same_subject_of_another_tenant_has_a_rate_of_its_own(service: Service) -> None:
+    def ask(tenant: str | None) -> list[int]:
+        headers = service.bearer("reader", subject="head", tenant=tenant)
+        return [httpx2.get(f"{service.url}/probe/limited", headers=headers).status_code for _ in range(4)]
+
+    assert [ask(tenant) for tenant in (None, "acme", "globex")] == [[200, 200, 200, 429]] * 3
+
+
+@pytest.mark.parametrize(
+    ("origin", "method", "said"),
+    [
+        ("https://evil.example", "GET", "Disallowed CORS origin"),
+        ("https://app.example", "TRACE", "Disallowed CORS method"),
+    ],
+)
+def test_a_preflight_that_is_refused_is_a_problem(service: Service, origin: str, method: str, said: str) -> None:
+    asked = {"origin": origin, "access-control-request-method": method}
+    answer = httpx2.options(f"{service.url}/probe/open", headers=asked)
+    probes.is_problem(answer, 400, "bad_request")
+    assert answer.json()["detail"] == said
+
+
 OFTEN = {"rate_limit"}
 """Taken out with every run; all the others with ``--wide``: each is a whole service that is started."""
 

@@ -172,7 +172,14 @@ def test_what_is_no_act_is_said(service: Service, act: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "https://evil.example"}, {}],
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://[nowhere"},
+        {},
+    ],
 )
 def test_a_form_of_somebody_elses_page_does_nothing(service: Service, headers: dict[str, str]) -> None:
     act = {"act": "quarantine", "route": "GET /probe/span", "why": "x"}
