@@ -8,9 +8,11 @@ then on each ORM statement of that session, whatever its shape, carries the cond
 what is inserted is stamped with the caller; and owner and tenant can be neither set nor changed. Another's row is not
 there: ``get`` returns None, and the handler's 404 is the same as for a row that never was.
 
-What cannot be scoped is refused, with what to write instead: statements on the bare table, textual statements that name
-an owned table where the database has no row security of its own, ON CONFLICT DO UPDATE, the legacy bulk methods, and
-flushing changes of an object that no scoped query has loaded. A session that nobody bound refuses every statement.
+What cannot be scoped is refused, with what to write instead: statements on the bare table, however it is made and
+spelt; where the database has no row security of its own, texts that name an owned table or could undo the condition
+of a statement (prefixes, hints, operators and unquoted names are texts too); ON CONFLICT DO UPDATE, the legacy bulk
+methods, and flushing changes of an object that no scoped query has loaded. A session that nobody bound refuses every
+statement.
 For what goes past the session's events (the legacy bulk methods, a statement on ``session.connection()``) the engine
 has to be guarded as well.
 
@@ -30,7 +32,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sqlalchemy import Connection, Select, String, Table, event
+from sqlalchemy import Connection, Select, String, event
 from sqlalchemy.orm import (
     Mapped,
     ORMExecuteState,
@@ -41,9 +43,11 @@ from sqlalchemy.orm import (
     with_loader_criteria,
 )
 from sqlalchemy.orm.exc import ObjectDeletedError
+from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.dml import Insert, Update, UpdateBase
-from sqlalchemy.sql.elements import ColumnClause, TextClause
-from sqlalchemy.sql.selectable import Alias, SelectBase
+from sqlalchemy.sql.elements import ColumnClause, TextClause, quoted_name
+from sqlalchemy.sql.operators import custom_op
+from sqlalchemy.sql.selectable import Alias, SelectBase, TableClause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -104,12 +108,14 @@ class _Binding:
 
 
 _protected: dict[str, re.Pattern[str]] = {}
-"""Tables that no textual statement may name where the database does not guard them itself, with how they are found."""
+"""Tables that no textual statement may name where the database does not guard them itself, with how they are found.
+
+In lower case, because SQLite takes a name in any, with quotes too."""
 
 
 def protect(table: str) -> None:
     """Have a table that is not :class:`Owned` treated like one: only trusted statements may name it."""
-    _protected[table] = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(table)}(?![A-Za-z0-9_])", re.IGNORECASE)
+    _protected[table.lower()] = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(table)}(?![A-Za-z0-9_])", re.IGNORECASE)
 
 
 def _stamp(field: str) -> Callable[[ExecutionContext], str]:
@@ -202,6 +208,22 @@ def _before_statement(state: ORMExecuteState) -> None:
         _check(state, textual=state.session.get_bind().dialect.name != "postgresql")
     if scope.reach != "all":
         state.statement = state.statement.options(_criteria(scope))
+        mapper = state.bind_mapper
+        if state.is_column_load and mapper is not None and issubclass(mapper.class_, Owned):
+            # What is loaded into an object that is there already is asked for without those criteria, and code may
+            # have made such an object up.
+            loading: Any = state.statement
+            state.statement = loading.where(*_condition(scope, mapper.class_))
+
+
+def _condition(scope: OwnerScope, model: type[Owned]) -> Iterator[Any]:
+    """Yield what the rows of a model have to be, to be the caller's."""
+    if scope.reach == "none":
+        yield model.owner_id.is_(None)
+        return
+    yield model.tenant_id == scope.tenant
+    if scope.reach == "own":
+        yield model.owner_id == scope.subject
 
 
 @lru_cache(maxsize=1024)
@@ -231,6 +253,8 @@ def _check(state: ORMExecuteState, *, textual: bool) -> None:
         OwnershipError: with what to write instead.
     """
     statement = state.statement
+    if isinstance(statement, ExecutableDDLElement):
+        raise Unscoped("tables and views are made by migrations: remove the statement")
     found = _scopes(statement)
     for scope in found:
         if bare := scope.bare - scope.mapped:
@@ -283,7 +307,7 @@ def _scopes(statement: Any) -> list[_Scope]:
         entity = element._annotations.get("parententity")  # noqa: SLF001 - no public way to ask
         if entity is not None:
             if entity.is_mapper:
-                scope.mapped.update({table.name for table in entity.tables} & _protected.keys())
+                scope.mapped.update({table.name.lower() for table in entity.tables} & _protected.keys())
             else:
                 aliases.add(id(entity.selectable))
                 scope.mapped.add("")  # an alias of a class: there is a condition that text could undo
@@ -302,7 +326,14 @@ def _scopes(statement: Any) -> list[_Scope]:
 
 def _note(element: Any, scope: _Scope, *, condition: bool) -> None:
     """Note what one element is, if it is a table, a column of one, or text."""
-    if isinstance(element, Table):
+    operator = getattr(element, "operator", None)
+    if isinstance(operator, custom_op) and not _OPERATOR.fullmatch(operator.opstring):
+        scope.texts.append((operator.opstring, True))
+    scope.texts.extend((text, True) for text in _annexes(element))
+    name = getattr(element, "name", None)
+    if isinstance(name, quoted_name) and name.quote is False:
+        scope.texts.append((str(name), True))  # goes into the statement as it is
+    if isinstance(element, TableClause):  # a Table, or what table() makes
         scope.sources.append(element)
     elif isinstance(element, TextClause):
         scope.texts.append((element.text, condition))
@@ -313,11 +344,23 @@ def _note(element: Any, scope: _Scope, *, condition: bool) -> None:
             scope.sources.append(element.table)
 
 
+_OPERATOR: Final = re.compile(r"""(?:(?!--|/\*)[^\w\s()'"`;\[\],])+|[a-z]+(?:\s[a-z]+)*""", re.IGNORECASE)
+"""An operator of somebody's own that is one: signs or words, which stay in the brackets that are put round them."""
+
+
+def _annexes(element: Any) -> Iterator[str]:
+    """Yield the texts that a statement was given before, behind and between its parts."""
+    for name in ("_prefixes", "_suffixes"):
+        yield from (str(getattr(annex, "text", annex)) for annex, *_ in getattr(element, name, ()))
+    yield from (text for _, text in getattr(element, "_statement_hints", ()))
+    yield from dict(getattr(element, "_hints", ())).values()
+
+
 def _table_name(source: Any) -> str:
     """Return the name of the table that a column's source is, or is an alias of; empty for anything else."""
     while isinstance(source, Alias):
         source = source.element
-    return source.name if isinstance(source, Table) else ""
+    return source.name.lower() if isinstance(source, TableClause) else ""
 
 
 def _children(element: Any) -> Iterator[tuple[Any, bool]]:

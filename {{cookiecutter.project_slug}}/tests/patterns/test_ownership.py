@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import (
+    DDL,
+    Column,
     ForeignKey,
+    Integer,
+    MetaData,
+    Table,
+    column,
     create_engine,
     delete,
     event,
@@ -14,13 +20,15 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    quoted_name,
     select,
+    table,
     text,
     union_all,
     update,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import IntegrityError, InvalidRequestError, StatementError
 from sqlalchemy.orm import (
     Bundle,
     DeclarativeBase,
@@ -38,6 +46,7 @@ from sqlalchemy.orm import (
     subqueryload,
     undefer,
 )
+from sqlalchemy.orm.exc import ObjectDeletedError
 
 from app.patterns.ownership import (
     Owned,
@@ -362,6 +371,7 @@ def test_code_can_neither_set_nor_change_an_owner(engine: Engine, name: str) -> 
 
 
 bare: Any = Parcel.__table__
+by_name: Any = table("parcels", column("id"), column("name"))
 REFUSED: dict[str, Callable[[Session], Any]] = {
     "bare table": lambda s: s.execute(select(bare)),
     "bare column": lambda s: s.execute(select(bare.c.id)),
@@ -377,6 +387,32 @@ REFUSED: dict[str, Callable[[Session], Any]] = {
     "bare insert": lambda s: s.execute(insert(bare).values(name="x")),
     "bare update": lambda s: s.execute(update(bare).values(name="changed")),
     "bare delete": lambda s: s.execute(delete(bare)),
+    "a table by its name": lambda s: s.execute(select(by_name.c.id)),
+    "a table by its name in another case": lambda s: s.execute(select(table("Parcels", column("id")))),
+    "a table by its name in from": lambda s: s.execute(select(column("id")).select_from(by_name)),
+    "an alias of a table by its name": lambda s: s.execute(select(by_name.alias())),
+    "a table of another metadata": lambda s: s.execute(select(Table("PARCELS", MetaData(), Column("id", Integer)))),
+    "a table by its name in a union": lambda s: s.execute(select(Shelf.id).union(select(by_name.c.id))),
+    "a table by its name, returned": lambda s: s.execute(
+        insert(Shelf).values(id=9).returning(select(by_name.c.name).where(by_name.c.id == 20).scalar_subquery())
+    ),
+    "objects of a table by its name": lambda s: s.execute(select(Parcel).from_statement(select(by_name))),
+    "an update of a table by its name": lambda s: s.execute(update(by_name).values(name="changed")),
+    "a delete of a table by its name": lambda s: s.execute(delete(by_name)),
+    "a suffix that is a condition": lambda s: s.execute(select(Parcel.id).suffix_with("OR 1 = 1")),
+    "a suffix that is a statement": lambda s: s.execute(select(Shelf.id).suffix_with("UNION SELECT id FROM parcels")),
+    "a prefix": lambda s: s.execute(select(Shelf.id).prefix_with("(SELECT count(*) FROM parcels),")),
+    "a hint": lambda s: s.execute(select(Parcel.id).with_statement_hint("OR 1 = 1")),
+    "a hint for a table": lambda s: s.execute(select(Shelf.id).with_hint(Shelf, "JOIN parcels", "sqlite")),
+    "an operator that is more": lambda s: s.execute(select(Parcel.id).where(Parcel.id.op("> 0) OR (1 =")(1))),
+    "an operator with a comment": lambda s: s.execute(select(Parcel.id).where(Parcel.id.op("/*")(1))),
+    "an operator with a query": lambda s: s.execute(
+        select(Shelf.id.op("+ (SELECT count(*) FROM parcels) +")(literal_column("0")))
+    ),
+    "a name without quotes": lambda s: s.execute(
+        select(column(quoted_name("(SELECT count(*) FROM parcels)", quote=False)))
+    ),
+    "a view": lambda s: s.execute(DDL("CREATE VIEW v AS SELECT * FROM parcels")),  # type: ignore[no-untyped-call]
     "text": lambda s: s.execute(text("SELECT id FROM parcels")),
     "quoted text": lambda s: s.execute(text('SELECT id FROM "PARCELS"')),
     "text with a schema": lambda s: s.execute(text("SELECT id FROM main.parcels")),
@@ -434,6 +470,33 @@ def test_what_cannot_be_scoped_is_refused(engine: Engine, name: str) -> None:
     with as_(engine) as session, pytest.raises(OwnershipError):
         attempt(session, name)
     assert untouched(engine) == OTHERS
+
+
+def test_an_object_that_code_made_up_is_not_filled_with_anothers_row(engine: Engine) -> None:
+    loads: list[Callable[[Session, Parcel], object]] = [Session.refresh, lambda _, parcel: parcel.name]
+    for load in loads:
+        with as_(engine) as session:
+            parcel = _made_up(session)
+            with pytest.raises((InvalidRequestError, ObjectDeletedError)):
+                load(session, parcel)
+        reaches: list[Any] = ["tenant", "all"]
+        for reach in reaches:
+            with as_(engine, OwnerScope("alice", "acme", reach)) as session:
+                parcel = _made_up(session)
+                load(session, parcel)
+                assert parcel.name == "parcel 2"
+
+
+def test_what_is_the_callers_is_loaded_again(alice: Guarded) -> None:
+    parcel = alice.scalars(select(Parcel)).one()
+    alice.refresh(parcel)
+    alice.expire(parcel)
+    assert (parcel.name, parcel.owner_id) == ("parcel 1", "alice")
+
+
+def test_an_operator_that_is_one_may_be_written(alice: Guarded) -> None:
+    joined = select(Parcel.id).where(Parcel.name.op("||")("x") == "parcel 1x", Parcel.name.op("NOT LIKE")("x"))
+    assert alice.scalars(joined).all() == [10]
 
 
 def test_an_update_by_primary_keys_is_refused_before_the_database_is_asked(engine: Engine) -> None:
