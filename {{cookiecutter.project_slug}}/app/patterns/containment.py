@@ -742,7 +742,9 @@ def install() -> None:
         if not _installed_hooks:
             _installed_hooks.append("hook")
             _temporary()  # found with a file, under a lock: a hook that asked only then would wait for itself
-            _replace_functions()
+            _replace_processes()
+            _replace_files_and_names()
+            _replace_threads()
             sys.addaudithook(_hook)
             with contextlib.suppress(ImportError):
                 import uvloop  # noqa: PLC0415 - where there is none there is nothing to replace
@@ -757,10 +759,9 @@ def _replace_methods(kind: Any, checks: Mapping[str, Callable[[_Inside, str, tup
             setattr(kind, name, _asking(original, check, f"loop.{name}", skip=1))
 
 
-def _replace_functions() -> None:
+def _replace_processes() -> None:
     import _posixsubprocess  # noqa: PLC0415 - not on every platform, and private to CPython
     import signal  # noqa: PLC0415
-    import socket  # noqa: PLC0415
     import subprocess  # noqa: PLC0415 - to be refused
 
     forking = _asking(_posixsubprocess.fork_exec, _process, "fork_exec")
@@ -775,6 +776,15 @@ def _replace_functions() -> None:
             if hasattr(module, attribute):
                 function = getattr(module, attribute)
                 setattr(module, attribute, _asking(function, _process, f"{module.__name__}.{attribute}"))
+    for name in ("_interpreters", "_xxsubinterpreters"):  # from Python 3.13 on, and before; an audit hook is one's own
+        with contextlib.suppress(ImportError):
+            interpreters: Any = __import__(name)
+            interpreters.create = _asking(interpreters.create, _process, f"{name}.create")
+
+
+def _replace_files_and_names() -> None:
+    import socket  # noqa: PLC0415
+
     for attribute in ("mkfifo", "mknod"):
         setattr(os, attribute, _asking(getattr(os, attribute), _make, f"os.{attribute}"))
     for name in ("_dbm", "_gdbm"):
@@ -786,13 +796,12 @@ def _replace_functions() -> None:
 
         sqlite3.connect = sqlite3.dbapi2.connect = _authorizing(sqlite3.connect)
     socket.getaddrinfo = _remembering(socket.getaddrinfo)
+
+
+def _replace_threads() -> None:
     for name in ("start_new_thread", "start_new", "start_joinable_thread"):  # the last from Python 3.13 on
         if hasattr(_thread, name):
             setattr(_thread, name, _thread_inside(getattr(_thread, name)))
-    for name in ("_interpreters", "_xxsubinterpreters"):  # from Python 3.13 on, and before; an audit hook is one's own
-        with contextlib.suppress(ImportError):
-            interpreters: Any = __import__(name)
-            interpreters.create = _asking(interpreters.create, _process, f"{name}.create")
     threading.Thread.start = _start_inside(threading.Thread.start)  # type: ignore[method-assign,assignment]
     ThreadPoolExecutor.submit = _submit_inside(ThreadPoolExecutor.submit)  # type: ignore[method-assign]
 
