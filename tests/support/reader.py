@@ -383,4 +383,6 @@ def machine(folder: Path, *, uv: bool) -> dict[str, str]:
     kept = environment(without=dropped)
     # Only uv's cache is shared: fetching 200 MB again would say nothing about a page.
     cache = succeed(UV, "cache", "dir", cwd=home).strip()
-    return kept | {"PATH": str(tools), "HOME": str(home), "UV_CACHE_DIR": cache}
+    # A newer pip than this machine's is no matter of a page either, and pip speaks of one only where it can ask.
+    quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return kept | quiet | {"PATH": str(tools), "HOME": str(home), "UV_CACHE_DIR": cache}
