@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from pathlib import Path
 
@@ -110,12 +111,25 @@ def test_the_service_s_own_handlers_are_admitted() -> None:
         assert [finding for finding in check_source(path.read_text(), path.name) if finding.severity == "refuse"] == []
 
 
-def test_a_long_handler_is_judged_within_a_second() -> None:
+MOST_CALLS = 1_000_000
+"""Calls of functions that judging a long handler may take; 400,000 took 0.23 s of a slow core, these a second's."""
+
+
+def test_a_long_handler_takes_no_more_calls_than_a_second_has() -> None:
     guises = Path(__file__).with_name("guises")
     snippets = (guises / "good.txt").read_text().split("\n---\n")[-12:]
     source = (guises / "prelude.txt").read_text() + "\n".join(snippets)
     assert len(source.splitlines()) > 150
     check_source(source, "long.py")  # patterns and names are compiled once
-    started = time.monotonic()
-    check_source(source, "long.py")
-    assert time.monotonic() - started < 1.0
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        check_source(source, "long.py")
+    finally:
+        sys.setprofile(None)
+    assert 0 < calls < MOST_CALLS
