@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from app.background.outbox import DeadMessage
 from app.patterns.outbox import Discard, Message, OutboxConfig
+from app.patterns.ownership import TRUSTED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -75,7 +76,8 @@ class Queue:
             "due": datetime.now(UTC) + timedelta(seconds=delay) if delay else None,
         }
         async with self._database.as_service(session) as connection:
-            await connection.execute(_DEFER, values)
+            # Ours, so that it is no text of a handler, after which the connection would be cleaned.
+            await connection.execute(_DEFER, values, execution_options={TRUSTED: True})
 
     async def work(self) -> None:
         """Do jobs until :meth:`stop`."""

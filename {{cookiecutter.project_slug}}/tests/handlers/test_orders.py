@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+from sqlalchemy import NullPool, create_engine, text
 
 from app.policy import load_policy
 from app.upstreams import NAMES
@@ -16,6 +17,7 @@ from tests.support.service import PATIENCE, ROOT, Service, copy_project, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.support.postgres_server import PostgresServer
 
@@ -265,3 +267,16 @@ def test_its_policy_is_what_people_agreed_on() -> None:
     }
     assert dict(policy.scopes) == {"support": "tenant", "admin": "all"}
     assert [key for key, route in policy.routes.items() if route.public] == [("GET", "/livez"), ("GET", "/readyz")]
+
+
+def test_an_order_leaves_nothing_on_its_connection_that_would_have_to_be_cleaned(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    name = postgres.create_database()
+    asked = text("SELECT query FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()")
+    with running(copy_project(tmp_path / "p", dropped=False), environ={"APP_DATABASE_URL": postgres.url(name)}) as own:
+        assert place(own, "carla", sku="chair-oak", quantity=1).status_code == 201
+        with create_engine(postgres.superuser_url(name), poolclass=NullPool).connect() as connection:
+            last = connection.scalars(asked, {"name": name}).all()
+    assert any(query in {"COMMIT", "ROLLBACK"} for query in last)
+    assert [query for query in last if query.startswith("RESET")] == []
