@@ -44,6 +44,10 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
+CONNECTIONS = 10 + 1 + 4 + 1
+"""Most of one process, whatever comes: its pool, one that probes, its worker's pool, and one that listens for jobs."""
+
+
 async def outage(server: PostgresServer, database_url: str, audit_url: str) -> Outcome:
     """Stop the server for five seconds under eight clients, and look at what it did to them."""
     outcome, ledger, stop = Outcome(), Ledger(), asyncio.Event()
@@ -79,7 +83,7 @@ async def outage(server: PostgresServer, database_url: str, audit_url: str) -> O
         outcome.faults.append("no 503 while the database was away")
     if outcome.slowest > DEADLINE:
         outcome.faults.append(f"an answer took {outcome.slowest:.2f} s")
-    if outcome.connections[1] > fleet.size * 11:  # ten of each pool, one that probes
+    if outcome.connections[1] > fleet.size * CONNECTIONS:
         outcome.faults.append(f"{outcome.connections[1]} connections are open")
     return outcome
 
