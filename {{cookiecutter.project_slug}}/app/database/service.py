@@ -209,10 +209,12 @@ class Database:
         try:
             yield connection
         finally:
-            # An error has broken the transaction, which takes everything back by itself.
-            raw: Any = (await connection.get_raw_connection()).driver_connection
-            if raw.info.transaction_status == TransactionStatus.INTRANS:
-                await connection.run_sync(introduce)
+            # An error has broken the transaction, which takes everything back by itself. Of a connection that is gone
+            # nothing is asked: what that raises would stand in the place of the error that says so.
+            if not connection.invalidated:
+                raw: Any = (await connection.get_raw_connection()).driver_connection
+                if raw.info.transaction_status == TransactionStatus.INTRANS:
+                    await connection.run_sync(introduce)
 
     def introduction(self) -> tuple[str, dict[str, str]]:
         """Return what introduces a connection that is the service's own, for as long as it lasts (PostgreSQL)."""

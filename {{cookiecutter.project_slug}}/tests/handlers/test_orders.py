@@ -280,3 +280,24 @@ def test_an_order_leaves_nothing_on_its_connection_that_would_have_to_be_cleaned
             last = connection.scalars(asked, {"name": name}).all()
     assert any(query in {"COMMIT", "ROLLBACK"} for query in last)
     assert [query for query in last if query.startswith("RESET")] == []
+
+
+def test_a_database_that_goes_while_a_job_is_deferred_is_said_to_be_away(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    name = postgres.create_database()
+    end = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = :name AND wait_event_type = 'Lock' AND query LIKE '%procrastinate_defer%'"
+    )
+    folder = copy_project(tmp_path / "p", dropped=False)
+    engine = create_engine(postgres.superuser_url(name), poolclass=NullPool)
+    ending = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with running(folder, environ={"APP_DATABASE_URL": postgres.url(name)}) as own, ThreadPoolExecutor() as pool:
+        with engine.connect() as holder, ending.connect() as killer:
+            holder.execute(text("LOCK TABLE procrastinate_jobs"))  # so that the one that defers waits
+            placing = pool.submit(place, own, "carla", sku="chair-oak", quantity=1)
+            while not killer.scalars(end, {"name": name}).all():
+                assert not placing.done(), placing.result().text
+        answer = placing.result(PATIENCE)
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
