@@ -37,8 +37,11 @@ BREAKS_THE_CONTRACT: Final = "BW910"
 SETTINGS: Final = "BW911"
 NEEDS_POLICY: Final = "BW912"
 
+START_SECONDS: Final = 60.0
+"""Bound on loading the scaffold itself: one second, and many on a machine that has much else to do. It is no handler's."""
+
 SECONDS: Final = 20.0
-"""Loading and composing takes about one second; a handler that needs twenty keeps every deployment waiting."""
+"""Bound on what comes then: a handler that needs twenty seconds to load keeps every deployment waiting."""
 
 GRACE: Final = 5.0
 """Seconds after which the process is killed, if it did not end itself: its own watchdog says where it hangs."""
@@ -72,10 +75,10 @@ def judge_boot(sources: Sequence[Source], root: Path, seconds: float = SECONDS) 
     Args:
         sources: the files; those that lie elsewhere are loaded as if they lay among the handlers.
         root: the service's folder.
-        seconds: bound on all of it.
+        seconds: bound on loading the handlers and composing the service, once the scaffold is loaded.
 
     Raises:
-        EngineFailed: the process could not be started, or failed without a handler being at fault.
+        EngineFailed: the process could not be started, or failed or took too long without a handler being at fault.
     """
     with tempfile.TemporaryDirectory(prefix="admission-") as name:
         folder = Path(name).resolve()
@@ -123,6 +126,7 @@ def _run(folder: Path, root: Path, seconds: float, *, candidates: bool) -> tuple
         "trace": str(trace),
         "policy": str(folder / "policy.toml"),
         "nonce": nonce,
+        "start_seconds": START_SECONDS,
         "seconds": seconds,
         "candidates": str(folder / "handlers") if candidates else None,
     }
@@ -137,7 +141,7 @@ def _run(folder: Path, root: Path, seconds: float, *, candidates: bool) -> tuple
         )
         try:
             with contextlib.suppress(subprocess.TimeoutExpired, BrokenPipeError):
-                process.communicate(json.dumps(task).encode(), timeout=seconds + GRACE)
+                process.communicate(json.dumps(task).encode(), timeout=START_SECONDS + seconds + GRACE)
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)  # it, and what it started
@@ -146,10 +150,12 @@ def _run(folder: Path, root: Path, seconds: float, *, candidates: bool) -> tuple
         found = json.loads(report.read_bytes())
     except (OSError, ValueError):
         found = {}
+    hung = trace.read_text("utf-8", "replace") if trace.exists() else ""
     if found.get("nonce") != nonce:
         said = output.read_bytes()[-2000:].decode("utf-8", "replace").strip()
-        raise EngineFailed(f"the service could not be composed: {said or 'it ended without a word'}")
-    hung = trace.read_text("utf-8", "replace") if trace.exists() else ""
+        if not said and hung:
+            said = f"the scaffold, without a handler, did not load within {START_SECONDS:g} s\n{hung[-2000:]}"
+        raise EngineFailed(f"the service could not be composed: {said or f'it ended with {process.returncode}'}")
     return found, hung, process.returncode
 
 

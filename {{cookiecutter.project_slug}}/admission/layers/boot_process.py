@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from admission.layers.fingerprint import Fingerprint
 
@@ -31,9 +31,9 @@ def main() -> None:
     report = Report(Path(task["report"]), task["nonce"])
     _bound_resources()
     trace = Path(task["trace"]).open("w", encoding="utf-8")  # noqa: SIM115 - open until this process ends
-    faulthandler.dump_traceback_later(task["seconds"], exit=True, file=trace)
+    faulthandler.dump_traceback_later(task["start_seconds"], exit=True, file=trace)
     with contextlib.suppress(SystemExit):
-        _boot(task, report)
+        _boot(task, report, trace)
     faulthandler.cancel_dump_traceback_later()
     report.write(done=True)
     os._exit(0)  # whatever a handler started or registered for the end does not get another turn
@@ -70,7 +70,7 @@ def _bound_resources() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
 
 
-def _boot(task: dict[str, Any], report: Report) -> None:
+def _boot(task: dict[str, Any], report: Report, trace: TextIO) -> None:
     from app.settings import BootRefused, load_settings  # noqa: PLC0415 - after the bounds are set
 
     try:
@@ -79,6 +79,7 @@ def _boot(task: dict[str, Any], report: Report) -> None:
     except BootRefused as refused:
         report.found["settings"] = refused.problems
         return
+    faulthandler.dump_traceback_later(task["seconds"], exit=True, file=trace)  # from here on it is the handlers' time
     _load_handlers(task["candidates"], report)
     try:
         _compose(settings, task, report)
