@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from typing import TYPE_CHECKING
 
+import httpcore2
 from hypothesis import settings
 
 from tests.support.databases import database_url, postgres, postgres_database, postgres_url, sqlite_url
@@ -21,6 +23,10 @@ __all__ = ["database_url", "postgres", "postgres_database", "postgres_url", "red
 # The same examples each time, and no time limit for one of them: a loaded machine is no fault of the code.
 settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.load_profile("reproducible")
+
+
+# Every client loads all authorities, which takes as long as a dozen requests, though it speaks plain HTTP to loopback.
+httpcore2.default_ssl_context = functools.cache(httpcore2.default_ssl_context)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

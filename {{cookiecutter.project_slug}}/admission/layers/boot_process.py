@@ -104,9 +104,10 @@ def _load_handlers(candidates: str | None, report: Report) -> None:
         threads = threading.active_count()
         with contextlib.suppress(BaseException):  # the composition reports it, with its line
             importlib.import_module(name)
-        for what, detail in _effects(before, handlers, output, threads):
+        now = Fingerprint.take()
+        for what, detail in _effects(before.changed(now), handlers, output, threads):
             report.found["effects"].append({"module": name, "what": what, "detail": detail})
-        before, output = Fingerprint.take(), _written()
+        before, output = now, _written()
     report.found["loading"] = None
     report.write()
 
@@ -117,9 +118,9 @@ def _signal_handlers() -> dict[signal.Signals, Any]:
 
 
 def _effects(
-    before: Fingerprint, handlers: dict[signal.Signals, Any], output: int, threads: int
+    changed: list[str], handlers: dict[signal.Signals, Any], output: int, threads: int
 ) -> list[tuple[str, str]]:
-    found = [("changed", name) for name in before.changed()]
+    found = [("changed", name) for name in changed]
     for number, handler in _signal_handlers().items():
         if handler is not handlers[number]:
             found.append(("changed", f"signal.{number.name}"))

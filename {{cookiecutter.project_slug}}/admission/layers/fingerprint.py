@@ -78,9 +78,8 @@ class Fingerprint:
                             names[f"{module_name}.{name}.{member}"] = _mark(inner, deep=own)
         return cls(names, {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in _files()})
 
-    def changed(self) -> list[str]:
+    def changed(self, now: Fingerprint) -> list[str]:
         """Return what is no longer as it was, and what was added to the service's own modules and classes."""
-        now = Fingerprint.take()
         loaded = {name.rpartition(".")[0] for name in self.names}
         found = [name for name, mark in self.names.items() if now.names.get(name) != mark]
         found += [

@@ -157,4 +157,4 @@ def _has_ended(pid: int) -> bool:
 
 
 def test_nothing_has_changed_where_nothing_was_done() -> None:
-    assert Fingerprint.take().changed() == []
+    assert Fingerprint.take().changed(Fingerprint.take()) == []
