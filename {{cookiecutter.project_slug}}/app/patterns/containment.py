@@ -223,6 +223,7 @@ class _Doors:
 
 
 _INSIDE: ContextVar[_Inside | None] = ContextVar("contained", default=None)
+_WATCHING: ContextVar[bool] = ContextVar("opens_a_watched_database", default=False)
 
 
 @contextlib.contextmanager
@@ -502,6 +503,12 @@ def _database_file(inside: _Inside, event: str, args: tuple[Any, ...]) -> None:
         _file(inside, event, args[0], writes=True)
 
 
+def _database_door(inside: _Inside, event: str, _args: tuple[Any, ...]) -> None:
+    """A connection that was not made by the function which has its SQL watched opens what it likes later."""
+    if not _WATCHING.get():
+        inside.refuse("file_write", event, "a sqlite3.Connection that sqlite3.connect did not make")
+
+
 def _change(*paths: tuple[int, int | None], follow: bool = True) -> Callable[[_Inside, str, tuple[Any, ...]], None]:
     """Return what asks for a change of files.
 
@@ -648,6 +655,7 @@ _CHECKS: Final[dict[str, Callable[[_Inside, str, tuple[Any, ...]], None]]] = {
     "os.truncate": _change((0, None)),
     "os.utime": _change((0, 3)),
     "sqlite3.connect": _database_file,
+    "sqlite3.connect/handle": _database_door,
     "socket.bind": _address,
     "socket.connect": _address,
     "socket.sendmsg": _address,
@@ -829,9 +837,15 @@ def _authorizing(connect: F) -> F:
 
     @functools.wraps(connect)
     def connect_asking(*args: Any, **kwargs: Any) -> Any:
-        connection, inside = connect(*args, **kwargs), _INSIDE.get()
-        if inside is not None:
-            connection.set_authorizer(functools.partial(_authorize, inside))
+        inside = _INSIDE.get()
+        if inside is None:
+            return connect(*args, **kwargs)
+        token = _WATCHING.set(True)
+        try:
+            connection = connect(*args, **kwargs)
+        finally:
+            _WATCHING.reset(token)
+        connection.set_authorizer(functools.partial(_authorize, inside))
         return connection
 
     return connect_asking  # type: ignore[return-value]

@@ -403,12 +403,22 @@ class Idempotency:
     async def _once(self, claim: Claim, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._running.acquire(claim.id):
             raise KeyInUse  # said without asking the database: duplicates cost no connection
-        try:
-            await (self._external if self.config.external else self._local)(claim, scope, receive, send)
-        finally:
-            self._running.release(claim.id)
+        runs = True
 
-    async def _local(self, claim: Claim, scope: Scope, receive: Receive, send: Send) -> None:
+        def answered() -> None:
+            nonlocal runs
+            if runs:  # once: from then on it may be another request that runs
+                runs = False
+                self._running.release(claim.id)
+
+        try:
+            await (self._external if self.config.external else self._local)(claim, scope, receive, send, answered)
+        finally:
+            answered()
+
+    async def _local(
+        self, claim: Claim, scope: Scope, receive: Receive, send: Send, answered: Callable[[], None]
+    ) -> None:
         """Run the request in a transaction that holds its effects and its answer alike."""
         store, now = self.store(scope), self.now()
         found = await store.claim(claim, now=now, max_keys=self.config.max_keys)
@@ -420,9 +430,11 @@ class Idempotency:
             if not await store.save(claim, status=status, headers=headers, body=body, now=now, expires=end):
                 raise KeyInUse  # it was answered between our look and now; everything done here is rolled back
 
-        await self._run(claim, scope, receive, send, save)
+        await self._run(claim, scope, receive, send, save, answered=answered)
 
-    async def _external(self, claim: Claim, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _external(
+        self, claim: Claim, scope: Scope, receive: Receive, send: Send, answered: Callable[[], None]
+    ) -> None:
         """Run the request under a claim that outlives it, because its effects do."""
         store, now = self.store(scope), self.now()
         end = now + self.config.lifetime
@@ -445,7 +457,7 @@ class Idempotency:
             held = False
 
         try:
-            await self._run(claim, scope, receive, send, save, release=release)
+            await self._run(claim, scope, receive, send, save, answered=answered, release=release)
         except BaseException:
             held = True  # what was settled was rolled back with the rest
             raise
@@ -487,6 +499,7 @@ class Idempotency:
         send: Send,
         save: Callable[[int, str, bytes], Awaitable[None]],
         *,
+        answered: Callable[[], None],
         release: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Run the application, and store its answer, or let go of its claim, before it passes on."""
@@ -518,6 +531,7 @@ class Idempotency:
                 await release()  # who is told of a failure may try again at once
             await send(first)
             await send({"type": "http.response.body", "body": body})
+            answered()  # who has the answer may ask again, whatever the application still does
 
         await self.app(scope, receive, hold)
 

@@ -413,6 +413,13 @@ def make_a_database_by_a_bound_name(yard: Yard) -> bool:
 
 
 @exploit("file_write")
+def make_a_database_by_sql_of_a_connection_of_its_own_making(yard: Yard) -> bool:
+    database = sqlite3.Connection(":memory:")
+    database.execute(f"ATTACH '{yard.evidence}' AS other").execute("CREATE TABLE other.t (a)")
+    return yard.evidence.exists()
+
+
+@exploit("file_write")
 def copy_a_database_by_sql(yard: Yard) -> bool:
     sqlite3.connect(":memory:", isolation_level=None).execute(f"VACUUM INTO '{yard.evidence}'")
     return yard.evidence.exists()
@@ -808,6 +815,38 @@ def _has_name(name: str) -> bool:
         return bool(socket.getaddrinfo(name, 1))
     except OSError:
         return False
+
+
+ENDS = {
+    "os._exit": "os._exit(7)",
+    "os.abort": "os.abort()",
+    "asyncio": "loop.add_signal_handler(signal.SIGTERM, print)",
+    "uvloop": "loop.add_signal_handler(signal.SIGTERM, print)",
+}
+"""What would end a process, or have it not end when it is asked to: tried in one that may be lost."""
+
+
+@pytest.mark.parametrize("name", ENDS)
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_process_is_left_as_it_is(name: str, *, inside: bool) -> None:
+    text = f"""
+import asyncio, contextlib, os, signal, uvloop
+from {Containment.__module__} import contained
+
+async def main():
+    loop = asyncio.get_running_loop()
+    with contained("a call") if {inside} else contextlib.nullcontext():
+        {ENDS[name]}
+
+loop = uvloop.new_event_loop() if "{name}" == "uvloop" else asyncio.new_event_loop()
+loop.run_until_complete(main())
+raise SystemExit(0 if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL else 9)
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=False)
+    outside = {"os._exit": 7, "os.abort": -signal.SIGABRT}.get(name, 9)
+    assert done.returncode == (1 if inside else outside), done.stderr
+    if inside:
+        assert "ContainmentError: process: " in done.stderr
 
 
 def test_a_handler_that_swallows_a_refusal_is_answered_for(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import Response, StreamingResponse
 from sqlalchemy import Column, Integer, MetaData, Table, Text, event, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from starlette.background import BackgroundTask
 
 from app.patterns.idempotency import (
     MAX_REFUSAL,
@@ -49,12 +50,14 @@ class Bench:
     Attributes:
         app: routes go here.
         clock: seconds since 1970, as the guard sees it.
+        lingers: what a handler may do after its answer ends when this is set.
         statements: what went to the database, since the last ``clear``.
     """
 
     def __init__(self, url: str, **config: Any) -> None:
         self.app = FastAPI()
         self.clock = BEGINNING
+        self.lingers = asyncio.Event()
         self.statements: list[str] = []
         self._url = url
         self._engine: AsyncEngine | None = None
@@ -128,10 +131,16 @@ def work(bench: Bench) -> None:
             raise RuntimeError
         if then == "slow":
             await asyncio.sleep(0.05)
+        if then == "linger":
+            return Response("done", 201, background=BackgroundTask(bench.lingers.wait))
         count = await session.scalar(select(func.count()).select_from(EFFECTS))
         key = request.scope["state"]["idempotency"]
         headers = {"location": f"/{count}", "set-cookie": "a=b", "x-number": str(count), "content-type": "text/plain"}
         return Response(f"effect {count} {key.key_for('charge') if key else None}", 201, headers)
+
+    @bench.app.get("/end")
+    async def end() -> None:
+        bench.lingers.set()
 
     @bench.app.get("/effects")
     async def effects() -> int:
@@ -604,6 +613,15 @@ def test_a_failed_external_request_may_be_tried_at_once_but_only_as_it_was(start
     assert effects(url) == 0
     answer = send(url, body=b"another payload", then="crash")
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize("external", [False, True])
+def test_who_has_an_answer_gets_it_again_though_the_handler_is_not_done(start: Start, *, external: bool) -> None:
+    _, url = start(external=external)
+    first, second = send(url, then="linger"), send(url, then="linger")
+    httpx2.get(f"{url}/end")
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert second.headers["idempotent-replayed"] == "true"
 
 
 def test_an_external_request_that_succeeded_is_answered_alike(start: Start) -> None:
