@@ -113,6 +113,7 @@ async def write_note(session: Session, text: str = "", then: str = "ok"):
         except Exception:
             pass
     if then == "wait":
+        logger.info("waiting")
         await asyncio.sleep(60)
     return {"id": note.id}
 
