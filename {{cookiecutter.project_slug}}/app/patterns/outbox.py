@@ -46,6 +46,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     delete,
     func,
     select,
@@ -157,6 +158,7 @@ class OutboxStore:
     ) -> None:
         self._table, self._transaction, self._now = table, transaction, now
         self._options = dict(options or {})
+        self._claim = _claim_of(table)  # once: it is asked every second, and to build it takes longer than to run it
 
     async def add(self, session: AsyncSession, message: Message, *, delay: float = 0.0) -> None:
         """Write a message in the transaction of ``session``; if that is rolled back, it was never there.
@@ -186,29 +188,12 @@ class OutboxStore:
 
         A message whose lease is over is taken again: its worker has died, or hangs.
         """
-        table, token, now = self._table, secrets.token_bytes(16), self._milliseconds()
-        earlier = table.alias()
-        due = (
-            select(table.c.id)
-            .where(table.c.status.in_((WAITING, DOING)), table.c.due_at <= now)
-            .where(
-                ~select(earlier.c.id)
-                .where(earlier.c.key == table.c.key, earlier.c.id < table.c.id, earlier.c.status != DEAD)
-                .exists()
-            )
-            .order_by(table.c.due_at, table.c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("due")  # evaluated once: as a subquery PostgreSQL may ask it again for each row, and take them all
-        )
-        take = (
-            update(table)
-            .where(table.c.id.in_(select(due.c.id)))
-            .values(status=DOING, token=token, attempts=table.c.attempts + 1, due_at=now + round(lease * 1000))
-            .returning(table)
-        )
+        now = self._milliseconds()
+        values = {
+            "room": limit, "now": now, "until": now + round(lease * 1000), "taken_by": secrets.token_bytes(16),
+        }  # fmt: skip
         async with self._transaction() as session:
-            rows = (await session.execute(take, execution_options=self._options)).all()
+            rows = (await session.execute(self._claim, values, execution_options=self._options)).all()
         return sorted((_message(row) for row in rows), key=lambda message: message.id)
 
     async def done(self, message: Message) -> bool:
@@ -272,6 +257,30 @@ class OutboxStore:
 
     def _milliseconds(self, later: float = 0.0) -> int:
         return round((self._now() + later) * 1000)
+
+
+def _claim_of(table: Table) -> Any:
+    """Return the statement that takes messages: up to ``room`` that are due by ``now``, for ``taken_by``, ``until``."""
+    earlier = table.alias()
+    due = (
+        select(table.c.id)
+        .where(table.c.status.in_((WAITING, DOING)), table.c.due_at <= bindparam("now"))
+        .where(
+            ~select(earlier.c.id)
+            .where(earlier.c.key == table.c.key, earlier.c.id < table.c.id, earlier.c.status != DEAD)
+            .exists()
+        )
+        .order_by(table.c.due_at, table.c.id)
+        .limit(bindparam("room", type_=Integer))
+        .with_for_update(skip_locked=True)
+        .cte("due")  # evaluated once: as a subquery PostgreSQL may ask it again for each row, and take them all
+    )
+    return (
+        update(table)
+        .where(table.c.id.in_(select(due.c.id)))
+        .values(status=DOING, token=bindparam("taken_by"), attempts=table.c.attempts + 1, due_at=bindparam("until"))
+        .returning(table)
+    )
 
 
 def check_message(message: Message) -> None:
