@@ -218,26 +218,16 @@ class SqlIdempotencyStore:
         options: Mapping[str, Any] | None = None,
     ) -> bool:
         """Insert the record, or take over one that is dead; tell whether that was possible."""
-        table = self._table
-        insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-        row = {
+        record = {
             **values,
+            "id": claim.id,
             "principal": claim.principal,
             "fingerprint": claim.fingerprint,
             "expires_at": _ms(expires),
         }
-        abandoned = and_(
-            table.c.status.is_(None), table.c.lease_until <= _ms(now), table.c.fingerprint == claim.fingerprint
-        )
-        statement = (
-            insert(table)
-            .values(id=claim.id, **row)
-            .on_conflict_do_update(
-                index_elements=[table.c.id], set_=row, where=or_(table.c.expires_at <= _ms(now), abandoned)
-            )
-            .returning(table.c.id)
-        )
-        return (await session.execute(statement, execution_options=dict(options or {}))).first() is not None
+        statement = _upsert(self._table, session.get_bind().dialect.name)
+        said = {f"new_{name}": value for name, value in record.items()} | {"now": _ms(now)}
+        return (await session.execute(statement, said, execution_options=dict(options or {}))).first() is not None
 
 
 @lru_cache(maxsize=16)
@@ -259,6 +249,23 @@ def _look(table: Table, *, lock: bool) -> Select[Any]:
             func.pg_try_advisory_xact_lock(bindparam("lock", type_=BigInteger)).label("locked")
         )
     return statement
+
+
+@lru_cache(maxsize=16)
+def _upsert(table: Table, dialect: str) -> Any:
+    """Return the statement that stores a record (``new_`` and the name of each column), unless one is there that lives.
+
+    Made once, for the same reason.
+    """
+    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+    insert = insert.values({column: bindparam(f"new_{column.name}", type_=column.type) for column in table.c})
+    now, new = bindparam("now", type_=BigInteger), insert.excluded
+    abandoned = and_(table.c.status.is_(None), table.c.lease_until <= now, table.c.fingerprint == new.fingerprint)
+    return insert.on_conflict_do_update(
+        index_elements=[table.c.id],
+        set_={column.name: new[column.name] for column in table.c if not column.primary_key},
+        where=or_(table.c.expires_at <= now, abandoned),
+    ).returning(table.c.id)
 
 
 def _looked_for(claim: HasIdentity, now: float, max_keys: int) -> dict[str, Any]:
