@@ -49,6 +49,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    insert,
     select,
     update,
 )
@@ -158,6 +159,7 @@ class OutboxStore:
     ) -> None:
         self._table, self._transaction, self._now = table, transaction, now
         self._options = dict(options or {})
+        self._insert = insert(table)
         self._claim = _claim_of(table)  # once: it is asked every second, and to build it takes longer than to run it
 
     async def add(self, session: AsyncSession, message: Message, *, delay: float = 0.0) -> None:
@@ -181,7 +183,7 @@ class OutboxStore:
             "attempts": 0,
             "due_at": self._milliseconds(delay),
         }
-        await session.execute(self._table.insert().values(row), execution_options=self._options)
+        await session.execute(self._insert, row, execution_options=self._options)
 
     async def claim(self, limit: int, lease: float) -> list[Message]:
         """Take up to ``limit`` messages whose time has come, for ``lease`` seconds.
