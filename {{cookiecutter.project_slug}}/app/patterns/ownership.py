@@ -344,7 +344,9 @@ def _part(element: Any, name: str, default: Any = ()) -> Any:
 def _note(element: Any, scope: _Scope, *, condition: bool) -> None:
     """Note what one element is, if it is a table, a column of one, or text."""
     operator = _part(element, "operator", None)
-    if isinstance(operator, custom_op) and not _OPERATOR.fullmatch(operator.opstring):
+    if isinstance(operator, custom_op) and not (_SIGNS if operator.precedence > 0 else _OPERATOR).fullmatch(
+        operator.opstring
+    ):
         scope.texts.append((operator.opstring, True))
     scope.texts.extend((text, True) for text in _annexes(element))
     name = _part(element, "name", None)
@@ -361,8 +363,10 @@ def _note(element: Any, scope: _Scope, *, condition: bool) -> None:
             scope.sources.append(element.table)
 
 
-_OPERATOR: Final = re.compile(r"""(?:(?!--|/\*)[^\w\s()'"`;\[\],])+|[a-z]+(?:\s[a-z]+)*""", re.IGNORECASE)
-"""An operator of somebody's own that is one: signs or words, which stay in the brackets that are put round them."""
+_SIGNS: Final = re.compile(r"""(?:(?!--|/\*)[^\w\s()'"`;\[\],])+""")
+_OPERATOR: Final = re.compile(rf"{_SIGNS.pattern}|[a-z]+(?:\s[a-z]+)*", re.IGNORECASE)
+"""An operator of somebody's own that is one: signs, which bind closer than AND, or words, which stay in the brackets
+that are put round them, unless a precedence was given: OR would then stand without."""
 
 
 def _annexes(element: Any) -> Iterator[str]:

@@ -405,6 +405,9 @@ REFUSED: dict[str, Callable[[Session], Any]] = {
     "a hint": lambda s: s.execute(select(Parcel.id).with_statement_hint("OR 1 = 1")),
     "a hint for a table": lambda s: s.execute(select(Shelf.id).with_hint(Shelf, "JOIN parcels", "sqlite")),
     "an operator that is more": lambda s: s.execute(select(Parcel.id).where(Parcel.id.op("> 0) OR (1 =")(1))),
+    "an operator that asks for no brackets": lambda s: s.execute(
+        select(Parcel.id).where(Parcel.id.op("OR", precedence=100)(1))
+    ),
     "an operator with a comment": lambda s: s.execute(select(Parcel.id).where(Parcel.id.op("/*")(1))),
     "an operator with a query": lambda s: s.execute(
         select(Shelf.id.op("+ (SELECT count(*) FROM parcels) +")(literal_column("0")))
