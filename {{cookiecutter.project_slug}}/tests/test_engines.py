@@ -112,6 +112,28 @@ def test_it_is_told_again_when_half_of_that_is_gone_and_not_before() -> None:
     assert cursor.said == [f"SET LOCAL statement_timeout = {ms}" for ms in (4950, 2450, 150)]
 
 
+def test_what_a_function_leaves_on_a_connection_is_gone_for_whoever_gets_it_next(postgres_url: str) -> None:
+    locks = text("(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())")
+    state = select(func.pg_backend_pid(), func.current_setting("search_path"), locks)
+
+    async def run() -> None:
+        async with started(postgres_url) as (database, _):
+
+            async def ask(statement: Any) -> Any:
+                session = database.session(ALICE, read_only=False)
+                row = (await session.execute(statement)).one()
+                await session.end(commit=True)
+                return row
+
+            before = await ask(state)
+            await ask(select(func.set_config("search_path", "nowhere", False)))  # no text, and does the same
+            assert await ask(state) == before
+            await ask(select(func.pg_catalog.PG_ADVISORY_LOCK(7)))
+            assert await ask(state) == before
+
+    asyncio.run(run())
+
+
 def test_answers_whose_time_is_over_are_removed_in_batches(database_url: str) -> None:
     async def run() -> tuple[list[object], int]:
         async with started(database_url) as (database, told):

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import TextClause, TextualSelect, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import custom_op
 from sqlalchemy.sql.visitors import iterate
 
@@ -50,8 +51,11 @@ LONGEST: Final = 300_000
 OF_A_REQUEST: Final = "of_a_request"
 """Execution option of the connection that a request's session uses."""
 
-_TOUCHED: Final = "touched_by_text"
-"""Note on a connection over which a request has run text: it is cleaned before anybody else gets it."""
+_TOUCHED: Final = "touched"
+"""Note on a connection over which a request has run what may outlive it: it is cleaned before anybody else gets it."""
+
+_LASTING: Final = re.compile(r"set_config|pg_(?:try_)?advisory_lock(?:_shared)?", re.IGNORECASE)
+"""PostgreSQL's functions whose effect outlives the transaction, as ``func`` calls them; text may have them anywhere."""
 
 _PERMITTED: Final = re.compile(
     r"(?:[ \t\r\n\f\v(]|--[^\r\n]*+(?:\r?\n|\Z)|/\*(?:(?!/\*|\*/).)*+\*/)*+"
@@ -152,11 +156,11 @@ def _watch(engine: AsyncEngine) -> None:
     def before(
         connection: Connection, cursor: Any, statement: str, _values: Any, context: ExecutionContext | None, *_: object
     ) -> None:
-        textual = written_as_text(context)
+        textual, lasting = _judged(context)
         options = context.execution_options if context is not None else {}
         if options.get(OF_A_REQUEST) and not options.get(ownership.TRUSTED):
             _check_request(statement, textual=textual)
-            if textual:
+            if lasting:
                 connection.info[_TOUCHED] = True
         if textual:
             check_sql(statement)
@@ -209,19 +213,29 @@ _CLEANED: Final = (
 """What DISCARD ALL does but for prepared statements, which are the driver's: it would not notice that they are gone."""
 
 
-_TEXTS: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+_JUDGED: WeakKeyDictionary[Any, tuple[bool, bool]] = WeakKeyDictionary()
 
 
 def written_as_text(context: ExecutionContext | None) -> bool:
     """Tell whether a statement, or a piece of it, was written as text, and not put together by SQLAlchemy."""
+    return _judged(context)[0]
+
+
+def _judged(context: ExecutionContext | None) -> tuple[bool, bool]:
+    """Return whether a statement is text, or has some, and whether it may leave something on its connection."""
     compiled = getattr(context, "compiled", None)
     if compiled is None:
-        return True
-    known = _TEXTS.get(compiled)
+        return True, True
+    known = _JUDGED.get(compiled)
     if known is None:
         statement = compiled.statement
-        known = _TEXTS[compiled] = statement is None or any(map(_is_text, iterate(statement)))
+        textual = statement is None or any(map(_is_text, iterate(statement)))
+        known = _JUDGED[compiled] = textual, textual or any(map(_lasts, iterate(statement)))
     return known
+
+
+def _lasts(element: Any) -> bool:
+    return isinstance(element, FunctionElement) and _LASTING.fullmatch(getattr(element, "name", "")) is not None
 
 
 def _is_text(element: Any) -> bool:
