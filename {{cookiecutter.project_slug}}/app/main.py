@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import time
@@ -286,7 +287,10 @@ def _stage(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants
     def judge(status: int, scope: Scope) -> bool | None:
         if 0 < status < 499:  # noqa: PLR2004 - below what says something: nearly all
             return False
-        if status in {503, 499} or scope["state"].get("code") in NOT_ITS_FAULT:
+        timeout = parts.stages.timeout(policy, staged.stage)
+        # No fault of its own either: its client left it no time, or took it with a body that did not come.
+        hurried = _own_time(scope, timeout) < staged.budget.config.slow_after
+        if hurried or status in {503, 499} or scope["state"].get("code") in NOT_ITS_FAULT:
             return None
         return status >= 500  # noqa: PLR2004 - RFC 9110, section 15.6
 
@@ -308,6 +312,7 @@ def _stage(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants
         judge=judge,
         status_of=status_of,
         observe=evidence.ended,
+        waited=_waited,
         refuse=refuse,
     )
     if policy.stage == "active":
@@ -318,6 +323,20 @@ def _stage(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants
         return guard(scope, receive, send)
 
     return sampled
+
+
+def _waited(scope: Scope) -> float:
+    """Return the seconds that a request's body was waited for."""
+    seconds: float = scope["state"].get("body_wait", 0.0)
+    return seconds
+
+
+def _own_time(scope: Scope, timeout: float) -> float:
+    """Return the seconds that a route itself had for a request that it did not end in time; of others, infinity."""
+    if scope["state"].get("code") != "deadline_exceeded":
+        return math.inf
+    asked = requested_timeout(scope["headers"])
+    return min(timeout, math.inf if asked is None else asked) - _waited(scope)
 
 
 def _deadline(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: Grants) -> ASGIApp:

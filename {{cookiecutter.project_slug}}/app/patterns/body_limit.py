@@ -16,6 +16,9 @@ Defaults:
 * the charset of a form is UTF-8, ASCII or Latin-1, if it is said at all: parsers hand what is said to Python's codecs,
   and ``punycode`` takes ten seconds for a megabyte.
 
+Where the body was not there at once, the seconds that the application waited for it are in
+``scope["state"]["body_wait"]``, for who judges whose time a request took.
+
 What it does not do: look into forms and uploads otherwise (bound by bytes only), or decompress. A ``Content-Encoding``
 is not undone here, so a compressed body cannot grow.
 
@@ -218,7 +221,7 @@ class BodyLimit:
         if charset is not None and charset[1] not in _CHARSETS:
             await self.refuse(scope, receive, send, BodyCharset())
             return
-        reader = _Reader(self, receive, send, json=json, end=_end_of(form) if form else b"")
+        reader = _Reader(self, scope, receive, send, json=json, end=_end_of(form) if form else b"")
         try:
             await self.app(scope, reader.receive, reader.send)
         except BodyError as error:
@@ -231,11 +234,14 @@ class _Reader:
     """Counts one request's body as the application reads it."""
 
     __slots__ = (
-        "_began", "_chunks", "_complete", "_end", "_expired", "_guard", "_json", "_receive", "_send", "_size", "_tail",
-        "_waiting", "error", "started",
+        "_began", "_chunks", "_complete", "_end", "_expired", "_guard", "_json", "_receive", "_scope", "_send", "_size",
+        "_tail", "_waiting", "error", "started",
     )  # fmt: skip
 
-    def __init__(self, guard: BodyLimit, receive: Receive, send: Send, *, json: bool, end: bytes = b"") -> None:
+    def __init__(
+        self, guard: BodyLimit, scope: Scope, receive: Receive, send: Send, *, json: bool, end: bytes = b""
+    ) -> None:
+        self._scope = scope
         self._guard, self._receive, self._send, self._json = guard, receive, send, json
         self._end, self._tail = end, b""  # what is still waited for, and the last bytes that may begin it
         self._size = 0
@@ -305,6 +311,8 @@ class _Reader:
         finally:
             timer.cancel()
             self._waiting = None
+            state = self._scope.setdefault("state", {})
+            state["body_wait"] = state.get("body_wait", 0.0) + loop.time() - now
 
     def _expire(self) -> None:
         self._expired = True

@@ -6,7 +6,9 @@ taken out because a service behind it was away, that never comes back, or that c
 
 What it does, for one route:
 
-* counts what ended in a window: failures, slow ones, and *strikes*, which others report (what it was kept from);
+* counts what ended in a window: failures, slow ones, and *strikes*, which others report (what it was kept from). The
+  time that a client takes to send its body is not the route's, if ``waited`` says how long that was: else whoever sends
+  slowly could have it taken out;
 * past a ratio of a minimum of requests, or past so many strikes, refuses all requests with :class:`Quarantined` for
   ``base`` seconds, then lets ``permits`` of them try; if all of these are well it serves again, else it is out for
   twice as long, up to ``longest``. Who has served well for ``forgive`` seconds begins with ``base`` again;
@@ -273,6 +275,7 @@ class Quarantine:
         judge: tells from status and scope whether a request failed by its own fault; None says nothing.
         status_of: the status that an exception will be answered with, by whoever stands outside.
         observe: told of each request that was let in: status (0 where none was sent) and seconds.
+        waited: returns the seconds of a request in which the route waited for its client; they make nothing slow.
         refuse: answers who is turned away; default is a bare problem document.
         clock: seconds, monotonic.
     """
@@ -286,12 +289,14 @@ class Quarantine:
         judge: Callable[[int, Scope], bool | None] = own_fault,
         status_of: Callable[[Exception, Scope], int] = lambda _error, _scope: 500,
         observe: Callable[[int, float], None] = lambda _status, _seconds: None,
+        waited: Callable[[Scope], float] = lambda _scope: 0.0,
         refuse: Callable[[Scope, Receive, Send, Quarantined | RouteBusy], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.app, self.budget = app, budget
         self._concurrency, self._judge, self._observe = concurrency, judge, observe
         self._status_of, self._refuse, self._clock = status_of, refuse or _refuse, clock
+        self._waited = waited
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, or turn the request away."""
@@ -324,7 +329,8 @@ class Quarantine:
         finally:
             budget.in_flight -= 1
             seconds = self._clock() - started
-            budget.ended(generation, failed=failed, seconds=seconds)
+            slow = seconds > budget.config.slow_after  # hardly any is, and only then it matters whose time it was
+            budget.ended(generation, failed=failed, seconds=seconds - self._waited(scope) if slow else seconds)
             self._observe(watch.status, seconds)
 
 

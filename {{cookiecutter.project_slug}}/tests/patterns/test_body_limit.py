@@ -214,6 +214,26 @@ async def test_a_body_that_is_waited_for_comes_whole() -> None:
     assert pieces == []
 
 
+async def test_who_judges_the_time_of_a_request_is_told_how_long_its_body_was_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, real, skew = asyncio.get_running_loop(), asyncio.get_running_loop().time, [0.0]
+    monkeypatch.setattr(loop, "time", lambda: real() + skew[0])
+
+    async def reads(_scope: Any, receive: Any, _send: Any) -> None:
+        while (await receive())["more_body"]:
+            skew[0] += 100.0  # its own time, between two reads
+
+    async def receive() -> Any:
+        await asyncio.sleep(0)
+        skew[0] += 3.0
+        return {"type": "http.request", "body": b"x", "more_body": skew[0] < 106}
+
+    scope: dict[str, Any] = {"type": "http", "headers": [(b"content-length", b"2")]}
+    await BodyLimit(reads, timeout=200.0)(scope, receive, reads)  # type: ignore[arg-type]  # nothing is sent
+    assert scope["state"]["body_wait"] == pytest.approx(6.0, abs=2.0)
+
+
 def nested(levels: int) -> bytes:
     return b"[" * levels + b"]" * levels
 

@@ -246,6 +246,20 @@ def test_over_a_socket_the_route_is_refused_and_others_are_not() -> None:
     assert seen == [500] * 3
 
 
+@pytest.mark.parametrize(("waited", "state"), [(0.0, State.QUARANTINED), (4.5, State.SERVING)])
+def test_over_a_socket_the_time_of_a_client_that_sends_slowly_is_not_the_routes(waited: float, state: State) -> None:
+    clock = Clock()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        clock.now += 5.0
+        await answering(204)(scope, receive, send)
+
+    budget = Budget(QuarantineConfig(minimum=1, slow_after=1.0), clock=clock)
+    with serve(Quarantine(app, budget, waited=lambda _scope: waited, clock=clock), lifespan="off") as url:
+        assert httpx2.get(url).status_code == 204
+    assert budget.state is state
+
+
 async def test_so_many_run_at_a_time_and_the_next_is_told() -> None:
     go, sent = asyncio.Event(), []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = policy.read_text("utf-8").replace(
         '[routes."GET /probe/hang/too"]', '[routes."GET /probe/hang/too"]\nstage = "probation"'
     )
-    policy.write_text(text.replace('timeout = "300ms"', 'timeout = "2s"'), "utf-8")
+    text = text.replace('timeout = "300ms"', 'timeout = "2s"')
+    text = text.replace(
+        '[routes."POST /probe/json"]', '[routes."POST /probe/json"]\nstage = "probation"\ntimeout = "200ms"'
+    )
+    policy.write_text(text, "utf-8")
     return folder
 
 
@@ -85,6 +90,36 @@ def test_a_route_that_fails_is_out_and_others_are_not(service: Service) -> None:
     (line,) = service.lines(event="route_state", entry="GET /probe/crash")
     assert (line["state"], line["reason"]) == ("quarantined", "failures")
     assert get(service, "/probe/items/1").status_code == 200
+
+
+def half_a_request(service: Service, path: str, **headers: str) -> str:
+    """Send a request whose body does not come, and return the code that it is refused with."""
+    lines = [f"POST {path} HTTP/1.1", "Host: service", "Connection: close", "Content-Type: application/json"]
+    lines.append("Content-Length: 20")
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        connection.sendall("\r\n".join([*lines, "", "{"]).encode())
+        answer = b""
+        while data := connection.recv(65_536):
+            answer += data
+    return str(json.loads(answer.partition(b"\r\n\r\n")[2])["code"])
+
+
+def test_nobody_takes_a_route_out_by_leaving_it_no_time(service: Service) -> None:
+    """A caller says how long it waits, here for what it does not even send: that is no failure of the route."""
+    for number in range(52):
+        code = half_a_request(service, "/probe/visits", x_request_timeout_ms="1", idempotency_key=f"hurry-{number:016}")
+        assert code == "deadline_exceeded"
+    answer = httpx2.post(f"{service.url}/probe/visits", headers={"idempotency-key": "somebody-elses-visit"})
+    assert answer.status_code == 201
+
+
+def test_nobody_takes_a_route_on_probation_out_by_a_body_that_does_not_come(service: Service) -> None:
+    caller = service.bearer("writer")
+    codes = {half_a_request(service, "/probe/json", **caller) for _ in range(12)}
+    assert codes == {"deadline_exceeded"}
+    answer = httpx2.post(f"{service.url}/probe/json", json={"a": 1}, headers=caller)
+    assert (answer.status_code, answer.json()) == (200, {"members": 1})
 
 
 def test_evidence_is_added_up_and_judged(project: Path, tmp_path: Path) -> None:
