@@ -42,7 +42,7 @@ from app.patterns.load_shedding import LoadShedding, Overloaded
 from app.patterns.metrics import RequestMetrics
 from app.patterns.ownership import TRUSTED, OwnerScope
 from app.patterns.quarantine import Quarantine, Quarantined, RouteBusy
-from app.patterns.rate_limit import FloodLimit, RateLimit
+from app.patterns.rate_limit import FloodLimit, RateLimit, address_block
 from app.patterns.request_log import RequestLog
 from app.patterns.row_security import principal as row_principal
 from app.patterns.security_headers import DOCS_POLICY, HSTS, OPS_POLICY, SecurityHeaders, SecurityHeadersConfig
@@ -380,7 +380,7 @@ def _rate_limit(app: ASGIApp, policy: RoutePolicy, parts: Components, _grants: G
         # A public route knows no caller, so its callers are told apart by address.
         principal = scope["state"].get("principal")
         if principal is None:
-            return f"addr:{parts.client(scope)}"
+            return f"addr:{address_block(parts.client(scope))}"
         # A subject of another tenant is somebody else, here as for rows and idempotency keys.
         return f"sub:{row_principal(principal.subject, principal.tenant or '')}"
 
@@ -475,8 +475,8 @@ def _has_a_transaction(handler: Handler, policy: RoutePolicy) -> bool:
 
 
 def _anonymous(parts: Components, scope: Scope) -> str:
-    """Return what stands for the caller of a public route: its address is all that is known."""
-    return f"anonymous@{parts.client(scope)}"
+    """Return what stands for the caller of a public route: its address is all that is known, of IPv6 its network."""
+    return f"anonymous@{address_block(parts.client(scope))}"
 
 
 GUARDS = (

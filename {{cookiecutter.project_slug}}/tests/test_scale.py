@@ -142,3 +142,22 @@ def test_a_trusted_proxys_word_is_taken(project: Path) -> None:
         # What the client itself wrote in front of it counts for nothing.
         assert forwarded(service, "203.0.113.9, 198.51.100.1", 1) == [429]
         assert len(service.lines(event="request", client="198.51.100.1", count=7)) == 7
+
+
+def test_who_has_a_network_of_ipv6_is_one_stranger(tmp_path: Path) -> None:
+    """A host is given 2^64 addresses: neither a public route's rate nor its keys may begin anew with each."""
+    project = copy_project(tmp_path)
+    policy = project / "policy.toml"
+    visits = '[routes."POST /probe/visits"]\npublic = true\n'
+    policy.write_text(policy.read_text("utf-8").replace(visits, f'{visits}rate = "3/minute"\n'), "utf-8")
+    environ = {"APP_TRUSTED_PROXIES": "127.0.0.0/8", "APP_IDEMPOTENCY_KEYS_PER_CALLER": "2"}
+
+    def visit(service: Service, address: str, key: str) -> tuple[int, str | None]:
+        headers = {"x-forwarded-for": address, "idempotency-key": f"{key}-of-a-stranger"}
+        answer = httpx2.post(f"{service.url}/probe/visits", headers=headers)
+        return answer.status_code, answer.json().get("code")
+
+    with running(project, environ=environ) as service:
+        codes = [visit(service, f"2001:db8:0:1::{number}", f"key-{number}")[1] for number in range(4)]
+        assert codes == [None, None, "too_many_idempotency_keys", "rate_limited"]
+        assert visit(service, "2001:db8:0:2::1", "key-0") == (201, None)
