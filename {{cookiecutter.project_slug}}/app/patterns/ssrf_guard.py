@@ -3,15 +3,17 @@
 Threat (server-side request forgery, OWASP API7): a caller names a URL for the service to fetch, and it leads to the
 cloud's metadata address and its credentials, to a database beside the service, or to the service itself. The name may
 be public and its address not; it may have two addresses; it may have another one a second later (DNS rebinding); the
-address may be written as ``0x7f.1`` or ``::ffff:169.254.169.254``.
+address may be written as ``0x7f.1`` or ``::ffff:169.254.169.254``. Or the name's servers never answer: the C library
+waits for them for half a minute, and on uvloop two such names keep every other look-up of the process waiting.
 
 What it does: :meth:`SsrfGuard.check` takes a URL apart by strict rules, looks its host up once, judges *every* address,
 and returns the pieces with these addresses. Who connects to one of them, and not to the name, is safe from rebinding.
-Addresses are judged and never spellings, so it does not matter how one is written.
+Addresses are judged and never spellings, so it does not matter how one is written. Names are looked up in threads of
+their own, so that one that hangs holds up no name but those that callers send.
 
-Defaults: http and https, ports 80 and 443; 2048 characters; 2 s for the look-up. Refused is whatever IANA's
-special-purpose registries do not call globally reachable, multicast, IPv6 that tunnels IPv4, and Azure's metadata
-service, which has a public address.
+Defaults: http and https, ports 80 and 443; 2048 characters; 2 s for the look-up, 8 at a time. Refused is whatever
+IANA's special-purpose registries do not call globally reachable, multicast, IPv6 that tunnels IPv4, and Azure's
+metadata service, which has a public address.
 
 What it does not do: follow redirects (whoever does has to come back here with each), limit what the public internet
 may answer, or stop a fetch from a public address that belongs to the service's own company. A firewall for outgoing
@@ -23,9 +25,11 @@ To lift it: needs nothing. ``target = await SsrfGuard().check(url)``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import re
 import socket
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -53,6 +57,10 @@ _REFUSED_V6: Final = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 """RFC 6052: IPv4 behind a translator; judged by the IPv4 address."""
+
+LOOK_UPS: Final = 8
+"""That run at a time, those included whose caller has given up. A name with an address takes 50 ms, so 8 are 160 a
+second; each has a thread, whose stack takes 8 MiB of address space."""
 
 _VISIBLE: Final = re.compile(r"[!-\[\]-~]+")
 _NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
@@ -125,14 +133,55 @@ def is_public(address: str) -> bool:
     return not any(ip in network for network in _REFUSED_V4)
 
 
-async def resolve(host: str, port: int) -> list[str]:
-    """Return the addresses of a host, as the system's resolver has them.
+class SystemResolver:
+    """Returns the addresses of a host, as the system's resolver has them. Belongs to one event loop.
 
-    Raises:
-        OSError: there are none.
+    In threads of its own: those of the loop look up every name that the process connects to, and a caller who may name
+    names could have all of them wait. They are daemons, for one that hangs must not keep the process from ending.
+
+    Args:
+        most: look-ups at a time; the next one waits.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
+
+    def __init__(self, most: int = LOOK_UPS) -> None:
+        self._places = asyncio.Semaphore(most)
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        """Return the addresses of a host.
+
+        Raises:
+            OSError: there are none, or the system gives no thread.
+            UnicodeError: it is no name.
+        """
+        await self._places.acquire()
+        loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[str]] = loop.create_future()
+
+        def done(found: list[str], error: Exception | None) -> None:
+            self._places.release()  # only now: whose caller has given up still holds its thread
+            if answer.done():
+                return
+            if error is None:
+                answer.set_result(found)
+            else:
+                answer.set_exception(error)
+
+        def look_up() -> None:
+            found: list[str] = []
+            error: Exception | None = None
+            try:
+                found = [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+            except Exception as raised:  # noqa: BLE001 - it is raised where somebody waits
+                error = raised
+            with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+                loop.call_soon_threadsafe(done, found, error)
+
+        try:
+            threading.Thread(target=look_up, name="look-up", daemon=True).start()
+        except RuntimeError as error:
+            self._places.release()
+            raise OSError("the system gives no thread") from error
+        return await answer
 
 
 class SsrfGuard:
@@ -140,17 +189,17 @@ class SsrfGuard:
 
     Args:
         config: what may be fetched.
-        resolve: (host, port) -> its addresses; raises OSError if there are none.
+        resolve: (host, port) -> its addresses; raises OSError if there are none. Default is a :class:`SystemResolver`.
     """
 
     def __init__(
         self,
         config: SsrfGuardConfig | None = None,
         *,
-        resolve: Callable[[str, int], Awaitable[list[str]]] = resolve,
+        resolve: Callable[[str, int], Awaitable[list[str]]] | None = None,
     ) -> None:
         self.config = config or SsrfGuardConfig()
-        self._resolve = resolve
+        self._resolve = resolve or SystemResolver()
 
     async def check(self, url: str) -> CheckedUrl:
         """Take a URL apart, look its host up, and judge its addresses.

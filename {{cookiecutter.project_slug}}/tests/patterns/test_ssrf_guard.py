@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import contextlib
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.patterns.ssrf_guard import CheckedUrl, NameNotResolved, SsrfGuard, SsrfGuardConfig, UrlRefused, is_public
+from app.patterns.ssrf_guard import (
+    CheckedUrl,
+    NameNotResolved,
+    SsrfGuard,
+    SsrfGuardConfig,
+    SystemResolver,
+    UrlRefused,
+    is_public,
+)
 
 if TYPE_CHECKING:
     import ipaddress
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
+
+PATIENCE = 20.0
+"""Seconds after which a wait is a failure."""
 
 PUBLIC = ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]
 
@@ -167,6 +182,57 @@ async def test_a_name_without_an_address_and_one_that_takes_too_long() -> None:
     ):
         with pytest.raises(NameNotResolved):
             await guard.check("http://a.example/")
+
+
+@pytest.fixture
+def dns(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Have the servers of hangs.example answer only when the event is set, and those of other names at once."""
+    real, answered = socket.getaddrinfo, threading.Event()
+
+    def getaddrinfo(host: str, *args: Any, **options: Any) -> Any:
+        if host == "hangs.example":
+            answered.wait()
+        return real("127.0.0.1" if host == "hangs.example" else host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    yield answered
+    answered.set()
+
+
+async def test_a_name_that_hangs_holds_up_no_other_name_of_the_process(dns: threading.Event) -> None:
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1) as threads, contextlib.ExitStack() as before:
+        before.callback(dns.set)  # the threads are waited for at the end
+        loop.set_default_executor(threads)
+        with pytest.raises(NameNotResolved):
+            await SsrfGuard(SsrfGuardConfig(timeout=0.05)).check("http://hangs.example/")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            async with asyncio.timeout(PATIENCE):  # another service, which the process knows by its name
+                transport, _ = await loop.create_connection(asyncio.Protocol, "localhost", port, family=socket.AF_INET)
+            transport.close()
+
+
+async def test_names_that_hang_hold_their_places_until_they_are_answered(dns: threading.Event) -> None:
+    guard = SsrfGuard(SsrfGuardConfig(timeout=0.05), resolve=SystemResolver(1))
+    for name in ("hangs.example", "93.184.215.14"):
+        with pytest.raises(NameNotResolved):
+            await guard.check(f"http://{name}/")
+    dns.set()
+    guard.config = SsrfGuardConfig(timeout=PATIENCE)
+    assert (await guard.check("http://93.184.215.14/")).addresses == ("93.184.215.14",)
+
+
+async def test_a_system_that_gives_no_thread_is_a_name_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    guard = SsrfGuard(resolve=SystemResolver(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        with pytest.raises(NameNotResolved):
+            await guard.check("http://93.184.215.14/")
+    assert (await guard.check("http://93.184.215.14/")).addresses == ("93.184.215.14",)
 
 
 async def test_a_refusal_repeats_nothing_of_the_url() -> None:
