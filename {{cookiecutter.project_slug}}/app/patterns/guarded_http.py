@@ -402,10 +402,11 @@ class GuardedHttp(HttpToolsProtocol):
             return
         self._size, self._content = len(data), 0
         headers, cycle, between = self.headers, self.cycle, self._phase == _BETWEEN
+        rest: bytes | None = None
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
+            rest = data[upgrade.args[0] :]
         except httptools.HttpParserError as error:
             reason = error.__context__
             if not isinstance(reason, RequestRefused):
@@ -419,6 +420,8 @@ class GuardedHttp(HttpToolsProtocol):
                 self._check_open_head(whole_chunk=whole)
             elif self._phase == _IN_BODY:
                 self._check_open_body(whole_chunk=self.cycle is cycle)
+        if rest is not None:  # not above: what is malformed in it would have the upgrade for its context
+            self._ignore_upgrade(rest)
 
     def close(self) -> None:
         """Close once the answer is out; while the peer still sends, drain it so that the answer arrives."""

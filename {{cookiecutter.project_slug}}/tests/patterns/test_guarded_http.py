@@ -729,6 +729,17 @@ def test_a_websocket_handshake_is_a_plain_request(everyday: Service) -> None:
     assert everyday.ask(get(b"/", *handshake)).status == 200
 
 
+def test_a_malformed_request_behind_an_upgrade_is_no_failure_of_ours(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer = start().connect()
+
+    peer.send(get(b"/", *UPGRADE) + b"no request\r\n\r\n")
+
+    assert [peer.answer().status for _ in range(2)] == [200, 400]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_many_pipelined_upgrades_are_bounded(start: Start) -> None:
     service = start(max_pipelined=3)
     peer = service.connect()
