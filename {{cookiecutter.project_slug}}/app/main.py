@@ -30,7 +30,12 @@ from app.dependencies import look_of, outbox_of, session_of
 from app.healthcheck import keep_beating
 from app.models.base import IDEMPOTENCY
 from app.openapi import complete, operation_extra
-from app.patterns.authentication import Authentication, AuthenticationError, KeysUnavailableError
+from app.patterns.authentication import (
+    Authentication,
+    AuthenticationError,
+    KeysUnavailableError,
+    TooManyFailures,
+)
 from app.patterns.authorization import Authorization, Roles
 from app.patterns.body_limit import BodyLimit
 from app.patterns.containment import Containment
@@ -726,10 +731,18 @@ def _entry(policy: Policy, handler: Handler) -> RoutePolicy:
 def _desk(parts: Components, grants: Grants) -> ops.Desk:
     """Return what the operator's page needs: it tells its visitors by a cookie, and so by itself."""
 
-    async def visitor(token: str) -> ops.Visitor | None:
+    async def visitor(scope: Scope, token: str) -> ops.Visitor | None:
+        if parts.verifier.cached(token.encode("ascii", "replace")) is None:
+            retry_after = await parts.attempts.blocked(scope)
+            if retry_after is not None:
+                raise TooManyFailures(retry_after)
         try:
             principal = await parts.verifier.verify(token)
-        except (AuthenticationError, KeysUnavailableError):
+        except KeysUnavailableError:
+            return None
+        except AuthenticationError as error:
+            if error.code != "token_expired":  # its signature was good: a page left open, and no guess
+                await parts.attempts.failed(scope)
             return None
         return ops.Visitor(parts.redactor.text(principal.subject), grants.roles.permissions(principal.roles))
 

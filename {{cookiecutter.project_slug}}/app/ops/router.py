@@ -20,6 +20,8 @@ from app.stages import Act, ControlUnavailable, Order
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from starlette.types import Scope
+
     from app.ops.snapshot import Operations
 
 COOKIE: Final = "ops"
@@ -50,13 +52,14 @@ class Desk:
 
     Attributes:
         operations: what there is to see.
-        visitor: returns who a token stands for, or None.
+        visitor: returns who the token of a request stands for, or None; raises what is answered otherwise, such as
+            that this client has shown too many that were refused.
         log: gets a line for each act.
         secure: the cookie is for https only.
     """
 
     operations: Operations
-    visitor: Callable[[str], Awaitable[Visitor | None]]
+    visitor: Callable[[Scope, str], Awaitable[Visitor | None]]
     log: Any
     secure: bool
 
@@ -68,7 +71,7 @@ def _desk(request: Request) -> Desk:
 
 async def _visitor(request: Request) -> Visitor | None:
     token = request.cookies.get(COOKIE)
-    return None if token is None else await _desk(request).visitor(token)
+    return None if token is None else await _desk(request).visitor(request.scope, token)
 
 
 async def _turned_away(request: Request, needed: str) -> tuple[Visitor, None] | tuple[None, Response]:
@@ -118,7 +121,7 @@ async def log_in(request: Request) -> Response:
     if not _from_the_page(request):
         return HTMLResponse(page.login("The form has to be sent from this page."), 403)
     token = (await _form(request)).get("token", "").strip()
-    visitor = await _desk(request).visitor(token) if token else None
+    visitor = await _desk(request).visitor(request.scope, token) if token else None
     if visitor is None:
         return HTMLResponse(page.login("This token is not valid, or not any more."), 401)
     if READ not in visitor.permissions:

@@ -80,6 +80,20 @@ def test_a_token_that_is_none_is_refused(service: Service, token: str) -> None:
     assert "set-cookie" not in answer.headers
 
 
+def test_refused_tokens_are_counted_here_as_everywhere(project: Path) -> None:
+    headers = {"sec-fetch-site": "same-origin"}
+    settings = {"APP_OPS": "true", "APP_FAILED_AUTHENTICATION_RATE": "3/minute"}
+    with running(project, environ=settings) as service, browser(service, "operator") as client:
+        made_up = [{"token": f"made.up.{number}"} for number in range(4)]
+        answers = [httpx2.post(f"{service.url}/ops/login", data=each, headers=headers) for each in made_up]
+        assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+        refused = httpx2.get(f"{service.url}/ops", cookies={"ops": "made.up.4"})
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_failures")
+        # It is one count with that of the routes, and who is known already is not punished for it.
+        assert httpx2.get(f"{service.url}/probe/items/1", headers=service.bearer("writer")).status_code == 429
+        assert client.get("/ops").status_code == 200
+
+
 def test_the_cookie_is_for_the_page_alone(service: Service) -> None:
     headers = {"sec-fetch-site": "same-origin"}
     answer = httpx2.post(f"{service.url}/ops/login", data={"token": service.token("operator")}, headers=headers)
