@@ -744,7 +744,8 @@ def _desk(parts: Components, grants: Grants) -> ops.Desk:
             if error.code != "token_expired":  # its signature was good: a page left open, and no guess
                 await parts.attempts.failed(scope)
             return None
-        return ops.Visitor(parts.redactor.text(principal.subject), grants.roles.permissions(principal.roles))
+        # In full: she sees her own name, and what she does is remembered by it; the log redacts by itself.
+        return ops.Visitor(principal.subject, grants.roles.permissions(principal.roles))
 
     return ops.Desk(parts.operations, visitor, structlog.get_logger("app"), secure=parts.settings.production)
 

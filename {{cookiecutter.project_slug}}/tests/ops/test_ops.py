@@ -157,6 +157,19 @@ def test_an_act_needs_a_reason_and_is_logged(service: Service, project: Path) ->
     assert "promote     GET /probe/trial  by olga: a good week" in run_to_end(project, "routes", "acts").stdout
 
 
+def test_an_act_is_remembered_by_a_name_that_is_an_address_too(service: Service, project: Path) -> None:
+    """The log has no e-mail addresses. What people did has to say who it was."""
+    with httpx2.Client(base_url=service.url, headers={"sec-fetch-site": "same-origin"}) as client:
+        client.cookies.set("ops", service.token("operator", subject="olga@service.example"))
+        act = {"route": "GET /probe/span", "act": "quarantine", "why": "whose word"}
+        assert client.post("/ops/act", data=act).status_code == 303
+        (line,) = service.lines(event="route_order", why="whose word")
+        assert "olga" not in line["by"]
+        assert client.post("/ops/act", data={**act, "act": "release"}).status_code == 303
+    acts = run_to_end(project, "routes", "acts").stdout
+    assert "quarantine  GET /probe/span  by olga@service.example: whose word" in acts
+
+
 def test_a_circuit_is_isolated_and_reset(service: Service) -> None:
     with browser(service, "operator") as client:
         client.post("/ops/act", data={"act": "isolate", "upstream": "payments", "why": "they asked"})
