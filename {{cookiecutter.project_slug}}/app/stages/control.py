@@ -28,7 +28,10 @@ KEPT_PROCESSES: Final = 500
 """Processes whose evidence is added up; with more, the oldest are left out."""
 
 MAX_WHY: Final = 300
-"""Characters of a reason."""
+"""Characters of a reason, and of a name."""
+
+LAST_DATE: Final = 253_402_300_799
+"""9999-12-31T23:59:59Z in seconds since the epoch: the last moment that can be shown."""
 
 MAX_FILE: Final = 4 * 1024 * 1024
 """Bytes of a file that is read: a thousand routes of evidence are a quarter of that."""
@@ -53,7 +56,8 @@ class Order:
     Attributes:
         route: method and path template.
         act: what to do.
-        by: who says it.
+        by: who says it; one printable line, as the reason is, so that neither can pass for another order where they
+            are listed.
         why: the reason.
         at: seconds since the epoch.
     """
@@ -64,16 +68,23 @@ class Order:
     why: str
     at: float
 
+    def __post_init__(self) -> None:
+        """Make one line of each text."""
+        for name in ("by", "why"):
+            object.__setattr__(self, name, _line(getattr(self, name)))
+
     @classmethod
     def of(cls, value: object) -> Order | None:
         """Return the order that a JSON value holds, or None: what somebody wrote by hand may be anything."""
         if not isinstance(value, dict):
             return None
         route, act, by, why, at = (value.get(name) for name in ("route", "act", "by", "why", "at"))
-        if not isinstance(route, str) or not isinstance(act, str) or not isinstance(at, int | float):
+        if not isinstance(route, str) or not route.isprintable() or not isinstance(act, str):
+            return None
+        if not isinstance(at, int | float) or isinstance(at, bool) or not 0 <= at <= LAST_DATE:  # NaN is not
             return None
         with contextlib.suppress(ValueError):
-            return cls(route, Act(act), str(by)[:MAX_WHY], str(why)[:MAX_WHY], float(at))
+            return cls(route, Act(act), str(by), str(why), float(at))
         return None
 
 
@@ -183,7 +194,8 @@ class FolderControl:
         new = path.with_suffix(f".{os.getpid()}.new")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            new.write_text(json.dumps(value), "utf-8")
+            # Not escaped: else a thousand acts could be more than is read.
+            new.write_text(json.dumps(value, ensure_ascii=False), "utf-8")
             new.replace(path)
         except OSError as error:
             raise ControlUnavailable(f"{path}: {error.strerror}") from error
@@ -301,6 +313,10 @@ def _changed(path: Path) -> float:
         return 0.0
 
 
+def _line(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text[:MAX_WHY])
+
+
 def _plain(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:100]
 
@@ -308,5 +324,5 @@ def _plain(text: str) -> str:
 def _json(value: Any) -> Any:
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -170,6 +170,19 @@ def test_an_act_is_remembered_by_a_name_that_is_an_address_too(service: Service,
     assert "quarantine  GET /probe/span  by olga@service.example: whose word" in acts
 
 
+def test_a_reason_cannot_forge_an_act_of_somebody_else(service: Service, project: Path) -> None:
+    forged = "2026-01-01 00:00:00Z  promote     GET /probe/trial  by bob: a good week"
+    with browser(service, "operator") as client:
+        act = {"route": "GET /probe/span", "why": f"mended\n{forged}\x1b[2K\u202e"}
+        client.post("/ops/act", data={**act, "act": "quarantine"})
+        client.post("/ops/act", data={**act, "act": "release"})
+    acts = run_to_end(project, "routes", "acts").stdout
+    assert "by olga: mended" in acts
+    assert forged not in acts.splitlines()
+    assert "\x1b" not in acts
+    assert "\u202e" not in acts
+
+
 def test_a_circuit_is_isolated_and_reset(service: Service) -> None:
     with browser(service, "operator") as client:
         client.post("/ops/act", data={"act": "isolate", "upstream": "payments", "why": "they asked"})

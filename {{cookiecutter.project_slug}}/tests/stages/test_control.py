@@ -7,7 +7,7 @@ import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import count
 from typing import TYPE_CHECKING, cast
 
@@ -104,6 +104,34 @@ async def test_a_file_that_somebody_spoilt_is_named_and_not_lost(tmp_path: Path)
         assert path.read_text() == text
     path.write_text(json.dumps([{"route": "GET /a", "act": "explode", "at": 1}, 7, {"route": 1}, {"act": "release"}]))
     assert await FolderControl(tmp_path).orders() == {}
+
+
+@pytest.mark.parametrize("at", ["NaN", "Infinity", "-1", "253402300800", "1" + "0" * 400, "true"])
+async def test_an_order_at_no_time_is_none_and_hides_no_other(tmp_path: Path, at: str) -> None:
+    good = '{"route": "GET /b", "act": "release", "by": "bob", "why": "mended", "at": 1}'
+    odd = f'{{"route": "GET /a", "act": "quarantine", "by": "ann", "why": "it leaks", "at": {at}}}'
+    (tmp_path / "acts.json").write_text(f"[{odd}, {good}]", "utf-8")
+    assert set(await FolderControl(tmp_path).orders()) == {"GET /b"}
+
+
+async def test_what_somebody_spoilt_in_redis_hides_no_other_order(redis_url: str, tmp_path: Path) -> None:
+    import redis
+
+    kept = RedisControl(redis_url, f"spoilt-{tmp_path.name}", 5.0)
+    await kept.give(ORDER)
+    with redis.Redis.from_url(redis_url) as store:
+        store.hset(f"breakwater:spoilt-{tmp_path.name}:orders", "GET /b", "[" * 100_000)
+    assert await kept.orders() == {"GET /a": ORDER}
+    await kept.aclose()
+
+
+async def test_as_many_acts_as_are_remembered_can_be_read_again(tmp_path: Path) -> None:
+    wordy = replace(ORDER, by="\U0001f30a" * 300, why="\U0001f30a" * 300)
+    acts = [asdict(wordy)] * control.KEPT_ACTS
+    (tmp_path / "acts.json").write_text(json.dumps(acts, ensure_ascii=False), "utf-8")
+    kept = FolderControl(tmp_path)
+    await kept.give(wordy)
+    assert await kept.acts() == [wordy] * control.KEPT_ACTS
 
 
 async def test_evidence_of_a_week_ago_is_forgotten(tmp_path: Path) -> None:
