@@ -371,7 +371,10 @@ async def keep_running(
         work = loop()
         try:
             await work
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+                raise  # the end of the process; a cancellation that nobody asked for is a failure like any other
             name = getattr(work, "__qualname__", "a loop")
             failed[name] = time.monotonic()
             log.exception("background_failed", loop=name, exc_info=error)

@@ -86,11 +86,12 @@ class Background:
             working = asyncio.create_task(self.backend.work())
             try:
                 await asyncio.shield(working)
-            except asyncio.CancelledError:
-                self.backend.stop()
-                await asyncio.gather(working, return_exceptions=True)
-                raise
-            except Exception as error:  # noqa: BLE001 - the database may be away; the worker comes back
+            except (Exception, asyncio.CancelledError) as error:
+                task = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+                    self.backend.stop()
+                    await asyncio.gather(working, return_exceptions=True)
+                    raise
                 self._log.error("worker_failed", reason=type(error).__name__)
                 await asyncio.sleep(1.0)
 
