@@ -18,7 +18,9 @@ Defaults: a look a second; 80 % of the bound, and up to 10 % more that each proc
 that share their load do not all leave at once; five looks in a row, because a large request is no leak.
 :func:`container_limit` reads what the container may have, so the bound needs no second number.
 
-What it does not do: find who keeps what; hold back memory that is shared, or other processes. A library in C that does
+What it does not do: find who keeps what; hold back memory that is shared, or other processes. What is mapped and not
+yet touched is not resident, so what is mapped over several looks and first touched between two passes the bound: four
+times 120 MiB did, by 300 MiB of a bound of 200. A library in C that does
 not look whether it got what it asked for may end the process where Python raises. Only Linux says what a process
 holds and heeds the limit; elsewhere nothing is known, and nothing is done.
 
