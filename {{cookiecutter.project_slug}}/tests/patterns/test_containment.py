@@ -946,6 +946,11 @@ SENT: dict[str, tuple[dict[str, Any], bytes, str]] = {
         b'--e\r\nC: f; name="n"\r\n\r\na b\r\n--e--',
         "a b",
     ),
+    "a form with a second header": (
+        {"headers": [(b"content-type", b"multipart/form-data; boundary=a; boundary=e"), (b"content-type", b"text/x")]},
+        b'--e\r\nC: f; name="n"\r\n\r\na b\r\n--e--',
+        "a b",
+    ),
     "a form with a boundary that is quoted": (
         {"headers": [(b"content-type", b'multipart/form-data; a="; boundary=a"; boundary="e\\"f"')]},
         b'--e"f\r\nC: f; name="n"\r\n\r\na b\r\n--e"f--',
@@ -1032,6 +1037,16 @@ async def test_nothing_can_be_hidden_behind_many_values() -> None:
     assert not await _request({}, body, "SELECT last=1")
     query = b"q=last%3D1" + b"&a" * 5000
     assert not await _request({"query_string": query}, b"", "SELECT last=1")
+
+
+def test_a_body_is_not_kept_once_for_each_boundary_that_a_client_names() -> None:
+    from app.patterns.containment import _texts_sent
+
+    names = [f"b{number}" for number in range(1000)]
+    header = "multipart/form-data" + "".join(f";boundary={name}" for name in names)
+    body = "".join(f"--{name}\r\n\r\n" for name in names).encode() + b"a b" * 10_000
+    texts = _texts_sent({"headers": [(b"content-type", header.encode())]}, body)
+    assert sum(map(len, texts)) < 10 * len(body)
 
 
 async def test_what_has_no_end_is_read_in_time_that_grows_with_its_length() -> None:
